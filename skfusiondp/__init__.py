@@ -1,0 +1,52 @@
+"""Feature-level differential privacy for scikit-learn.
+
+Protect only the sensitive columns of a table: a foundation model imputes them from the
+public columns, and a modified DP-SGD trains on both views (FusionDP, arXiv 2511.03806).
+
+Names are loaded on first use, so importing the package imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "Categorical": "._schema",
+    "Numeric": "._schema",
+    "FoundationImputer": ".impute",
+    "FusionDPClassifier": ".estimators",
+    "FusionDPRegressor": ".estimators",
+    "PrivacyLedger": ".privacy",
+    "PrivacyLeakError": "._exceptions",
+    "PrivacyLeakWarning": "._exceptions",
+    "PrivacyReport": ".report",
+}
+_MODULES = ("accounting", "datasets", "estimators", "impute", "nets", "preprocessing", "report")
+
+__all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from ._exceptions import PrivacyLeakError, PrivacyLeakWarning
+    from ._schema import Categorical, Numeric
+    from .estimators import FusionDPClassifier, FusionDPRegressor
+    from .impute import FoundationImputer
+    from .privacy import PrivacyLedger
+    from .report import PrivacyReport
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,53 @@
+"""What the library says when it refuses or warns."""
+
+from __future__ import annotations
+
+import warnings
+
+
+class SkfusiondpError(Exception):
+    """Base class of every exception that this library raises on purpose."""
+
+
+class InvalidInputError(SkfusiondpError, ValueError):
+    """A table, target or parameter that cannot be used; the message names the remedy."""
+
+
+class MissingDependencyError(SkfusiondpError, ImportError):
+    """An optional package or a file that it needs is absent; the message names the remedy."""
+
+
+class PrivacyLeakError(SkfusiondpError, ValueError):
+    """Something would read sensitive training cells without paying, and ``on_leak="raise"``."""
+
+
+class PrivacyLeakWarning(UserWarning):
+    """Something reads sensitive training cells without paying for them in the ledger."""
+
+
+ON_LEAK = ("warn", "raise", "ignore")
+
+
+def report_leak(message: str, on_leak: str) -> None:
+    """Warn, raise or stay silent about a leak, as ``on_leak`` asks.
+
+    Parameters
+    ----------
+    message : str
+        One sentence that names the leak and its remedy.
+    on_leak : {"warn", "raise", "ignore"}
+        What the user wants to happen.
+
+    Raises
+    ------
+    PrivacyLeakError
+        If ``on_leak="raise"``.
+    InvalidInputError
+        If ``on_leak`` is none of the three.
+    """
+    if on_leak not in ON_LEAK:
+        raise InvalidInputError(f"on_leak={on_leak!r} is not one of {', '.join(map(repr, ON_LEAK))}.")
+    if on_leak == "raise":
+        raise PrivacyLeakError(message)
+    if on_leak == "warn":
+        warnings.warn(message, PrivacyLeakWarning, stacklevel=3)
