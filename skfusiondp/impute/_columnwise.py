@@ -1,0 +1,91 @@
+"""Backends that model each sensitive column by itself, from shared features of the public ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from .._schema import Domain, Numeric
+from ._encoding import PublicEncoder
+from ._heads import Head, MarginalHead, UniformHead
+from ._protocol import Predictive
+
+# Below this a conditional model only learns noise; the marginal is the better guess.
+_FEWEST_ROWS = 10
+
+
+class ColumnwiseBackend(BaseEstimator):
+    """Base of the backends that fit one head a sensitive column.
+
+    Subclasses choose the head (`_make_head`) and, if they like, the features
+    (`_fit_features`, `_features`). A column whose support cells are all missing falls back
+    to its domain, and one with few rows, one value or no public features to its marginal.
+    """
+
+    needs_support = True
+    _encoding = "dense"
+
+    def fit(
+        self,
+        public_support: pd.DataFrame,
+        sensitive_support: pd.DataFrame,
+        domains: Mapping[str, Domain],
+    ) -> ColumnwiseBackend:
+        """Fit one head a sensitive column; see `Backend.fit`."""
+        self._check(domains)
+        rows = len(public_support)
+        features = self._fit_features(public_support) if rows else np.empty((0, 0))
+        self.heads_: dict[str, Head] = {}
+        for column, domain in domains.items():
+            target, present = support_target(sensitive_support[column], domain)
+            head = self._head_for(column, domain, target, features.shape[1])
+            self.heads_[column] = head.fit(features[present], target)
+        return self
+
+    def predict(self, public: pd.DataFrame) -> dict[str, Predictive]:
+        """Return each column's predictive distribution; see `Backend.predict`."""
+        features = self._features(public)
+        return {column: head.predict(features) for column, head in self.heads_.items()}
+
+    def _check(self, domains: Mapping[str, Domain]) -> None:
+        """Refuse columns that this backend cannot model."""
+
+    def _fit_features(self, public: pd.DataFrame) -> np.ndarray:
+        self.encoder_ = PublicEncoder(self._encoding).fit(public)
+        return self.encoder_.transform(public)
+
+    def _features(self, public: pd.DataFrame) -> np.ndarray:
+        encoder = getattr(self, "encoder_", None)
+        return np.empty((len(public), 0)) if encoder is None else encoder.transform(public)
+
+    def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
+        if not len(target):
+            return UniformHead(domain)
+        if width == 0 or len(target) < _FEWEST_ROWS or np.all(target == target[0]):
+            return MarginalHead(domain)
+        return self._make_head(column, domain)
+
+    def _make_head(self, column: str, domain: Domain) -> Head:
+        raise NotImplementedError
+
+
+def support_target(cells: pd.Series, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """Bring a column's support cells into its domain and drop those that say nothing.
+
+    Returns
+    -------
+    target : ndarray of shape (n_present,)
+        Clipped numbers, or positions of the declared categories.
+    present : ndarray of shape (n_support,), bool
+        Which rows they are; missing and undeclared cells are left out.
+    """
+    if isinstance(domain, Numeric):
+        values = domain.clean(cells)
+        present = ~np.isnan(values)
+        return values[present], present
+    codes = domain.codes(cells)
+    present = codes < len(domain.categories)
+    return codes[present], present
