@@ -67,7 +67,7 @@ class Numeric:
 
     def feature_names(self, column: str) -> list[str]:
         """Names of the encoded features."""
-        return [column, f"{column}_missing"]
+        return [column, f"{column}_(missing)"]
 
     def clean(self, values: Any, name: str = "") -> np.ndarray:
         """Return float64 values clipped to the interval; missing cells stay NaN.
@@ -162,7 +162,7 @@ class Categorical:
 
     def feature_names(self, column: str) -> list[str]:
         """Names of the encoded features."""
-        return [f"{column}_{c}" for c in (*self.categories, "other", "missing")]
+        return [f"{column}_{c}" for c in (*self.categories, "(other)", "(missing)")]
 
     def codes(self, values: Any) -> np.ndarray:
         """Return each cell's position among the categories.

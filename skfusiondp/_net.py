@@ -1,0 +1,212 @@
+"""The skorch net whose training step is the FusionDP step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from ._batches import Batch, BatchSchedule, TrainingRows
+from .nets import PerRowEngine, RowLoss, TwoViewObjective, check_module, forward_with_representation
+from .privacy import PrivatePlan
+from .privacy._noise import GaussianNoise
+
+_PREDICT_ROWS = 65_536
+
+
+class FusionDPNet(NeuralNet):
+    """Train a module by a free public gradient plus a clipped and noised private one.
+
+    Each step sets ``gradient = public + alpha * private`` and lets the optimizer go on from there.
+    The public gradient is the mean over a batch of the free view. The private one is
+    ``(sum of clipped per-row gradients + noise) / (q n)`` over a Poisson sample, also when it is empty.
+
+    Parameters
+    ----------
+    module : torch module class or instance
+    criterion : torch module class, default=RowLoss
+        Gives the loss of each row; ``criterion__task`` picks it.
+    plan : PrivatePlan or None
+        The private branch; None trains on the free view alone.
+    epoch_steps : sequence of int
+        Steps of each epoch, of which the last ``plan.steps`` are private too.
+    public_batch_size : int
+    alpha, beta, consistency_bound : float
+        Weights of the private gradient and of the consistency penalty, and the penalty's bound.
+    private_parameters : sequence of str, optional
+        Patterns of parameters in the private gradient.
+    micro_batch_size : int, optional
+    seed : numpy.random.SeedSequence
+        Source of sampling and noise.
+    secret_noise : bool
+        Take the noise's seed from the operating system and not from `seed`.
+
+    Attributes
+    ----------
+    private_steps_ : int
+        Private steps that read sensitive rows so far: what the ledger has to hold.
+    engine_ : PerRowEngine or None
+
+    Notes
+    -----
+    skorch's validation split is off and ``train_loss`` in the history is that of the free view:
+    both would otherwise read sensitive cells. The realised private batch size is not recorded, and
+    callbacks are given the public rows of a batch only.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        *args: Any,
+        criterion: Any = RowLoss,
+        plan: PrivatePlan | None = None,
+        epoch_steps: Sequence[int] = (),
+        public_batch_size: int = 1024,
+        alpha: float = 1.0,
+        beta: float = 0.0,
+        consistency_bound: float = 1.0,
+        private_parameters: Sequence[str] | None = None,
+        micro_batch_size: int | None = None,
+        seed: np.random.SeedSequence | None = None,
+        secret_noise: bool = True,
+        train_split: Any = None,
+        **kwargs: Any,
+    ):
+        self.plan = plan
+        self.epoch_steps = epoch_steps
+        self.public_batch_size = public_batch_size
+        self.alpha = alpha
+        self.beta = beta
+        self.consistency_bound = consistency_bound
+        self.private_parameters = private_parameters
+        self.micro_batch_size = micro_batch_size
+        self.seed = seed
+        self.secret_noise = secret_noise
+        super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
+
+    def prepare(self, rows: TrainingRows, n_outputs: int) -> None:
+        """Initialise, and refuse an unfit module, on made-up rows before any real one is read.
+
+        Parameters
+        ----------
+        rows : TrainingRows
+            Only shapes, and public targets of a few rows, are used.
+        n_outputs : int
+        """
+        self.initialize()
+        self.private_steps_ = 0
+        like = rows.views[0] if rows.views is not None else rows.free
+        assert like is not None
+        few = min(4, len(rows))
+        device = torch.device(self.device)
+        generator = torch.Generator().manual_seed(0)
+        made_up = torch.randn((2, few, *like.shape[1:]), generator=generator).to(device)
+        check_module(self.module_, made_up[0], n_outputs)
+        self.engine_ = None
+        if self.plan is None:
+            return
+        objective = TwoViewObjective(self.criterion_, self.beta, self.consistency_bound)
+        self.engine_ = PerRowEngine(
+            self.module_, objective, self.plan.clipping, self.private_parameters, self.micro_batch_size
+        )
+        assert rows.views is not None
+        y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)
+        self.module_.train()
+        self.engine_.prepare(made_up[: len(rows.views)], y, weight)
+        assert self.seed is not None
+        noise_seed = None if self.secret_noise else int(self.seed.spawn(1)[0].generate_state(1)[0])
+        self._noise = GaussianNoise(self.plan.noise_std, noise_seed, device)
+
+    def fit_more(self, rows: TrainingRows) -> None:
+        """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
+        self.partial_fit(rows)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """The batches of a training run; skorch's own iterator otherwise."""
+        if training and isinstance(dataset, TrainingRows):
+            assert self.seed is not None
+            return BatchSchedule(
+                dataset, self.plan, self.epoch_steps, self.public_batch_size, self.seed.spawn(1)[0]
+            )
+        return super().get_iterator(dataset, training)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """As skorch does, but callbacks never see the private rows of a batch."""
+        if iterator is None:
+            return
+        if not isinstance(iterator, BatchSchedule):
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            return
+        count = 0
+        for batch in iterator:
+            shown = batch.public and batch.public[:2]
+            self.notify("on_batch_begin", batch=shown, training=True)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch("train_loss", step["loss"].item())
+            self.history.record_batch("train_batch_size", 0 if shown is None else len(shown[1]))
+            self.notify("on_batch_end", batch=shown, training=True, **step)
+            count += 1
+        self.history.record("train_batch_count", count)
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """One step: public gradient, plus alpha times the private one, then the optimizer."""
+        self._set_training(True)
+        self._zero_grad_optimizer()
+        loss, outputs = torch.tensor(float("nan")), None
+        if batch.public is not None:
+            x, y, weight = batch.public.to(self.device)
+            outputs, _ = forward_with_representation(self.module_, x)
+            loss = (self.criterion_(outputs, y) * weight).mean()
+            loss.backward()
+            loss, outputs = loss.detach(), outputs.detach()
+        if batch.private is not None:
+            self._add_private_gradient(batch)
+        shown = batch.public and batch.public[:2]
+        self.notify(
+            "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=shown, training=True
+        )
+        self.optimizer_.step()
+        return {"loss": loss, "y_pred": outputs}
+
+    def _add_private_gradient(self, batch: Batch) -> None:
+        assert self.plan is not None and self.engine_ is not None and batch.private is not None
+        # Counted before the rows are used: a step that fails half-way has been paid for.
+        self.private_steps_ += 1
+        x, y, weight = batch.private.to(self.device)
+        clipped = self.engine_.clipped_sum(x, y, weight)
+        scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
+        parameters = dict(self.module_.named_parameters())
+        for name, total in clipped.items():
+            private = scale * self._noise.add_to(total)
+            parameter = parameters[name]
+            parameter.grad = private if parameter.grad is None else parameter.grad + private
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """Raw outputs of encoded rows.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_features), float32
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), float32
+        """
+        self._set_training(False)
+        parts: list[Tensor] = []
+        with torch.no_grad():
+            for start in range(0, len(x), _PREDICT_ROWS):
+                rows = torch.from_numpy(x[start : start + _PREDICT_ROWS]).to(self.device)
+                parts.append(forward_with_representation(self.module_, rows)[0].cpu())
+        return torch.cat(parts).numpy()
+
+    def __getstate__(self) -> dict:
+        # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in ("engine_", "_noise", "seed")}

@@ -1,0 +1,116 @@
+"""The documentation that the FusionDP estimators share, written once."""
+
+from __future__ import annotations
+
+_PARAMETERS = """
+sensitive : None, mapping or column selector, default=None
+    Which columns are sensitive. None protects every column. A mapping declares public domains,
+    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; anything else is what
+    ColumnTransformer takes as columns. Undeclared domains come from the imputer's support rows.
+imputer : FoundationImputer or None, default=None
+    Makes the hybrid view. One without its own `sensitive` takes this estimator's. None imputes
+    the centre of each domain.
+method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default="fusiondp"
+    The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
+    of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true
+    sensitive value (epsilon 0); "non-private" protects nothing (epsilon infinite).
+epsilon : float or None, default=None
+    Budget, met by calibrating the noise. None means 1.0, unless `noise_multiplier` is given.
+noise_multiplier : float or None, default=None
+    Noise standard deviation over `max_grad_norm`, in place of `epsilon`.
+delta : float or None, default=None
+    None means 1 / (10 n_rows).
+adjacency : {"replace", "zero-out"}, default="replace"
+    Neighbouring relation: one row's sensitive cells change to any other values, or to their
+    imputed ones. The same noise gives a larger epsilon under "replace".
+max_grad_norm : float, default=1.0
+    Clipping norm C of a row's joint gradient.
+clipping : {"flat", "per-layer", "automatic"}, default="flat"
+    How a row's gradient is brought to norm at most C.
+alpha : float, default=1.0
+    Weight of the private gradient.
+beta : float, default=0.0
+    Weight of the representation-consistency penalty.
+consistency_bound : float, default=1.0
+    C_h, the norm to which representations are scaled down in that penalty.
+batch_size : int or None, default=None
+    Expected size of a private Poisson sample. None means n_rows / 16, at least 64.
+epochs : int or None, default=None
+    Passes of the private branch, in expectation. None means 20.
+steps : int or None, default=None
+    Private steps, in place of `epochs`.
+public_batch_size : int or None, default=None
+    Rows of the hybrid view a step. None means 1024.
+public_epochs : int or None, default=None
+    Free passes over the hybrid view before the first private step. None means 20.
+module : torch module class, instance or None, default=None
+    None is a multilayer perceptron. A class is given ``n_features`` and ``n_outputs`` if its
+    constructor takes them. Layers that mix rows, such as batch norm, are refused.
+optimizer : torch optimizer class or None, default=None
+    None is Adam.
+lr : float, default=0.001
+    Learning rate.
+private_parameters : sequence of str or None, default=None
+    Names or patterns of the parameters that the private gradient moves; None means all.
+micro_batch_size : int or None, default=None
+    Rows of the private branch handled at once: bounds memory, changes nothing else.
+callbacks : list or None, default=None
+    skorch callbacks. They see the hybrid view only.
+device : str, default="cpu"
+    Torch device.
+on_leak : {"warn", "raise", "ignore"}, default="warn"
+    What happens where something would read sensitive cells without paying.
+verbose : int, default=0
+    1 prints skorch's table of epochs.
+random_state : int, RandomState or None, default=None
+    Makes a fit repeatable, noise included; the report says that this voids the promise against
+    whoever knows it. None takes noise from the operating system's entropy.
+**kwargs : dict
+    skorch's parameters of the torch parts: ``module__hidden=(64,)``, ``optimizer__weight_decay=0.01``.
+"""
+
+_ATTRIBUTES = """
+epsilon_ : float
+    Epsilon of everything in `ledger_`, at `delta_`, under the neighbouring relation in `plan_`.
+delta_ : float
+    The delta that `epsilon_` goes with.
+ledger_ : PrivacyLedger
+    Every mechanism that read sensitive cells, over all fits of this object.
+plan_ : PrivatePlan or None
+    Sampling, clipping, noise, steps and relation of the private branch.
+schema_ : SensitiveSchema
+    Columns and the domains of the sensitive ones.
+imputer_ : FoundationImputer or None
+    The fitted imputer.
+encoder_ : TableEncoder
+    The encoding of both views.
+net_ : FusionDPNet
+    The trained skorch net.
+history_ : skorch.history.History
+    Losses of the hybrid view and durations, an entry an epoch.
+n_rows_ : int
+    Number of training rows.
+n_features_in_ : int
+    Number of columns seen in ``fit``.
+feature_names_in_ : ndarray of shape (n_columns,)
+    Names of the columns seen in ``fit``, if they have any.
+"""
+
+_NOTES = """
+The released model is (epsilon, delta)-indistinguishable between training tables that differ in
+the sensitive cells of one row; public columns, labels and the number of rows are known to the
+adversary (feature-level DP, arXiv 2506.19836). Training follows FusionDP (Zeng et al., arXiv
+2511.03806): each private step samples rows by Poisson sampling, clips each row's joint gradient
+of ``l(x) - l(x~) + beta c(h(x), h(x~))``, adds Gaussian noise to the sum and divides by the
+expected batch size. Ctrl-C ends a fit early and keeps the model; the ledger holds the steps run.
+"""
+
+
+def with_parameters(cls: type) -> type:
+    """Fill the shared parts into a class's docstring."""
+    doc = cls.__doc__ or ""
+    for name, text in (("parameters", _PARAMETERS), ("attributes", _ATTRIBUTES), ("notes", _NOTES)):
+        lines = [f"    {line}" if line else "" for line in text.strip().splitlines()]
+        doc = doc.replace(f"    {{{name}}}", "\n".join(lines))
+    cls.__doc__ = doc
+    return cls

@@ -1,0 +1,15 @@
+"""Torch modules, and the engine that clips the joint gradient of both views row by row."""
+
+from ._checks import check_module
+from ._engine import PerRowEngine
+from ._mlp import MLP
+from ._objective import RowLoss, TwoViewObjective, forward_with_representation
+
+__all__ = [
+    "MLP",
+    "PerRowEngine",
+    "RowLoss",
+    "TwoViewObjective",
+    "check_module",
+    "forward_with_representation",
+]

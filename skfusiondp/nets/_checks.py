@@ -1,0 +1,83 @@
+"""Refuse modules for which per-row clipping would not mean what it says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .._exceptions import InvalidInputError
+from ._dropout import shared_dropout
+from ._objective import forward_with_representation
+
+_MIXES_ROWS = {
+    "BatchNorm1d": "LayerNorm",
+    "BatchNorm2d": "GroupNorm",
+    "BatchNorm3d": "GroupNorm",
+    "SyncBatchNorm": "LayerNorm",
+    "LazyBatchNorm1d": "LayerNorm",
+    "LazyBatchNorm2d": "GroupNorm",
+    "LazyBatchNorm3d": "GroupNorm",
+}
+
+
+def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
+    """Refuse a module that mixes rows, gives the wrong shape or has randomness of its own.
+
+    Parameters
+    ----------
+    module : nn.Module
+    x : Tensor of shape (n_rows, n_features)
+        Made-up rows, at least 2.
+    n_outputs : int
+        Outputs expected of each row.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the layer or the fault, and the remedy.
+    """
+    for path, layer in module.named_modules():
+        kind = type(layer).__name__
+        if kind in _MIXES_ROWS:
+            raise InvalidInputError(
+                f"module has the layer {path!r} ({kind}), which mixes rows, so that clipping one row does "
+                f"not bound its influence; use {_MIXES_ROWS[kind]} instead."
+            )
+    try:
+        outputs = _run(module, x)
+    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+        raise InvalidInputError(
+            f"module cannot run on encoded rows of shape {tuple(x.shape)} ({error}); it gets one float32 "
+            f"tensor (n_rows, n_features) and takes n_features and n_outputs as arguments."
+        ) from error
+    if tuple(outputs.shape) != (len(x), n_outputs):
+        raise InvalidInputError(
+            f"module gives outputs of shape {tuple(outputs.shape)} for {len(x)} rows; it must give "
+            f"({len(x)}, {n_outputs}): one row of {n_outputs} output(s) a row of the table."
+        )
+    if outputs.grad_fn is None:
+        raise InvalidInputError("module has no trainable parameter that its outputs depend on.")
+    changed = torch.cat([x[:-1], x[-1:] + 1.0])
+    if not torch.allclose(outputs[:-1], _run(module, changed)[:-1], rtol=1e-4, atol=1e-5):
+        raise InvalidInputError(
+            "module mixes rows: changing one row changed the outputs of others, so that clipping one row "
+            "does not bound its influence; compute each row's outputs from that row alone."
+        )
+    both = _run(module, torch.cat([x, x]), n_views=2)
+    if not torch.allclose(both[: len(x)], both[len(x) :], rtol=1e-4, atol=1e-5):
+        raise InvalidInputError(
+            "module draws randomness that the two views of a row do not share; use nn.Dropout layers, "
+            "whose masks are shared, in place of functional dropout or other random layers."
+        )
+
+
+def _run(module: nn.Module, x: Tensor, n_views: int = 1) -> Tensor:
+    was_training = module.training
+    module.train()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            with shared_dropout(module, n_views):
+                return forward_with_representation(module, x)[0]
+    finally:
+        module.train(was_training)

@@ -1,0 +1,167 @@
+"""One encoding for both views of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from .._exceptions import InvalidInputError
+from .._schema import SensitiveSchema, resolve_schema
+from .._tables import check_table, is_numeric, numeric_values
+
+_MISSING = "<missing>"
+_MAX_CATEGORIES = 64
+# A public outlier must not blow up activations, and with them every row's clipped gradient.
+_LIMIT = 8.0
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
+
+    Public numeric columns are filled with the median, marked where they were missing, standardised
+    and cut off at 8 standard deviations; public categories are one-hot encoded, the rarest beyond
+    64 together. Sensitive columns are scaled or one-hot encoded by their declared domain alone, so
+    that fitting reads no sensitive cell.
+
+    Parameters
+    ----------
+    sensitive : None, mapping or column selector, default=None
+        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
+        anything else is what ColumnTransformer takes as columns.
+    on_leak : {"warn", "raise", "ignore"}, default="warn"
+        What happens when a domain is missing and has to be read off the training cells.
+
+    Attributes
+    ----------
+    schema_ : SensitiveSchema
+        Columns, and the domain of each sensitive one.
+    sensitive_features_ : ndarray of shape (n_encoded_features,), bool
+        Which encoded features come from a sensitive column.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_columns,)
+        Names of the columns seen in ``fit``, if they have any.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.preprocessing import TableEncoder
+    >>> table = pd.DataFrame({"lab": [1.0, 3.0], "age": [18, 90]})
+    >>> encoder = TableEncoder({"age": Numeric(18, 90)}).fit(table)
+    >>> encoder.transform(table).tolist()
+    [[-1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]
+    >>> encoder.get_feature_names_out().tolist()
+    ['public__lab', 'sensitive__age', 'sensitive__age_(missing)']
+    """
+
+    def __init__(self, sensitive: Any = None, *, on_leak: str = "warn"):
+        self.sensitive = sensitive
+        self.on_leak = on_leak
+
+    def fit(self, X: Any, y: Any = None) -> TableEncoder:
+        """Learn the encoding of the public columns, and the domains of the sensitive ones.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        frame = check_table(self, X, reset=True)
+        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
+        return self._fit_schema(frame, schema)
+
+    def _fit_schema(self, frame: pd.DataFrame, schema: SensitiveSchema) -> TableEncoder:
+        self.schema_ = schema
+        self.n_features_in_ = len(schema.columns)
+        self._numeric = [c for c in schema.public if is_numeric(frame[c])]
+        self._categorical = [c for c in schema.public if c not in self._numeric]
+        names: list[str] = []
+        self._scaler = self._one_hot = None
+        if self._numeric:
+            imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+            self._scaler = make_pipeline(imputer, StandardScaler()).fit(self._numbers(frame))
+            names += list(self._scaler.get_feature_names_out(self._numeric))
+        if self._categorical:
+            self._one_hot = OneHotEncoder(
+                handle_unknown="infrequent_if_exist",
+                max_categories=_MAX_CATEGORIES,
+                sparse_output=False,
+                dtype=np.float32,
+            ).fit(self._categories(frame))
+            names += list(self._one_hot.get_feature_names_out(self._categorical))
+        sensitive = [n for c, d in schema.domains.items() for n in d.feature_names(c)]
+        self._names = [f"public__{n}" for n in names] + [f"sensitive__{n}" for n in sensitive]
+        self.sensitive_features_ = np.arange(len(self._names)) >= len(names)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode a table.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_encoded_features), float32
+            Always finite: public features first, then the sensitive ones.
+        """
+        check_is_fitted(self)
+        return self._encode(check_table(self, X, reset=False))
+
+    def _encode(self, frame: pd.DataFrame) -> np.ndarray:
+        parts = []
+        if self._scaler is not None:
+            parts.append(np.clip(self._scaler.transform(self._numbers(frame)), -_LIMIT, _LIMIT))
+        if self._one_hot is not None:
+            parts.append(self._one_hot.transform(self._categories(frame)))
+        parts += [domain.encode(frame[c]) for c, domain in self.schema_.domains.items()]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the encoded features; the prefix says whether one is public or sensitive.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of shape (n_encoded_features,), object
+        """
+        check_is_fitted(self)
+        return np.array(self._names, dtype=object)
+
+    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
+        values = np.column_stack([numeric_values(frame[c]) for c in self._numeric])
+        infinite = np.isinf(values).any(axis=0)
+        if infinite.any():
+            column = self._numeric[int(infinite.argmax())]
+            raise InvalidInputError(
+                f"The public column {column!r} holds an infinite value; replace it by a number or NaN."
+            )
+        return values
+
+    def _categories(self, frame: pd.DataFrame) -> np.ndarray:
+        columns = [frame[c].astype(object).where(frame[c].notna(), _MISSING) for c in self._categorical]
+        return np.column_stack([np.array([str(v) for v in c], dtype=object) for c in columns])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

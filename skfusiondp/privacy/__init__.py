@@ -1,0 +1,27 @@
+"""Pure mechanism: sampling, clipping, noise, events, accounting, ledger and plan.
+
+Nothing here knows scikit-learn, skorch or imputation. The accounting half (accountant, ledger,
+plan) does not import torch either.
+"""
+
+from ._accountant import (
+    ADJACENCIES,
+    calibrate_noise_multiplier,
+    compute_delta,
+    compute_epsilon,
+)
+from ._clipping import Clipping
+from ._ledger import LedgerEntry, PrivacyLedger
+from ._plan import PrivatePlan, make_plan
+
+__all__ = [
+    "ADJACENCIES",
+    "Clipping",
+    "LedgerEntry",
+    "PrivacyLedger",
+    "PrivatePlan",
+    "calibrate_noise_multiplier",
+    "compute_delta",
+    "compute_epsilon",
+    "make_plan",
+]
