@@ -13,6 +13,9 @@ from ._domain import DomainBackend
 from ._estimator import EstimatorBackend
 from ._imputer import FoundationImputer
 from ._protocol import Backend, CategoricalPredictive, NumericPredictive
+from ._sentence import SentenceBackend
+from ._tabicl import TabICLBackend
+from ._tabpfn import TabPFNBackend
 
 __all__ = [
     "Backend",
@@ -23,4 +26,7 @@ __all__ = [
     "FoundationImputer",
     "NumericPredictive",
     "PairedTable",
+    "SentenceBackend",
+    "TabICLBackend",
+    "TabPFNBackend",
 ]

@@ -36,8 +36,7 @@ class ColumnwiseBackend(BaseEstimator):
     ) -> ColumnwiseBackend:
         """Fit one head a sensitive column; see `Backend.fit`."""
         self._check(domains)
-        rows = len(public_support)
-        features = self._fit_features(public_support) if rows else np.empty((0, 0))
+        features = self._fit_features(public_support)
         self.heads_: dict[str, Head] = {}
         for column, domain in domains.items():
             target, present = support_target(sensitive_support[column], domain)
@@ -58,8 +57,7 @@ class ColumnwiseBackend(BaseEstimator):
         return self.encoder_.transform(public)
 
     def _features(self, public: pd.DataFrame) -> np.ndarray:
-        encoder = getattr(self, "encoder_", None)
-        return np.empty((len(public), 0)) if encoder is None else encoder.transform(public)
+        return self.encoder_.transform(public)
 
     def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
         if not len(target):

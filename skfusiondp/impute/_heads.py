@@ -43,7 +43,8 @@ class UniformHead:
         n = len(features)
         if isinstance(self.domain, Categorical):
             return CategoricalPredictive(np.ones((n, len(self.domain.categories))))
-        grid = (np.arange(4 * N_ATOMS) + 0.5) / (4 * N_ATOMS)
+        cells = 4 * N_ATOMS + 1  # odd, so that the median is the centre too
+        grid = (np.arange(cells) + 0.5) / cells
         atoms = self.domain.low + grid * (self.domain.high - self.domain.low)
         return NumericPredictive(np.full(n, self.domain.center), atoms)
 
