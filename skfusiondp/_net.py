@@ -149,7 +149,8 @@ class FusionDPNet(NeuralNet):
             self.notify("on_batch_begin", batch=shown, training=True)
             step = step_fn(batch, **fit_params)
             self.history.record_batch("train_loss", step["loss"].item())
-            self.history.record_batch("train_batch_size", 0 if shown is None else len(shown[1]))
+            # skorch averages losses by these sizes; without a public batch there is no loss to weigh.
+            self.history.record_batch("train_batch_size", 1 if shown is None else len(shown[1]))
             self.notify("on_batch_end", batch=shown, training=True, **step)
             count += 1
         self.history.record("train_batch_count", count)

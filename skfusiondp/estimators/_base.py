@@ -24,7 +24,7 @@ from ._net_parameters import NetParameters
 
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 _PRIVATE = ("fusiondp", "feature-dp", "dp-sgd")
-_MIN_ROWS = 20
+_MIN_ROWS = 11
 
 
 class BaseFusionDP(NetParameters, BaseEstimator):
@@ -82,6 +82,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         return self
 
     def _check_method(self) -> None:
+        self._check_net_parameters()
         if self.method not in METHODS:
             raise InvalidInputError(f"method={self.method!r} is not one of {', '.join(METHODS)}.")
         if self.epsilon is not None and self.noise_multiplier is not None:
@@ -377,7 +378,6 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
-        tags.non_deterministic = True
         return tags
 
 

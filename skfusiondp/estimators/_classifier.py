@@ -130,9 +130,11 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
             y = column_or_1d(y, warn=True)
         check_consistent_length(np.empty(n_rows), y)
         try:
-            weight = compute_sample_weight(self.class_weight, y).astype(np.float32)
+            weighted = self.class_weight is not None
+            weight = compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)
         except (ValueError, TypeError) as error:
             raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
+        weight = weight.astype(np.float32)
         self._multilabel = kind.startswith("multilabel")
         if self._multilabel:
             self.classes_ = np.arange(y.shape[1])

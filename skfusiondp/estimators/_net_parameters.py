@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
+
+from .._exceptions import InvalidInputError
 
 PREFIXES = ("module__", "optimizer__", "callbacks__", "criterion__")
 
@@ -11,16 +14,25 @@ class NetParameters:
     """Accept, get, set and clone ``module__hidden`` and its like as skorch's nets do."""
 
     def _store_net_parameters(self, kwargs: dict[str, Any]) -> None:
-        unknown = [k for k in kwargs if not k.startswith(PREFIXES)]
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__}.__init__() got an unexpected keyword argument {unknown[0]!r}; "
-                f"parameters of the torch parts start with {', '.join(PREFIXES)}."
-            )
-        vars(self).update(kwargs)
+        if kwargs:
+            known = getattr(self, "_net_parameter_names", ())
+            self._net_parameter_names = (*known, *(k for k in kwargs if k not in known))
+            vars(self).update(kwargs)
 
     def _net_parameters(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k.startswith(PREFIXES)}
+        return {k: getattr(self, k) for k in getattr(self, "_net_parameter_names", ())}
+
+    def _check_net_parameters(self) -> None:
+        """Refuse, at fit, what no part of the net takes; suggest what was meant."""
+        for name in self._net_parameters():
+            if not name.startswith(PREFIXES):
+                near = difflib.get_close_matches(name, self.get_params(deep=False), n=2)
+                near = [n for n in near if n != name]
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise InvalidInputError(
+                    f"{type(self).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
+                    f"start with {', '.join(PREFIXES)}."
+                )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, those of the torch parts that were given included."""
@@ -28,7 +40,7 @@ class NetParameters:
 
     def set_params(self, **params: Any):
         """Set parameters, those of the torch parts included."""
-        own = {k: v for k, v in params.items() if k.startswith(PREFIXES)}
+        own = {k: v for k, v in params.items() if k.startswith(PREFIXES) or k in self._net_parameters()}
         super().set_params(**{k: v for k, v in params.items() if k not in own})  # type: ignore[misc]
-        vars(self).update(own)
+        self._store_net_parameters(own)
         return self

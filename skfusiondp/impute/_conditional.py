@@ -59,7 +59,7 @@ class ConditionalBackend(ColumnwiseBackend):
     """
 
     def __init__(
-        self, n_estimators: int = 100, *, n_jobs: int | None = None, random_state: Any = None
+        self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None
     ):
         self.n_estimators = n_estimators
         self.n_jobs = n_jobs
