@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,16 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from threadpoolctl import threadpool_limits
 
 from .._schema import Categorical, Domain, Numeric
 from ._columnwise import ColumnwiseBackend
 from ._heads import Head, bin_values, class_probabilities
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive
+
+# Up to so many rows boosting runs on one thread, which is as fast alone and far faster where
+# other processes keep the cores busy: its threads wait for each other at every split.
+_ROWS_FOR_ONE_THREAD = 10_000
 
 # Rows a tree sees at most: more support rows then cost boosting only, which takes them well.
 _ROWS_PER_TREE = 5_000
@@ -40,8 +46,7 @@ class ConditionalBackend(ColumnwiseBackend):
     -----
     A numeric column's distribution comes from the random forest's leaves: the weights of the
     support cells that share a leaf with the row (Meinshausen, Quantile Regression Forests,
-    JMLR 7, 2006). Boosting stops early by nothing: its few shallow trees suit the hundreds to
-    thousands of rows that a support table has.
+    JMLR 7, 2006).
 
     Examples
     --------
@@ -69,6 +74,12 @@ class ConditionalBackend(ColumnwiseBackend):
         return TreesHead(domain, self.n_estimators, self.n_jobs, self.random_state)
 
 
+def _quiet_threads(n_rows: int) -> Any:
+    if n_rows > _ROWS_FOR_ONE_THREAD:
+        return contextlib.nullcontext()
+    return threadpool_limits(1, user_api="openmp")
+
+
 class TreesHead:
     """The averaged ensemble of one column."""
 
@@ -79,17 +90,19 @@ class TreesHead:
         self.random_state = random_state
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> TreesHead:
-        self.models_ = [m.fit(features, target) for m in self._members(len(target))]
+        with _quiet_threads(len(target)):
+            self.models_ = [m.fit(features, target) for m in self._members(len(target))]
         if isinstance(self.domain, Numeric):
             self.atoms_, bins = bin_values(target)
             self.leaf_weights_ = self._leaf_weights(features, bins)
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
-        if isinstance(self.domain, Categorical):
-            each = [class_probabilities(m, features, self.domain) for m in self.models_]
-            return CategoricalPredictive(np.mean(each, axis=0))
-        mean = np.mean([m.predict(features) for m in self.models_], axis=0)
+        with _quiet_threads(len(features)):
+            if isinstance(self.domain, Categorical):
+                each = [class_probabilities(m, features, self.domain) for m in self.models_]
+                return CategoricalPredictive(np.mean(each, axis=0))
+            mean = np.mean([m.predict(features) for m in self.models_], axis=0)
         weights = (self._leaves(features) @ self.leaf_weights_).toarray()
         return NumericPredictive(mean, self.atoms_, weights)
 

@@ -224,7 +224,10 @@ class FoundationImputer(  # type: ignore[call-arg]
             for column, domain in self.schema_.domains.items():
                 guess = _checked(predicted, column, domain, rows.stop - rows.start, self.backend_)
                 values[column][rows] = self._choose(guess, domain, uniforms[column][rows])
-        return pd.DataFrame(values, index=frame.index, columns=list(self.schema_.sensitive))
+        return pd.DataFrame(
+            {c: pd.Series(v, index=frame.index, dtype=v.dtype) for c, v in values.items()},
+            index=frame.index,
+        )
 
     def _choose(self, guess: Predictive, domain: Any, uniforms: np.ndarray) -> np.ndarray:
         """Take one value a row from the predictive distribution, as `strategy` says."""
@@ -246,12 +249,13 @@ class FoundationImputer(  # type: ignore[call-arg]
 
     def _pair(self, frame: pd.DataFrame, imputed: pd.DataFrame) -> PairedTable:
         names = list(self.schema_.columns)
+        imputed = imputed.infer_objects()
         original = frame.copy(deep=False)
         for column in imputed.columns.difference(frame.columns):
             original[column] = imputed[column]
         hybrid = original.copy(deep=False)
         for column in imputed:
-            hybrid[column] = imputed[column].infer_objects()
+            hybrid[column] = imputed[column]
         return PairedTable(original[names], hybrid[names], self.schema_)
 
     def _split_support(self, schema: SensitiveSchema) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -237,6 +237,7 @@ def test_search_reaches_the_backend_and_keeps_support(domains, support, train):
 
 class AgeOverFifty(BaseEstimator):
     def fit(self, X, y):
+        self.fitted_ = True
         return self
 
     def score(self, X, y):

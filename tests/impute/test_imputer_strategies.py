@@ -68,7 +68,9 @@ def test_samples_match_the_conditional_distribution(backend, two_wards):
     first = train["ward"] == "a"
     assert abs(drawn["age"][first].mean() - 30) < 0.7
     assert abs(drawn["age"][~first].mean() - 60) < 1.0
-    assert abs((drawn["sex"][first] == "f").mean() - 0.8) < 0.04
+    # Against the support's share: what its luck says is all that can be learnt.
+    share = (support["sex"][support["ward"] == "a"] == "f").mean()
+    assert abs((drawn["sex"][first] == "f").mean() - share) < 0.04
     if isinstance(imputer.backend, str):
         # Residuals are pooled over rows; only leaves know that the wards differ in spread.
         assert abs(drawn["age"][first].std() - 3) < 0.6
