@@ -57,7 +57,7 @@ class LedgerEntry:
             numbers
             and 0 <= self.noise_multiplier < float("inf")
             and 0 < self.sample_rate <= 1
-            and self.steps >= 1
+            and 1 <= self.steps < float("inf")
             and self.steps == int(self.steps)
             and self.adjacency in ADJACENCIES
         ):

@@ -1,0 +1,28 @@
+"""What tests share: one thread, a small real table, and the table kinds that users bring."""
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def adult():
+    """Adult's declared domains with its first 1,500 rows; not to be changed in place."""
+    from skfusiondp.datasets import SensitiveTable, load_adult
+
+    whole = load_adult()
+    return SensitiveTable("adult", whole.table[:1500], whole.target[:1500], whole.sensitive)
+
+
+@pytest.fixture(params=["pandas", "nullable", "polars"])
+def df_module(request):
+    """Turn a pandas frame into one kind of table; the test reruns for each kind."""
+    if request.param == "pandas":
+        return lambda frame: frame
+    if request.param == "nullable":
+        return lambda frame: frame.convert_dtypes()
+    polars = pytest.importorskip("polars")
+    return lambda frame: polars.DataFrame(
+        {c: [None if v != v else v for v in frame[c].tolist()] for c in frame}
+    )
