@@ -54,8 +54,8 @@ def _linear_norms(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dict[
         cross = 2 * _dot(a0, a1) * _dot(g0, g1)
         weight = squares + cross + _margin(squares + cross.abs())
     elif length * length <= width * g.shape[-1]:
-        a, g = (x.movedim(0, 1).reshape(n_rows, length, -1) for x in (a, g))
-        terms = (a @ a.mT) * (g @ g.mT)
+        inputs, gradients = (x.movedim(0, 1).reshape(n_rows, length, -1) for x in (a, g))
+        terms = (inputs @ inputs.mT) * (gradients @ gradients.mT)
         weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
     else:
         weight = torch.einsum("vbti,vbto->boi", a, g).square().sum((1, 2))

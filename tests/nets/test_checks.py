@@ -1,0 +1,96 @@
+"""Modules for which clipping a row would not bound its influence are refused, by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from skfusiondp._exceptions import InvalidInputError
+from skfusiondp.nets import MLP, check_module
+
+X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+
+
+def net(*layers):
+    return nn.Sequential(nn.Linear(6, 5), *layers, nn.Linear(5, 1))
+
+
+class Centred(nn.Module):
+    """Mixes rows by hand: no layer's name gives it away."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.head(x - x.mean(0))
+
+
+class FunctionalDropout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 20), nn.Linear(20, 1)
+
+    def forward(self, x):
+        return self.head(nn.functional.dropout(self.body(x), 0.3, self.training))
+
+
+class Frozen(nn.Module):
+    def forward(self, x):
+        return x[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "remedy"),
+    [
+        (nn.BatchNorm1d(5), "BatchNorm1d", "LayerNorm"),
+        (nn.LazyBatchNorm1d(), "LazyBatchNorm1d", "LayerNorm"),
+        (nn.BatchNorm2d(5), "BatchNorm2d", "GroupNorm"),
+        (nn.BatchNorm3d(5), "BatchNorm3d", "GroupNorm"),
+        (nn.SyncBatchNorm(5), "SyncBatchNorm", "LayerNorm"),
+        (nn.Sequential(nn.BatchNorm1d(5)), "BatchNorm1d", "LayerNorm"),
+    ],
+)
+def test_batch_norm_is_refused_by_name_with_the_remedy(layer, name, remedy):
+    with pytest.raises(
+        InvalidInputError, match=rf"'1.*' \({name}\), which mixes rows.*use {remedy}"
+    ):
+        check_module(net(layer), X, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "outputs", "match"),
+    [
+        (Centred(), 1, "mixes rows: changing one row"),
+        (FunctionalDropout(), 1, r"do not share; use nn\.Dropout"),
+        (net(nn.RReLU()), 1, "do not share"),
+        (net(nn.AlphaDropout(0.4)), 1, "do not share"),
+        (nn.Linear(6, 2), 1, r"outputs of shape \(4, 2\) for 4 rows; it must give \(4, 1\)"),
+        (nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), 3, r"it must give \(4, 3\)"),
+        (nn.Linear(7, 1), 1, r"cannot run on encoded rows of shape \(4, 6\)"),
+        (Frozen(), 1, "no trainable parameter"),
+    ],
+)
+def test_refuses(module, outputs, match):
+    with pytest.raises(InvalidInputError, match=match):
+        check_module(module, X, outputs)
+
+
+@pytest.mark.parametrize(
+    ("module", "outputs"),
+    [
+        (MLP(6, 3, dropout=0.4), 3),
+        (net(nn.Dropout(0.5), nn.LayerNorm(5)), 1),
+        (net(nn.RMSNorm(5)), 1),
+        (nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), 1),  # (rows,) counts as one output
+    ],
+)
+def test_accepts(module, outputs):
+    check_module(module, X, outputs)
+
+
+def test_leaves_mode_and_random_stream_alone():
+    module = MLP(6, 1, dropout=0.5).eval()
+    before = torch.random.get_rng_state()
+    check_module(module, X, 1)
+    assert not module.training
+    assert torch.equal(before, torch.random.get_rng_state())
