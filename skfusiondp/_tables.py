@@ -88,8 +88,8 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
         if absent and set(absent) <= set(optional) and have <= set(known):
             frame = as_frame(X)
             return frame[[c for c in known if c in have]]
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
     frame = as_frame(X)
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
     if frame.shape[0] == 0:
         raise InvalidInputError(
             f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."

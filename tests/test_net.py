@@ -150,7 +150,7 @@ def test_the_public_gradient_is_the_mean_over_the_free_view():
         torch.testing.assert_close(got, value, rtol=1e-4, atol=1e-6)
 
 
-# What is counted ------------------------------------------------------------------------------
+# What is counted -----------------------------------------------------------
 
 
 class StopAt(Callback):
@@ -246,7 +246,7 @@ def test_a_second_fit_adds_to_the_ledger(adult):
     assert model.epsilon_ > once
 
 
-# What callbacks see ---------------------------------------------------------------------------
+# What callbacks see -----------------------------------------------------------
 
 SECRET = 7777.0
 
@@ -291,7 +291,10 @@ def test_callbacks_never_see_private_rows_and_history_has_no_trace():
     assert not (seen == SECRET).any()
     (epoch,) = net.history
     assert not [key for key in epoch if "valid" in key]
-    assert {key for batch in epoch["batches"] for key in batch} == {"train_loss", "train_batch_size"}
+    assert {key for batch in epoch["batches"] for key in batch} == {
+        "train_loss",
+        "train_batch_size",
+    }
     assert {batch["train_batch_size"] for batch in epoch["batches"]} == {16}
 
 

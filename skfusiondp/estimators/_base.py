@@ -24,6 +24,7 @@ from ._net_parameters import NetParameters
 
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 _PRIVATE = ("fusiondp", "feature-dp", "dp-sgd")
+_ADJACENCIES = ("replace", "zero-out", "add-remove")
 _MIN_ROWS = 11
 
 
@@ -85,6 +86,11 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         self._check_net_parameters()
         if self.method not in METHODS:
             raise InvalidInputError(f"method={self.method!r} is not one of {', '.join(METHODS)}.")
+        if self.adjacency not in _ADJACENCIES[: 3 if self.method == "dp-sgd" else 2]:
+            raise InvalidInputError(
+                f"adjacency={self.adjacency!r} is not one of replace, zero-out; the public columns of a row "
+                "are read freely, so only method='dp-sgd' protects whole rows (add-remove)."
+            )
         if self.epsilon is not None and self.noise_multiplier is not None:
             raise InvalidInputError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "

@@ -1,0 +1,243 @@
+"""Whatever cannot be used is refused before training, in a sentence, quoting no sensitive cell."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import nn
+
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+    PrivacyLeakError,
+    PrivacyLeakWarning,
+)
+from skfusiondp._exceptions import InvalidInputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+
+N = 60
+# Cells that would stand out in a message.
+SECRET_AGE, SECRET_WORD = 61.0625, "marsupial"
+
+
+def made_table(n=N):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "lab": rng.normal(size=n),
+            "ward": rng.choice(["north", "south"], size=n),
+            "age": np.full(n, SECRET_AGE),
+            "sex": np.where(rng.random(n) < 0.5, "f", SECRET_WORD),
+        }
+    )
+
+
+SENSITIVE = {"age": Numeric(0, 100), "sex": Categorical(["f", SECRET_WORD])}
+TARGET = np.arange(N) % 2
+
+
+class Normalised(nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(nn.Linear(n_features, 4), nn.BatchNorm1d(4), nn.Linear(4, n_outputs))
+
+
+def with_string(column):
+    table = made_table().astype({column: object})
+    table.loc[3, column] = SECRET_WORD
+    return table
+
+
+CASES = {
+    "unknown column": (
+        {"sensitive": ["agee"]},
+        r"'agee', which the table does not have; did you mean 'age'\?",
+    ),
+    "unknown column in a mapping": (
+        {"sensitive": {"sexx": None}},
+        r"'sexx'.*did you mean 'sex'\?",
+    ),
+    "position out of range": ({"sensitive": [4]}, "names the column 4"),
+    "mask of another length": ({"sensitive": [True, False]}, "has 2 entries for 4 columns"),
+    "no domain": (
+        {"sensitive": {"age": (0, 100)}},
+        r"sensitive\['age'\]=\(0, 100\) is not a domain",
+    ),
+    "domain excludes all": (
+        {"sensitive": {"age": Numeric(200, 300)}},
+        "'age'.* excludes every cell",
+    ),
+    "categories exclude all": (
+        {"sensitive": {"sex": Categorical(["F", "M"])}},
+        "'sex'.* excludes every cell",
+    ),
+    "epsilon 0": ({"epsilon": 0.0}, "epsilon=0.0 must be a positive, finite number"),
+    "epsilon negative": ({"epsilon": -1}, "epsilon=-1"),
+    "epsilon nan": ({"epsilon": np.nan}, "epsilon=nan"),
+    "epsilon inf": ({"epsilon": np.inf}, "epsilon=inf"),
+    "epsilon text": ({"epsilon": "1"}, "epsilon='1'"),
+    "delta 1": ({"delta": 1.0}, "delta=1.0 must lie strictly between 0 and 1"),
+    "delta 2": ({"delta": 2}, "delta=2"),
+    "delta 0": ({"delta": 0.0}, "delta=0.0"),
+    "noise 0": ({"noise_multiplier": 0.0}, "noise_multiplier=0.0.*method='non-private'"),
+    "both budgets": (
+        {"epsilon": 1.0, "noise_multiplier": 1.0},
+        "epsilon=1.0 and noise_multiplier=1.0 are both",
+    ),
+    "epochs and steps": ({"epochs": 2, "steps": 3}, "epochs=2 and steps=3 are both given"),
+    "batch too large": (
+        {"batch_size": N + 1},
+        f"batch_size={N + 1} is larger than the number of rows, {N}",
+    ),
+    "batch 0": ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1"),
+    "public batch too large": ({"public_batch_size": N + 1}, "public_batch_size=61 is larger"),
+    "steps fraction": ({"steps": 2.5}, "steps=2.5 must be a whole number"),
+    "epochs negative": ({"epochs": -1}, "epochs=-1"),
+    "batch norm": ({"module": Normalised}, r"'1' \(BatchNorm1d\), which mixes rows.*LayerNorm"),
+    "outputs": ({"module": nn.Linear(8, 5)}, "must give|cannot run"),
+    "method": ({"method": "fusion"}, "method='fusion' is not one of fusiondp"),
+    "adjacency": ({"adjacency": "substitute"}, "adjacency='substitute' is not one of"),
+    "on_leak": ({"on_leak": "shout", "sensitive": ["age"]}, "on_leak='shout' is not one of"),
+    "clipping": ({"clipping": "ghost"}, "clipping='ghost' is not one of"),
+    "max_grad_norm": ({"max_grad_norm": 0}, "max_grad_norm=0 must be a positive"),
+    "alpha": ({"alpha": -1.0}, "alpha=-1.0 must be a finite number of at least 0"),
+    "beta": ({"beta": np.nan}, "beta=nan"),
+    "bound": ({"consistency_bound": 0}, "consistency_bound=0"),
+    "lr": ({"lr": -0.1}, "lr=-0.1"),
+    "imputer": ({"imputer": "mean"}, "imputer='mean' is no FoundationImputer"),
+    "private_parameters": (
+        {"private_parameters": ["tail.*"]},
+        r"'tail.\*', which matches no trainable",
+    ),
+    "misspelt": ({"epsilonn": 1.0}, r"no parameter 'epsilonn'; did you mean 'epsilon'\?"),
+    "misspelt prefix": ({"modul__hidden": (4,)}, "no parameter 'modul__hidden'"),
+}
+
+
+def assert_refused(model, X, y, match, error=InvalidInputError):
+    with pytest.raises(error, match=match) as caught:
+        model.fit(X, y)
+    assert not hasattr(model, "net_") and not hasattr(model, "ledger_")
+    for cell in (str(SECRET_AGE), "61.06"):
+        assert cell not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
+@pytest.mark.parametrize("case", CASES)
+def test_parameters(cls, case):
+    parameters, match = CASES[case]
+    model = cls(**{"sensitive": SENSITIVE, **parameters})
+    assert_refused(model, made_table(), TARGET, match)
+
+
+TABLES = {
+    "ten rows": (made_table(10), np.arange(10) % 2, "n_samples=10 rows"),
+    "one class": (made_table(), np.zeros(N), "only one class"),
+    "y of another length": (made_table(), TARGET[:-1], "inconsistent numbers of samples"),
+    "y is None": (made_table(), None, "requires y to be passed"),
+    "no rows": (made_table()[:0], TARGET[:0], "0 sample|minimum of 1"),
+    "infinite public cell": (
+        made_table().replace({"lab": {made_table()["lab"][0]: np.inf}}),
+        TARGET,
+        "'lab' holds an infinite",
+    ),
+    "string in a sensitive number": (
+        with_string("age"),
+        TARGET,
+        "'age'.*not a number.*declare it Categorical",
+    ),
+    "column twice": (
+        made_table().set_axis(["lab", "lab", "age", "sex"], axis=1),
+        TARGET,
+        r"\['lab'\] occur twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables(case):
+    X, y, match = TABLES[case]
+    error = ValueError if case in ("y of another length",) else InvalidInputError
+    message = assert_refused(FusionDPClassifier(SENSITIVE), X, y, match, error)
+    assert SECRET_WORD not in message
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
+def test_nan_in_y(cls):
+    y = TARGET.astype(float)
+    y[4] = np.nan
+    assert_refused(cls(SENSITIVE), made_table(), y, "NaN", ValueError)
+
+
+def test_a_class_weight_that_does_not_fit():
+    model = FusionDPClassifier(SENSITIVE, class_weight={7: 1.0})
+    assert_refused(model, made_table(), TARGET, "class_weight")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    model = FusionDPClassifier(SENSITIVE, noise_multiplier=1.0, steps=1, public_epochs=0)
+    return model.fit(made_table(), TARGET)
+
+
+def test_a_string_in_a_public_number_at_prediction(fitted):
+    with pytest.raises(InvalidInputError, match=r"'lab' .*fitted as numeric.*pandas.to_numeric"):
+        fitted.predict(with_string("lab"))
+
+
+def test_a_string_in_a_sensitive_number_at_prediction_is_not_quoted(fitted):
+    with pytest.raises(InvalidInputError, match=r"'age'.*a sensitive cell") as caught:
+        fitted.predict(with_string("age"))
+    assert SECRET_WORD not in str(caught.value)
+    # Nor in what a traceback shows below the message.
+    assert caught.value.__suppress_context__
+
+
+def test_unknown_categories_at_prediction_are_no_error(fitted):
+    table = made_table().assign(ward="elsewhere", sex="other", age=np.nan)
+    assert np.isfinite(fitted.predict_proba(table)).all()
+
+
+class TestLeaks:
+    """What happens where something would read sensitive cells without paying."""
+
+    @pytest.mark.parametrize("sensitive", [["age"], None, {"age": None}])
+    def test_raise(self, sensitive):
+        model = FusionDPClassifier(sensitive, on_leak="raise")
+        message = assert_refused(
+            model, made_table(), TARGET, r"No domain is declared.*'age'", PrivacyLeakError
+        )
+        assert SECRET_WORD not in message
+
+    def test_warn(self):
+        model = FusionDPClassifier(["age"], steps=1, public_epochs=0, noise_multiplier=1.0)
+        with pytest.warns(PrivacyLeakWarning, match="Declare them"):
+            model.fit(made_table(), TARGET)
+        assert "read off the training cells" in str(model.privacy_report())
+
+    def test_nothing_sensitive(self):
+        with pytest.raises(PrivacyLeakError, match="selects no column: nothing is protected"):
+            FusionDPClassifier([], on_leak="raise").fit(made_table(), TARGET)
+
+    def test_support_gives_domains_and_then_nothing_leaks(self):
+        imputer = FoundationImputer(support=made_table().assign(age=np.arange(N) + 10))
+        model = FusionDPClassifier(
+            ["age"],
+            imputer=imputer,
+            on_leak="raise",
+            steps=1,
+            public_epochs=0,
+            noise_multiplier=1.0,
+        )
+        model.fit(made_table(), TARGET)
+        assert model.schema_.domains["age"] == Numeric(10, N + 9)
+        assert model.schema_.sources["age"] == "support"
+
+
+def test_fdp_cannot_claim_to_protect_whole_rows():
+    """The public branch reads every public cell: "add-remove" is for dp-sgd alone."""
+    model = FusionDPClassifier(SENSITIVE, adjacency="add-remove", noise_multiplier=1.0)
+    assert_refused(model, made_table(), TARGET, "adjacency='add-remove'")

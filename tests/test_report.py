@@ -1,0 +1,134 @@
+"""The report says what is protected, from whom, between which neighbours, and at which cost."""
+
+import json
+import math
+import re
+
+import pytest
+
+from skfusiondp import FusionDPClassifier, PrivacyReport
+from skfusiondp.accounting import ADJACENCIES
+
+pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+
+METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
+
+
+@pytest.fixture(scope="module")
+def fit(adult):
+    def fitted(**parameters):
+        defaults = {
+            "noise_multiplier": 1.0,
+            "steps": 2,
+            "public_epochs": 0,
+            "module__hidden": (4,),
+        }
+        model = FusionDPClassifier(adult.sensitive, **{**defaults, **parameters})
+        return model.fit(adult.table[:200], adult.target[:200])
+
+    return fitted
+
+
+@pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd"])
+def test_epsilon_comes_with_delta_relation_and_columns_everywhere(method, adjacency, fit):
+    model = fit(method=method, adjacency=adjacency)
+    report = model.privacy_report()
+    relation = "add-remove" if method == "dp-sgd" else adjacency
+    assert report.epsilon == model.ledger_.epsilon(model.delta_) > 0
+    assert report.delta == model.delta_ == pytest.approx(1 / 2000)
+    for text in (str(report), report.to_html(), report.to_json(), report.promise):
+        assert relation in text and ADJACENCIES[relation] in text
+        assert f"{report.delta:.3g}" in text
+        for epsilon in re.findall(r"ε = ([\d.]+)|\(([\d.]+), ", text):
+            assert float(max(epsilon)) == pytest.approx(report.epsilon, rel=0.01)
+    loaded = json.loads(report.to_json())
+    assert {"epsilon", "delta", "adjacency", "neighbours", "protects", "adversary"} <= set(loaded)
+    assert loaded["mechanism"]["steps_run"] == 2 and loaded["ledger"][0]["steps"] == 2
+
+
+def test_feature_level_reports_name_the_columns_and_their_domains(adult, fit):
+    report = fit().privacy_report()
+    assert report.to_dict()["sensitive_columns"]["age"] == {
+        "kind": "numeric",
+        "low": 17.0,
+        "high": 90.0,
+        "source": "declared",
+    }
+    for name in adult.sensitive:
+        assert name in str(report) and name in report.to_html()
+    assert "the labels" in str(report) and "education" in str(report)
+
+
+def test_dp_sgd_says_whole_rows_and_no_public_columns(fit):
+    report = fit(method="dp-sgd").privacy_report()
+    assert "whole rows" in str(report) and "whole rows" in report.to_html()
+    assert report.to_dict()["sensitive_columns"] == {}
+    assert not any("labels" in fact or "public columns" in fact for fact in report.public)
+    assert any("statistics of the encoding" in gap for gap in report.not_covered)
+
+
+def test_without_privacy_epsilon_is_infinite_and_never_a_silent_zero(fit):
+    model = fit(method="non-private")
+    report = model.privacy_report()
+    assert model.epsilon_ == math.inf == report.epsilon
+    assert "No privacy guarantee" in str(report) and "infinite" in str(report)
+    assert "∞" in report.to_html()
+    assert json.loads(report.to_json())["epsilon"] == "inf"
+
+
+def test_hybrid_read_nothing(fit):
+    report = fit(method="hybrid").privacy_report()
+    assert report.epsilon == 0.0 and len(report.ledger) == 0
+    assert "No sensitive training cell was read" in str(report)
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd"])
+def test_a_fixed_random_state_is_named_as_not_covered(method, fit):
+    fixed = fit(method=method, random_state=17).privacy_report()
+    assert any(
+        "random_state=17" in gap and "random_state=None" in gap for gap in fixed.not_covered
+    )
+    assert "random_state=17" in str(fixed) and "random_state=17" in fixed.to_html()
+    assert "random_state" not in str(fit(method=method).privacy_report())
+
+
+def test_selection_and_floating_point_are_named_as_not_covered(fit):
+    gaps = " ".join(fit().privacy_report().not_covered)
+    assert "hyper-parameters" in gaps and "floating-point" in gaps
+
+
+def test_zero_out_says_what_it_does_not_compare(fit):
+    gaps = " ".join(fit(adjacency="zero-out").privacy_report().not_covered)
+    assert "zero-out compares a value with its imputation" in gaps
+    assert "zero-out" not in " ".join(fit().privacy_report().not_covered)
+
+
+def test_fits_under_other_relations_are_named(adult, fit):
+    model = fit()
+    once = model.epsilon_
+    model.set_params(adjacency="zero-out").fit(adult.table[:200], adult.target[:200])
+    report = model.privacy_report()
+    assert len(report.ledger) == 2 and report.adjacency == "zero-out"
+    assert model.epsilon_ < once
+    assert any("earlier fits" in gap and "replace" in gap for gap in report.not_covered)
+
+
+def test_html_is_escaped_and_can_be_saved(tmp_path):
+    domain = {"kind": "numeric", "low": 0, "high": 1, "source": "declared"}
+    report = PrivacyReport("A<b>", "fusiondp", {"<script>": domain}, "replace", 1.0, 1e-5, 100)
+    assert "<script>" not in report.to_html() and "&lt;script&gt;" in report.to_html()
+    assert report._repr_html_() == report.to_html()
+    report.save_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and report.to_html() in page
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reports_quote_no_cell_of_the_table(method, adult, fit):
+    """Domains and column names are public; a value that only a row has must not appear."""
+    table = adult.table[:200].assign(**{"hours-per-week": 54.0625, "gender": "Male"})
+    table.loc[table.index[3], "gender"] = "marsupial"
+    model = fit(method=method).fit(table, adult.target[:200])
+    text = str(model.privacy_report()) + model.privacy_report().to_json()
+    assert "54.0625" not in text and "marsupial" not in text

@@ -1,0 +1,166 @@
+"""Domains encode whatever comes, by what was declared alone; selectors find their columns."""
+
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.compose import make_column_selector
+
+from skfusiondp import Categorical, Numeric, PrivacyLeakWarning
+from skfusiondp._exceptions import InvalidInputError, PrivacyLeakError
+from skfusiondp._schema import resolve_schema
+
+bounds = st.tuples(st.floats(-1e9, 1e9), st.floats(1e-3, 1e9)).map(lambda b: (b[0], b[0] + b[1]))
+numbers = st.lists(st.one_of(st.floats(), st.none(), st.integers(-(10**9), 10**9)), max_size=20)
+cells = st.one_of(st.text(max_size=3), st.integers(), st.floats(), st.none(), st.booleans())
+names = st.lists(st.text(max_size=3), min_size=1, max_size=5, unique=True)
+
+
+@given(bounds, numbers)
+def test_numeric_encoding_is_bounded_whatever_comes(limits, values):
+    domain = Numeric(*limits)
+    encoded = domain.encode(pd.Series(values, dtype=object))
+    assert (
+        encoded.shape
+        == (len(values), domain.width)
+        == (len(values), len(domain.feature_names("c")))
+    )
+    assert encoded.dtype == np.float32
+    assert np.isfinite(encoded).all() and (np.abs(encoded) <= 1).all()
+    missing = np.array([v is None or v != v for v in values], dtype=bool)
+    assert np.array_equal(encoded[:, 1], missing)
+    assert (encoded[missing, 0] == 0).all()
+
+
+@given(bounds, st.floats(0, 1))
+def test_numeric_encoding_is_linear_and_clipped(limits, part):
+    low, high = limits
+    domain = Numeric(low, high)
+    inside = min(high, low + part * (high - low))
+    value = domain.encode([inside, high + 1, low - 1, math.inf, -math.inf])[:, 0]
+    assert value[0] == pytest.approx(2 * (inside - low) / (high - low) - 1, abs=1e-5)
+    assert value[1:].tolist() == [1, -1, 1, -1]
+
+
+@given(names, st.lists(cells, max_size=20))
+def test_categorical_encoding_is_one_hot_whatever_comes(categories, values):
+    domain = Categorical(categories)
+    encoded = domain.encode(pd.Series(values, dtype=object))
+    assert encoded.shape == (len(values), len(categories) + 2)
+    assert len(domain.feature_names("c")) == domain.width
+    assert (encoded.sum(axis=1) == 1).all() and set(np.unique(encoded)) <= {0.0, 1.0}
+    for value, row in zip(values, encoded, strict=True):
+        if value is None or value != value:
+            assert row[-1] == 1
+        elif value in categories:
+            assert row[categories.index(value)] == 1
+        else:
+            assert row[-2] == 1
+
+
+def test_unhashable_and_typed_cells():
+    assert Categorical(["a"]).codes(pd.Series([["a"], {}], dtype=object)).tolist() == [1, 1]
+    assert Categorical(np.array([1, 2])).codes([2, 3, None]).tolist() == [1, 2, 3]
+    assert Categorical(["a", "b"]).codes(pd.Series(["b", None], dtype="category")).tolist() == [
+        1,
+        3,
+    ]
+    assert Categorical(["a", "b"]).codes(pd.Series(["b", pd.NA], dtype="string")).tolist() == [
+        1,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "float32", object])
+def test_numeric_takes_every_kind_of_column(dtype):
+    column = pd.Series([0, 10], dtype=dtype)
+    assert Numeric(0, 10).encode(column)[:, 0].tolist() == [-1, 1]
+
+
+@given(bounds, st.integers(0, 50), st.integers(0, 99))
+def test_draws_lie_in_the_domain(limits, n, seed):
+    drawn = Numeric(*limits).draw(n, np.random.default_rng(seed))
+    assert drawn.shape == (n,) and ((drawn >= limits[0]) & (drawn <= limits[1])).all()
+    assert set(Categorical(["a", 7]).draw(n, np.random.default_rng(seed))) <= {"a", 7}
+
+
+@pytest.mark.parametrize(
+    "limits", [(1, 1), (2, 1), (0, math.inf), (math.nan, 1), ("a", "b"), (None, 1)]
+)
+def test_numeric_refuses(limits):
+    with pytest.raises(InvalidInputError, match="bounds must be finite numbers with low < high"):
+        Numeric(*limits)
+
+
+@pytest.mark.parametrize("categories", [[], ["a", "a"], ["a", None], [math.nan], "ab", 3])
+def test_categorical_refuses(categories):
+    with pytest.raises(InvalidInputError, match="Categorical"):
+        Categorical(categories)
+
+
+@pytest.mark.parametrize(
+    ("domain", "values", "excluded"),
+    [
+        (Numeric(0, 1), [5, 6, None], True),
+        (Numeric(0, 1), [5, 0.5], False),
+        (Numeric(0, 1), [None, math.nan], False),
+        (Categorical(["a"]), ["b", None], True),
+        (Categorical(["a"]), ["b", "a"], False),
+        (Categorical(["a"]), [None], False),
+    ],
+)
+def test_excludes(domain, values, excluded):
+    assert domain.excludes(values) is excluded
+
+
+TABLE = pd.DataFrame({"lab": [1.0, 2.0], "ward": ["n", "s"], "age": [30, 40], "sex": ["f", "m"]})
+
+
+@pytest.mark.parametrize(
+    ("selector", "chosen"),
+    [
+        (None, ("lab", "ward", "age", "sex")),
+        ("age", ("age",)),
+        (["sex", "age"], ("age", "sex")),
+        (2, ("age",)),
+        ([-1, 0], ("lab", "sex")),
+        ([False, True, False, True], ("ward", "sex")),
+        (np.array([False, False, True, True]), ("age", "sex")),
+        (slice(1, 3), ("ward", "age")),
+        (slice("ward", "age"), ("ward", "age")),
+        (make_column_selector(dtype_exclude="number"), ("ward", "sex")),
+        (lambda X: ["lab"], ("lab",)),
+        ({"age": Numeric(0, 99), "sex": None}, ("age", "sex")),
+        ([], ()),
+    ],
+)
+def test_selectors(selector, chosen):
+    schema = resolve_schema(TABLE, selector, on_leak="ignore")
+    assert schema.sensitive == chosen  # in table order
+    assert schema.public == tuple(c for c in TABLE if c not in chosen)
+
+
+def test_where_domains_come_from():
+    support = TABLE.assign(age=[20, 50], sex=[None, None])
+    declared = {"lab": Numeric(0, 9), "age": None, "sex": None}
+    with pytest.warns(PrivacyLeakWarning, match="'sex'"):
+        schema = resolve_schema(TABLE, declared, support=support)
+    assert dict(schema.sources) == {"lab": "declared", "age": "support", "sex": "training cells"}
+    assert schema.domains["age"] == Numeric(20, 50) and schema.leaks == ("sex",)
+    assert schema.domains["sex"] == Categorical(["f", "m"])
+    with pytest.raises(PrivacyLeakError):
+        resolve_schema(TABLE, declared, support=support, on_leak="raise")
+
+
+def test_schema_is_immutable_and_pickles():
+    schema = resolve_schema(TABLE, {"age": Numeric(0, 99)})
+    with pytest.raises(TypeError):
+        schema.domains["age"] = Numeric(0, 1)
+    again = pickle.loads(pickle.dumps(schema))
+    assert again == schema
+    with pytest.raises(TypeError):
+        again.domains["age"] = Numeric(0, 1)
