@@ -93,6 +93,16 @@ def forward_with_representation(module: nn.Module, x: Tensor) -> tuple[Tensor, T
 
     A module states its representation by having ``represent`` and ``head``, with
     ``forward(x) = head(represent(x))``; for any other module the outputs stand in for it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    x : Tensor of shape (n_rows, ...)
+
+    Returns
+    -------
+    outputs : Tensor of shape (n_rows, n_outputs)
+    representations : Tensor of shape (n_rows, ...)
     """
     represent, head = getattr(module, "represent", None), getattr(module, "head", None)
     if callable(represent) and callable(head):
