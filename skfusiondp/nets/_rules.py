@@ -81,15 +81,19 @@ def _scaled(g: Tensor, factor: Tensor) -> Tensor:
 
 
 def _linear_sum(layer: nn.Module, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    # In the rotated basis too: the sum of two large gradients that cancel would round beyond C.
+    n_views = len(g) // len(next(iter(factors.values())))
+    a, g = _rotate(a, n_views), _rotate(g, n_views)
     sums = {}
     scaled: dict[int, Tensor] = {}
     for name, factor in factors.items():
         if id(factor) not in scaled:
-            scaled[id(factor)] = _scaled(g, factor).flatten(0, -2)
+            scaled[id(factor)] = g * factor[:, None, None]
+        rows = scaled[id(factor)]
         if name == "weight":
-            sums[name] = scaled[id(factor)].T @ a.flatten(0, -2)
+            sums[name] = rows.flatten(0, 2).T @ a.flatten(0, 2)
         else:
-            sums[name] = scaled[id(factor)].sum(0)
+            sums[name] = rows[0].sum((0, 1)) * math.sqrt(n_views)
     return sums
 
 

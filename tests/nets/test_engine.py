@@ -314,7 +314,7 @@ def test_other_tasks(task):
     assert_close(force_vmap(engine).clipped_sum(views, y, weight), wanted, 1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     name=st.sampled_from([*BOOK_KEPT, *GENERAL]),
@@ -322,7 +322,7 @@ def test_other_tasks(task):
     gap=st.sampled_from([1e-7, 1e-6, 1e-4, 1e-2, 1.0, 30.0]),
     size=st.sampled_from([0.01, 1.0, 8.0]),
     beta=st.sampled_from([0.0, 100.0]),
-    c=st.sampled_from([1e-3, 0.1, 1.0]),
+    c=st.sampled_from([1e-6, 1e-3, 0.1, 1.0]),
 )
 def test_one_row_never_adds_more_than_c(seed, name, kind, gap, size, beta, c):
     """In single precision too, and where views nearly coincide so that norms cancel."""
@@ -332,7 +332,7 @@ def test_one_row_never_adds_more_than_c(seed, name, kind, gap, size, beta, c):
     views[1] = views[0] + gap * views[1]
     total = engine.clipped_sum(views, y, 20 * weight)
     norm = math.sqrt(sum(float(t.double().square().sum()) for t in total.values()))
-    assert norm <= c * (1 + 1e-4)
+    assert norm <= c * (1 + 1e-5)
 
 
 def test_large_gradients_are_clipped_to_c_and_not_far_below():
