@@ -233,13 +233,13 @@ def test_predicts_without_the_sensitive_columns(method, adult, split, df_module)
     probabilities = model.predict_proba(without)
     assert probabilities.shape == (len(y), 2)
     some = df_module(X.drop(columns=["age", "gender"]))
-    hybrid = df_module(
-        X.assign(**model.imputer_._impute_frame(X.reset_index(drop=True)).set_axis(X.index))
-    )
-    np.testing.assert_allclose(probabilities, model.predict_proba(hybrid), atol=1e-5)
+    assert np.isfinite(probabilities).all()
+    full = model.predict_proba(df_module(X))
     assert model.predict(some).shape == (len(y),)
     if method == "hybrid":
-        np.testing.assert_array_equal(probabilities, model.predict_proba(df_module(X)))
+        np.testing.assert_array_equal(probabilities, full)  # it never reads a true value
+    else:
+        assert not np.array_equal(probabilities, full)
 
 
 def test_a_missing_public_column_is_an_error_that_names_it(adult, split):
@@ -277,7 +277,12 @@ def test_regression_in_the_targets_own_unit(n_targets, adult, split):
     hours = X["hours-per-week"].to_numpy(dtype=float) * 1000
     y = hours if n_targets is None else np.column_stack([hours] * n_targets)
     model = small(
-        adult.sensitive, FusionDPRegressor, public_epochs=150, noise_multiplier=50.0, alpha=0.01
+        adult.sensitive,
+        FusionDPRegressor,
+        public_epochs=150,
+        lr=0.01,
+        noise_multiplier=50.0,
+        alpha=0.01,
     )
     predicted = model.fit(X, y).predict(X)
     assert predicted.shape == y.shape
@@ -288,7 +293,7 @@ def test_regression_in_the_targets_own_unit(n_targets, adult, split):
 
 def test_a_free_gradient_learns_what_public_columns_tell(adult, split):
     _, X, y = split
-    model = small(adult.sensitive, public_epochs=200, method="hybrid").fit(X, y)
+    model = small(adult.sensitive, public_epochs=200, lr=0.01, method="hybrid").fit(X, y)
     assert model.score(X, y) > 0.85 > 0.8 > max(y.mean(), 1 - y.mean())
 
 
@@ -297,7 +302,7 @@ def test_class_weight_moves_predictions(adult, split):
 
     def mean(class_weight):
         model = small(
-            adult.sensitive, class_weight=class_weight, public_epochs=60, method="hybrid"
+            adult.sensitive, class_weight=class_weight, public_epochs=60, lr=0.005, method="hybrid"
         )
         return model.fit(X, y).predict_proba(X)[:, 1].mean()
 
