@@ -26,15 +26,18 @@ _HOMES = {
 }
 _MODULES = ("accounting", "datasets", "estimators", "impute", "nets", "preprocessing", "report")
 
-__all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604
+__all__ = [*_HOMES, *_MODULES]
 
-if TYPE_CHECKING:
-    from ._exceptions import PrivacyLeakError, PrivacyLeakWarning
-    from ._schema import Categorical, Numeric
-    from .estimators import FusionDPClassifier, FusionDPRegressor
-    from .impute import FoundationImputer
-    from .privacy import PrivacyLedger
-    from .report import PrivacyReport
+if TYPE_CHECKING:  # what type checkers and editors see
+    from ._exceptions import PrivacyLeakError as PrivacyLeakError
+    from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning
+    from ._schema import Categorical as Categorical
+    from ._schema import Numeric as Numeric
+    from .estimators import FusionDPClassifier as FusionDPClassifier
+    from .estimators import FusionDPRegressor as FusionDPRegressor
+    from .impute import FoundationImputer as FoundationImputer
+    from .privacy import PrivacyLedger as PrivacyLedger
+    from .report import PrivacyReport as PrivacyReport
 
 
 def __getattr__(name: str) -> Any:

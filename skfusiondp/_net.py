@@ -11,7 +11,14 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ._batches import Batch, BatchSchedule, TrainingRows
-from .nets import PerRowEngine, RowLoss, TwoViewObjective, check_module, forward_with_representation
+from .nets import (
+    IterateAverage,
+    PerRowEngine,
+    RowLoss,
+    TwoViewObjective,
+    check_module,
+    forward_with_representation,
+)
 from .privacy import PrivatePlan
 from .privacy._noise import GaussianNoise
 
@@ -37,6 +44,9 @@ class FusionDPNet(NeuralNet):
     public_batch_size : int
     alpha, beta, consistency_bound : float
         Weights of the private gradient and of the consistency penalty, and the penalty's bound.
+    averaging : float in [0, 1)
+        Decay of the exponential average of the iterates that replaces the last one after training.
+        0 keeps the last iterate. Averaging noised iterates is post-processing: it costs nothing.
     private_parameters : sequence of str, optional
         Patterns of parameters in the private gradient.
     micro_batch_size : int, optional
@@ -69,6 +79,7 @@ class FusionDPNet(NeuralNet):
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
+        averaging: float = 0.0,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         seed: np.random.SeedSequence | None = None,
@@ -82,6 +93,7 @@ class FusionDPNet(NeuralNet):
         self.alpha = alpha
         self.beta = beta
         self.consistency_bound = consistency_bound
+        self.averaging = averaging
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
         self.seed = seed
@@ -111,7 +123,11 @@ class FusionDPNet(NeuralNet):
             return
         objective = TwoViewObjective(self.criterion_, self.beta, self.consistency_bound)
         self.engine_ = PerRowEngine(
-            self.module_, objective, self.plan.clipping, self.private_parameters, self.micro_batch_size
+            self.module_,
+            objective,
+            self.plan.clipping,
+            self.private_parameters,
+            self.micro_batch_size,
         )
         assert rows.views is not None
         y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)
@@ -123,7 +139,9 @@ class FusionDPNet(NeuralNet):
 
     def fit_more(self, rows: TrainingRows) -> None:
         """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
+        self.average_ = IterateAverage(self.module_, self.averaging)
         self.partial_fit(rows)
+        self.average_.copy_to(self.module_)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """The batches of a training run; skorch's own iterator otherwise."""
@@ -170,9 +188,13 @@ class FusionDPNet(NeuralNet):
             self._add_private_gradient(batch)
         shown = batch.public and batch.public[:2]
         self.notify(
-            "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=shown, training=True
+            "on_grad_computed",
+            named_parameters=self.module_.named_parameters(),
+            batch=shown,
+            training=True,
         )
         self.optimizer_.step()
+        self.average_.update(self.module_)
         return {"loss": loss, "y_pred": outputs}
 
     def _add_private_gradient(self, batch: Batch) -> None:
@@ -210,4 +232,4 @@ class FusionDPNet(NeuralNet):
     def __getstate__(self) -> dict:
         # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
         state = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in ("engine_", "_noise", "seed")}
+        return {k: v for k, v in state.items() if k not in ("engine_", "_noise", "seed", "average_")}

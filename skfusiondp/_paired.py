@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ._exceptions import InvalidInputError
-from ._schema import SensitiveSchema, Selector, resolve_schema
+from ._schema import Selector, SensitiveSchema, resolve_schema
 from ._tables import as_frame
 
 
@@ -28,6 +29,9 @@ class PairedTable:
         The same rows with imputed sensitive columns: free to read.
     schema : SensitiveSchema
         Which columns are sensitive and their public domains.
+    expected : mapping of str to ndarray of shape (n_rows, width), optional
+        Mean of the encoding of each imputed column, such as the probabilities of its categories,
+        which cells cannot hold. None: the encoding of the hybrid view's cells.
 
     Notes
     -----
@@ -37,6 +41,7 @@ class PairedTable:
     original: pd.DataFrame
     hybrid: pd.DataFrame
     schema: SensitiveSchema
+    expected: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.original.shape != self.hybrid.shape:
@@ -114,6 +119,7 @@ class PairedTable:
             self.original.iloc[rows].reset_index(drop=True),
             self.hybrid.iloc[rows].reset_index(drop=True),
             self.schema,
+            None if self.expected is None else {c: v[rows] for c, v in self.expected.items()},
         )
 
     def __repr__(self) -> str:

@@ -404,7 +404,7 @@ def _names(X: pd.DataFrame, key: Any) -> list[str]:
     if keys and all(isinstance(k, bool | np.bool_) for k in keys):
         if len(keys) != len(columns):
             raise InvalidInputError(
-                f"The mask sensitive=... has {len(keys)} entries for {len(columns)} columns; give one a column."
+                f"The mask sensitive=... has {len(keys)} entries for {len(columns)} columns; give each one."
             )
         return [c for c, chosen in zip(columns, keys, strict=True) if chosen]
     return [_one(columns, k) for k in keys]
@@ -413,7 +413,11 @@ def _names(X: pd.DataFrame, key: Any) -> list[str]:
 def _one(columns: list[str], key: Any) -> str:
     if isinstance(key, str) and key in columns:
         return key
-    if isinstance(key, int | np.integer) and not isinstance(key, bool) and -len(columns) <= key < len(columns):
+    if (
+        isinstance(key, int | np.integer)
+        and not isinstance(key, bool)
+        and -len(columns) <= key < len(columns)
+    ):
         return columns[int(key)]
     near = difflib.get_close_matches(str(key), columns, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {_brief(columns)}."

@@ -6,6 +6,7 @@ import html
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 from .privacy import ADJACENCIES, PrivacyLedger
@@ -73,8 +74,8 @@ class PrivacyReport:
                 else "Nothing was declared sensitive, so nothing is protected."
             )
         return (
-            f"({self.epsilon:.4g}, {self.delta:.3g})-differential privacy of {self.what}, between tables in "
-            f"which {ADJACENCIES[self.adjacency]} (neighbouring relation: {self.adjacency})."
+            f"({_up(self.epsilon)}, {_up(self.delta)})-differential privacy of {self.what}, between tables "
+            f"in which {ADJACENCIES[self.adjacency]} (neighbouring relation: {self.adjacency})."
         )
 
     def to_dict(self) -> dict:
@@ -124,7 +125,7 @@ class PrivacyReport:
         )
         public = "".join(f"<li>{_e(item)}</li>" for item in self.public)
         not_covered = "".join(f"<li>{_e(item)}</li>" for item in self.not_covered) or "<li>nothing</li>"
-        epsilon = "∞" if math.isinf(self.epsilon) else f"{self.epsilon:.3g}"
+        epsilon = "∞" if math.isinf(self.epsilon) else _up(self.epsilon)
         return f"""<div class="skfusiondp-report">
 <style>
 .skfusiondp-report {{font: 14px/1.5 system-ui, sans-serif; max-width: 46rem; color: #1c2733;
@@ -137,7 +138,8 @@ class PrivacyReport:
 .skfusiondp-report .warn {{border-left: 4px solid #d08700; padding-left: .8rem}}
 .skfusiondp-report ul {{margin: .2rem 0; padding-left: 1.2rem}}
 </style>
-<div><span class="eps">ε = {epsilon}</span> at δ = {self.delta:.3g}, relation <b>{_e(self.adjacency)}</b></div>
+<div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
+relation <b>{_e(self.adjacency)}</b></div>
 <p>{_e(self.promise)}</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
@@ -157,6 +159,14 @@ class PrivacyReport:
 
 def _e(text: object) -> str:
     return html.escape(str(text))
+
+
+def _up(value: float, digits: int = 4) -> str:
+    """A bound with few digits, rounded up: a printed epsilon must not be below the true one."""
+    if value == 0:
+        return "0"
+    quantum = Decimal(1).scaleb(Decimal(value).adjusted() - digits + 1)
+    return f"{float(Decimal(value).quantize(quantum, rounding=ROUND_CEILING)):.{digits}g}"
 
 
 def _number(value: object) -> str:

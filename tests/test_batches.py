@@ -14,9 +14,7 @@ N = 60
 def made_rows(free=True):
     number = torch.arange(N, dtype=torch.float32)[:, None]
     views = torch.stack([number + 1000, number])
-    return TrainingRows(
-        number if free else None, views if free else views[:1], number % 2, torch.ones(N)
-    )
+    return TrainingRows(number if free else None, views if free else views[:1], number % 2, torch.ones(N))
 
 
 def made_plan(steps=5, batch_size=6):

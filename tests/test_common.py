@@ -41,9 +41,7 @@ def test_sklearn_checks(estimator, check):
 def public_estimators():
     """Every estimator that a public module of the package exports."""
     found = set()
-    names = [
-        m.name for m in pkgutil.iter_modules(skfusiondp.__path__) if not m.name.startswith("_")
-    ]
+    names = [m.name for m in pkgutil.iter_modules(skfusiondp.__path__) if not m.name.startswith("_")]
     for module in [skfusiondp, *(importlib.import_module(f"skfusiondp.{n}") for n in names)]:
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)

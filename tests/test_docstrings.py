@@ -11,13 +11,8 @@ import pytest
 
 import skfusiondp
 
-MODULES = [
-    importlib.import_module(m.name)
-    for m in pkgutil.walk_packages(skfusiondp.__path__, "skfusiondp.")
-]
-PUBLIC_MODULES = [skfusiondp] + [
-    m for m in MODULES if not any(p[0] == "_" for p in m.__name__.split("."))
-]
+MODULES = [importlib.import_module(m.name) for m in pkgutil.walk_packages(skfusiondp.__path__, "skfusiondp.")]
+PUBLIC_MODULES = [skfusiondp] + [m for m in MODULES if not any(p[0] == "_" for p in m.__name__.split("."))]
 
 
 def public_objects():
@@ -35,9 +30,7 @@ def public_callables():
     """Public classes and functions, and the public methods that this package defines."""
     found = dict(public_objects())
     for name, value in public_objects().items():
-        for method, member in (
-            inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else ()
-        ):
+        for method, member in inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else ():
             ours = (member.__module__ or "").startswith("skfusiondp")
             if ours and not method.startswith("_"):
                 found[f"{name}.{method}"] = member

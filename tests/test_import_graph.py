@@ -84,10 +84,7 @@ def under(folder):
 
 @pytest.mark.parametrize("file", under("privacy"), ids=str)
 def test_the_mechanism_knows_neither_sklearn_nor_skorch_nor_imputation(file):
-    above = [
-        f"skfusiondp.{n}"
-        for n in ("impute", "estimators", "nets", "preprocessing", "report", "_net")
-    ]
+    above = [f"skfusiondp.{n}" for n in ("impute", "estimators", "nets", "preprocessing", "report", "_net")]
     assert not reaches(imports(file), "sklearn", "skorch", *above)
 
 
@@ -120,10 +117,7 @@ def test_nothing_imports_estimators(file):
 
 @pytest.mark.parametrize("file", under("nets"), ids=str)
 def test_nets_know_neither_sklearn_nor_skorch_nor_tables(file):
-    above = [
-        f"skfusiondp.{n}"
-        for n in ("impute", "preprocessing", "_net", "_schema", "_paired", "_tables")
-    ]
+    above = [f"skfusiondp.{n}" for n in ("impute", "preprocessing", "_net", "_schema", "_paired", "_tables")]
     assert not reaches(imports(file), "sklearn", "skorch", "pandas", *above)
 
 

@@ -102,18 +102,14 @@ def test_schema_imputer_encoder_and_plan_are_bitwise_the_same(change, support, t
     assert one.privacy_report() == two.privacy_report()
     assert pickle.dumps(one.encoder_) == pickle.dumps(two.encoder_)
     hybrid = one.imputer_._impute_frame(train)
-    pd.testing.assert_frame_equal(
-        hybrid, two.imputer_._impute_frame(change(train)), check_exact=True
-    )
+    pd.testing.assert_frame_equal(hybrid, two.imputer_._impute_frame(change(train)), check_exact=True)
     assert hybrid["age"].nunique() > 20  # and the imputation is no constant
     assert pickle.dumps(one.encoder_._encode(train)) == pickle.dumps(two.encoder_._encode(train))
 
 
 @CHANGES
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "hybrid"])
-def test_the_free_view_and_weights_are_bitwise_the_same(
-    change, method, support, train, target, monkeypatch
-):
+def test_the_free_view_and_weights_are_bitwise_the_same(change, method, support, train, target, monkeypatch):
     kept = []
     real = FusionDPClassifier._training_rows
 
@@ -142,9 +138,9 @@ def test_the_first_public_gradient_is_bitwise_the_same(change, method, support, 
         spies = []
         for table in (train, change(train)):
             spies.append(FirstGradient())
-            made(
-                support, method=method, public_epochs=warm, alpha=alpha, callbacks=[spies[-1]]
-            ).fit(table, target)
+            made(support, method=method, public_epochs=warm, alpha=alpha, callbacks=[spies[-1]]).fit(
+                table, target
+            )
         one, two = (spy.gradients for spy in spies)
         assert one and all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
@@ -170,28 +166,21 @@ def test_without_the_private_gradient_the_model_is_bitwise_the_same(
 def test_target_scaling_is_bitwise_the_same(change, support, train):
     y = train["lab"].fillna(3.0) * 10 + 4
     one, two = (
-        made(support, FusionDPRegressor, steps=2, public_epochs=0).fit(t, y)
-        for t in (train, change(train))
+        made(support, FusionDPRegressor, steps=2, public_epochs=0).fit(t, y) for t in (train, change(train))
     )
     assert one.target_mean_ == two.target_mean_ == pytest.approx(y.mean())
     assert one.target_scale_ == two.target_scale_ == pytest.approx(y.std(ddof=0))
 
 
 @CHANGES
-def test_the_loss_in_the_history_of_the_first_step_is_the_free_views(
-    change, support, train, target
-):
+def test_the_loss_in_the_history_of_the_first_step_is_the_free_views(change, support, train, target):
     one, two = fitted_twice(support, train, target, change, steps=1, public_epochs=0)
-    assert (
-        one.history_[0, "batches", 0, "train_loss"] == two.history_[0, "batches", 0, "train_loss"]
-    )
+    assert one.history_[0, "batches", 0, "train_loss"] == two.history_[0, "batches", 0, "train_loss"]
 
 
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"])
 def test_missing_sensitive_cells_drop_no_row(method, support, train, target):
-    holes = train.assign(
-        age=train["age"].where(train.index > 80), sex=train["sex"].where(train.index > 40)
-    )
+    holes = train.assign(age=train["age"].where(train.index > 80), sex=train["sex"].where(train.index > 40))
     model = made(support, method=method).fit(holes, target)
     assert model.n_rows_ == len(train)
     if model.plan_ is not None:
@@ -219,9 +208,7 @@ def planted(table, base):
 
 def floats_in(dumped, values):
     """How many of the values occur in the bytes, in double or single precision, either order."""
-    return sum(
-        any(struct.pack(kind, v) in dumped for kind in ("<d", ">d", "<f", ">f")) for v in values
-    )
+    return sum(any(struct.pack(kind, v) in dumped for kind in ("<d", ">d", "<f", ">f")) for v in values)
 
 
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"])

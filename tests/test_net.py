@@ -129,9 +129,7 @@ def test_divides_by_the_expected_batch_size(drawn, monkeypatch):
     kept = rows.private_rows(np.arange(drawn))
     total = net.engine_.clipped_sum(kept.x, kept.y, kept.weight)
     for name, value in total.items():
-        torch.testing.assert_close(
-            gradient[name] - public[name], ALPHA / BATCH * value, rtol=1e-4, atol=1e-6
-        )
+        torch.testing.assert_close(gradient[name] - public[name], ALPHA / BATCH * value, rtol=1e-4, atol=1e-6)
     assert flat(gradient).sub(flat(public)).norm() <= ALPHA / BATCH * drawn * C * (1 + 1e-5)
 
 
@@ -179,9 +177,7 @@ def used(monkeypatch):
 
     calls = []
     real = PerRowEngine.clipped_sum
-    monkeypatch.setattr(
-        PerRowEngine, "clipped_sum", lambda self, *args: calls.append(1) or real(self, *args)
-    )
+    monkeypatch.setattr(PerRowEngine, "clipped_sum", lambda self, *args: calls.append(1) or real(self, *args))
     return calls
 
 

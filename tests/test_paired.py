@@ -29,9 +29,7 @@ def test_holds_both_views(paired):
     assert paired.schema.sensitive == ("age",) and dict(paired.schema.domains) == AGE
 
 
-@pytest.mark.parametrize(
-    "rows", [[2, 0], np.array([2, 0]), np.array([True, False, True]), slice(1, None), 1]
-)
+@pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0]), np.array([True, False, True]), slice(1, None), 1])
 def test_rows_are_cut_alike_in_both_views(paired, rows):
     cut = paired[rows]
     wanted = np.atleast_1d(np.arange(3)[rows])

@@ -38,9 +38,7 @@ def small(sensitive, cls=FusionDPClassifier, **parameters):
 
 
 def quick_imputer(support, **parameters):
-    return FoundationImputer(
-        support=support, backend=ConditionalBackend(n_estimators=5), **parameters
-    )
+    return FoundationImputer(support=support, backend=ConditionalBackend(n_estimators=5), **parameters)
 
 
 def public_steps(adult):
@@ -65,9 +63,7 @@ def test_pipeline_with_column_transformer_and_grid_search(adult, split, df_modul
     _, X, y = split
     X = df_module(X)
     pipeline = Pipeline([("public", public_steps(adult)), ("clf", small(adult.sensitive))])
-    search = GridSearchCV(
-        pipeline, {f"clf__{k}": v for k, v in GRID.items()}, cv=2, error_score="raise"
-    )
+    search = GridSearchCV(pipeline, {f"clf__{k}": v for k, v in GRID.items()}, cv=2, error_score="raise")
     search.fit(X, y)
     assert len(search.cv_results_["params"]) == 4
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
@@ -226,9 +222,7 @@ def test_arrays_and_positions(split):
 @pytest.mark.parametrize("method", METHODS)
 def test_predicts_without_the_sensitive_columns(method, adult, split, df_module):
     support, X, y = split
-    model = small(adult.sensitive, method=method, imputer=quick_imputer(support)).fit(
-        df_module(X), y
-    )
+    model = small(adult.sensitive, method=method, imputer=quick_imputer(support)).fit(df_module(X), y)
     without = df_module(X.drop(columns=list(adult.sensitive)))
     probabilities = model.predict_proba(without)
     assert probabilities.shape == (len(y), 2)
@@ -301,9 +295,7 @@ def test_class_weight_moves_predictions(adult, split):
     _, X, y = split
 
     def mean(class_weight):
-        model = small(
-            adult.sensitive, class_weight=class_weight, public_epochs=60, lr=0.005, method="hybrid"
-        )
+        model = small(adult.sensitive, class_weight=class_weight, public_epochs=60, lr=0.005, method="hybrid")
         return model.fit(X, y).predict_proba(X)[:, 1].mean()
 
     assert mean({0: 0.05, 1: 1.0}) > mean(None) + 0.1

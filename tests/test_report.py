@@ -86,9 +86,7 @@ def test_hybrid_read_nothing(fit):
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd"])
 def test_a_fixed_random_state_is_named_as_not_covered(method, fit):
     fixed = fit(method=method, random_state=17).privacy_report()
-    assert any(
-        "random_state=17" in gap and "random_state=None" in gap for gap in fixed.not_covered
-    )
+    assert any("random_state=17" in gap and "random_state=None" in gap for gap in fixed.not_covered)
     assert "random_state=17" in str(fixed) and "random_state=17" in fixed.to_html()
     assert "random_state" not in str(fit(method=method).privacy_report())
 

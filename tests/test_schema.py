@@ -24,11 +24,7 @@ names = st.lists(st.text(max_size=3), min_size=1, max_size=5, unique=True)
 def test_numeric_encoding_is_bounded_whatever_comes(limits, values):
     domain = Numeric(*limits)
     encoded = domain.encode(pd.Series(values, dtype=object))
-    assert (
-        encoded.shape
-        == (len(values), domain.width)
-        == (len(values), len(domain.feature_names("c")))
-    )
+    assert encoded.shape == (len(values), domain.width) == (len(values), len(domain.feature_names("c")))
     assert encoded.dtype == np.float32
     assert np.isfinite(encoded).all() and (np.abs(encoded) <= 1).all()
     missing = np.array([v is None or v != v for v in values], dtype=bool)
@@ -88,9 +84,7 @@ def test_draws_lie_in_the_domain(limits, n, seed):
     assert set(Categorical(["a", 7]).draw(n, np.random.default_rng(seed))) <= {"a", 7}
 
 
-@pytest.mark.parametrize(
-    "limits", [(1, 1), (2, 1), (0, math.inf), (math.nan, 1), ("a", "b"), (None, 1)]
-)
+@pytest.mark.parametrize("limits", [(1, 1), (2, 1), (0, math.inf), (math.nan, 1), ("a", "b"), (None, 1)])
 def test_numeric_refuses(limits):
     with pytest.raises(InvalidInputError, match="bounds must be finite numbers with low < high"):
         Numeric(*limits)

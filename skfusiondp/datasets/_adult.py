@@ -37,9 +37,7 @@ def _sensitive() -> dict[str, Domain]:
         "relationship": Categorical(
             ["Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried"]
         ),
-        "ethnicity": Categorical(
-            ["White", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other", "Black"]
-        ),
+        "ethnicity": Categorical(["White", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other", "Black"]),
         "gender": Categorical(["Female", "Male"]),
     }
 

@@ -50,9 +50,7 @@ def load_sepsis(
 ) -> SensitiveTable: ...
 @overload
 def load_sepsis(folder: str | os.PathLike | None = None, *, return_X_y: Literal[True]) -> XY: ...
-def load_sepsis(
-    folder: str | os.PathLike | None = None, *, return_X_y: bool = False
-) -> SensitiveTable | XY:
+def load_sepsis(folder: str | os.PathLike | None = None, *, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load the sepsis table of the FusionDP paper: does a patient in intensive care get sepsis?
 
     Sensitive are Age (years), Gender, Unit1 and Unit2 (medical or surgical unit, may be missing),
@@ -98,9 +96,7 @@ def load_sepsis(
     support, support_target = _split(val, list(ori.columns), "val.csv")
     missing = [c for c in sensitive if c not in table]
     if missing:
-        raise InvalidInputError(
-            f"The file train_ori.csv lacks the column(s) {missing}; {_SOURCE}."
-        )
+        raise InvalidInputError(f"The file train_ori.csv lacks the column(s) {missing}; {_SOURCE}.")
     public = [c for c in table.columns if c not in sensitive]
     # A view that is shifted by one row would train silently on the wrong patients.
     if not (imputed[public].equals(table[public]) and imputed_target.equals(target)):
@@ -131,9 +127,7 @@ def _paths(folder: str | os.PathLike | None) -> list[Path]:
     paths = [Path(named).expanduser() / name for name in _FILES]
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
-        raise InvalidInputError(
-            f"folder={str(named)!r} does not hold {', '.join(absent)}; {_SOURCE}."
-        )
+        raise InvalidInputError(f"folder={str(named)!r} does not hold {', '.join(absent)}; {_SOURCE}.")
     return paths
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from ..preprocessing import TableEncoder
 from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
 from ..report import PrivacyReport
 from ._net_parameters import NetParameters
+
+if TYPE_CHECKING:
+    from .._batches import TrainingRows
 
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 _PRIVATE = ("fusiondp", "feature-dp", "dp-sgd")
@@ -63,7 +67,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_method()
-        original, hybrid, schema, imputer = self._views(X)
+        original, schema, imputer = self._table(X)
         target, weight, task, n_outputs = self._check_target(y, len(original))
         if len(original) < _MIN_ROWS:
             raise InvalidInputError(
@@ -72,10 +76,13 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             )
         plan, epoch_steps, public_batch_size = self._plan(len(original), schema)
         seeds = self._seeds()
+        paired = X if isinstance(X, PairedTable) else None
         if imputer is not None and self.method in ("fusiondp", "hybrid"):
-            hybrid = _replace(original, imputer._impute_frame(original))
+            paired = imputer._pair(original)
         encoder = TableEncoder()._fit_schema(original, schema)
-        rows = self._training_rows(encoder, original, hybrid, target, weight)
+        if hasattr(self, "feature_names_in_"):
+            encoder.feature_names_in_ = self.feature_names_in_
+        rows = self._training_rows(encoder, original, paired, target, weight)
         self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
         self.n_rows_ = len(original)
         self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
@@ -102,27 +109,36 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             )
         for name in ("alpha", "beta"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
                 raise InvalidInputError(f"{name}={value!r} must be a finite number of at least 0.")
+        if not (isinstance(self.averaging, Real) and 0 <= float(self.averaging) < 1):
+            raise InvalidInputError(
+                f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
+            )
         for name in ("consistency_bound", "lr"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
+            if not (isinstance(value, Real) and 0 < float(value) < math.inf):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
 
-    def _views(
-        self, X: Any
-    ) -> tuple[pd.DataFrame, pd.DataFrame | None, SensitiveSchema, FoundationImputer | None]:
-        """Original view, hybrid view if it came with X, schema, and the fitted imputer if any."""
+    def _table(self, X: Any) -> tuple[pd.DataFrame, SensitiveSchema, FoundationImputer | None]:
+        """The original table, its schema, and the fitted imputer where one is needed."""
         if isinstance(X, PairedTable):
             original = check_table(self, X.original, reset=True)
             if self.sensitive is not None:
-                stated = resolve_schema(original, self.sensitive, on_leak="ignore").sensitive
-                if stated != X.schema.sensitive:
+                stated = resolve_schema(original, self.sensitive, on_leak="ignore")
+                other = [
+                    c
+                    for c in sorted({*stated.sensitive, *X.schema.sensitive})
+                    if c not in stated.sensitive
+                    or (stated.sources[c] == "declared" and stated.domains[c] != X.schema.domains.get(c))
+                    or c not in X.schema.sensitive
+                ]
+                if other:
                     raise InvalidInputError(
-                        f"sensitive={list(stated)} differs from the paired table's "
-                        f"{list(X.schema.sensitive)}; leave sensitive=None, the imputer has stated it."
+                        f"sensitive={self.sensitive!r} says other things about {other} than the paired "
+                        "table; leave sensitive=None, the imputer has stated it."
                     )
-            return original, X.hybrid, X.schema, None
+            return original, X.schema, None
         frame = check_table(self, X, reset=True)
         imputer = self.imputer
         if imputer is not None and not isinstance(imputer, FoundationImputer):
@@ -136,19 +152,17 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         support = None if imputer is None else imputer.support
         schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
         if imputer is None and self.method not in ("fusiondp", "hybrid"):
-            return frame, None, schema, None
+            return frame, schema, None
         fitted = FoundationImputer() if imputer is None else clone(imputer)
         if fitted.random_state is None and self.random_state is not None:
             fitted.set_params(random_state=check_random_state(self.random_state).randint(2**31 - 1))
-        return frame, None, schema, fitted._fit_schema(frame, schema)
+        return frame, schema, fitted._fit_schema(frame, schema)
 
-    def _plan(
-        self, n_rows: int, schema: SensitiveSchema
-    ) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
+    def _plan(self, n_rows: int, schema: SensitiveSchema) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
         """The private plan, the steps of each epoch, and the public batch size."""
-        batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 16)), n_rows)
+        batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 32)), n_rows)
         public = _count("public_batch_size", self.public_batch_size, min(n_rows, 1024), n_rows)
-        warm = _count("public_epochs", self.public_epochs, 20, None, least=0)
+        warm = _count("public_epochs", self.public_epochs, 5, None, least=0)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
             steps = _count("steps", self.steps, 0, None)
@@ -181,7 +195,15 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         state = check_random_state(self.random_state)
         return np.random.SeedSequence(state.randint(2**31 - 1, size=4).tolist())
 
-    def _training_rows(self, encoder, original, hybrid, target, weight):
+    def _training_rows(
+        self,
+        encoder: TableEncoder,
+        original: pd.DataFrame,
+        paired: PairedTable | None,
+        target: np.ndarray,
+        weight: np.ndarray,
+    ) -> TrainingRows:
+        """Encode the views that this method's branches read; no other view is made."""
         import torch
 
         from .._batches import TrainingRows
@@ -196,7 +218,8 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             assert true is not None
             free = np.where(encoder.sensitive_features_, np.float32(0), true)
         elif self.method != "dp-sgd":
-            free = encoder._encode(hybrid if encoder.schema_.sensitive else original)
+            assert paired is not None
+            free = encoder._encode(paired.hybrid, paired.expected)
         if self.method in _PRIVATE:
             assert true is not None
             views = true[None] if free is None else np.stack([true, free])
@@ -229,6 +252,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             alpha=self.alpha,
             beta=self.beta if self.method == "fusiondp" else 0.0,
             consistency_bound=self.consistency_bound,
+            averaging=self.averaging,
             private_parameters=self.private_parameters,
             micro_batch_size=self.micro_batch_size,
             seed=seeds,
@@ -271,29 +295,33 @@ class BaseFusionDP(NetParameters, BaseEstimator):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         if isinstance(X, PairedTable):
-            X = X.hybrid if self.method == "hybrid" else X.original
-            frame = check_table(self, X, reset=False)
+            check_table(self, X.original, reset=False)
+            if self.method == "hybrid":
+                encoded = self.encoder_._encode(X.hybrid, X.expected)
+            else:
+                encoded = self.encoder_._encode(X.original)
         else:
             frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-            frame = self._complete(frame)
-        encoded = self.encoder_._encode(frame)
+            encoded = self._encode_completed(frame)
         return self.net_.outputs(encoded)
 
-    def _complete(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Impute absent sensitive columns; all of them where training never saw a true one."""
+    def _encode_completed(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encode; impute absent sensitive columns, and all where training never saw a true one."""
         absent = [c for c in self.schema_.sensitive if c not in frame]
-        wanted = list(self.schema_.sensitive) if self.method == "hybrid" and self.imputer_ else absent
+        never_seen = self.method == "hybrid" and self.imputer_ is not None
+        wanted = self.schema_.sensitive if never_seen else absent
         if not wanted:
-            return frame
+            return self.encoder_._encode(frame)
         if self.imputer_ is None:
             raise InvalidInputError(
                 f"X lacks the sensitive column(s) {absent} and this model was fitted without an imputer of "
                 "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
             )
-        imputed = self.imputer_._impute_frame(frame)[wanted]
-        return _replace(frame, imputed)[list(self.schema_.columns)]
+        paired = self.imputer_._pair(frame)
+        assert paired.expected is not None
+        return self.encoder_._encode(paired.original, {c: paired.expected[c] for c in wanted})
 
     def privacy_report(self) -> PrivacyReport:
         """What this fit protects, between which neighbours, at which cost; and what it does not.
@@ -303,7 +331,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         PrivacyReport
             Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "net_")
         whole_rows = self.method == "dp-sgd"
         protected = {
             c: {**d.to_dict(), "source": self.schema_.sources.get(c, "declared")}
@@ -339,7 +367,10 @@ class BaseFusionDP(NetParameters, BaseEstimator):
     def _public_facts(self) -> tuple[str, ...]:
         facts = ["the number of rows, the plan and its parameters"]
         if self.method != "dp-sgd":
-            facts += ["the labels", f"the public columns: {', '.join(self.schema_.public) or 'none'}"]
+            facts += [
+                "the labels",
+                f"the public columns: {', '.join(self.schema_.public) or 'none'}",
+            ]
         sources = set(self.schema_.sources.values()) - {"training cells"}
         if sources:
             facts.append(f"the domains of the sensitive columns ({', '.join(sorted(sources))})")
@@ -385,11 +416,6 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _replace(frame: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with some columns replaced or added, in frame order."""
-    return frame.assign(**{str(c): columns[c].to_numpy() for c in columns})
 
 
 def _count(name: str, value: Any, default: int, most: int | None, least: int = 1) -> int:

@@ -69,6 +69,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
+        averaging: float = 0.99,
         batch_size: int | None = None,
         epochs: int | None = None,
         steps: int | None = None,
@@ -77,7 +78,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         class_weight: Any = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 1e-3,
+        lr: float = 5e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         callbacks: Any = None,
@@ -99,6 +100,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self.alpha = alpha
         self.beta = beta
         self.consistency_bound = consistency_bound
+        self.averaging = averaging
         self.batch_size = batch_size
         self.epochs = epochs
         self.steps = steps

@@ -21,8 +21,8 @@ noise_multiplier : float or None, default=None
 delta : float or None, default=None
     None means 1 / (10 n_rows).
 adjacency : {"replace", "zero-out"}, default="replace"
-    Neighbouring relation: one row's sensitive cells change to any other values, or to their
-    imputed ones. The same noise gives a larger epsilon under "replace".
+    Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so
+    that both its views are the imputed one. The same noise gives a larger epsilon under "replace".
 max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
@@ -33,8 +33,11 @@ beta : float, default=0.0
     Weight of the representation-consistency penalty.
 consistency_bound : float, default=1.0
     C_h, the norm to which representations are scaled down in that penalty.
+averaging : float, default=0.99
+    Decay of the exponential average of iterates that becomes the model; free, since it is
+    post-processing. 0 keeps the last iterate, as the paper does.
 batch_size : int or None, default=None
-    Expected size of a private Poisson sample. None means n_rows / 16, at least 64.
+    Expected size of a private Poisson sample. None means n_rows / 32, at least 64.
 epochs : int or None, default=None
     Passes of the private branch, in expectation. None means 20.
 steps : int or None, default=None
@@ -42,13 +45,13 @@ steps : int or None, default=None
 public_batch_size : int or None, default=None
     Rows of the hybrid view a step. None means 1024.
 public_epochs : int or None, default=None
-    Free passes over the hybrid view before the first private step. None means 20.
+    Free passes over the hybrid view before the first private step. None means 5.
 module : torch module class, instance or None, default=None
     None is a multilayer perceptron. A class is given ``n_features`` and ``n_outputs`` if its
     constructor takes them. Layers that mix rows, such as batch norm, are refused.
 optimizer : torch optimizer class or None, default=None
     None is Adam.
-lr : float, default=0.001
+lr : float, default=0.005
     Learning rate.
 private_parameters : sequence of str or None, default=None
     Names or patterns of the parameters that the private gradient moves; None means all.
@@ -109,7 +112,11 @@ expected batch size. Ctrl-C ends a fit early and keeps the model; the ledger hol
 def with_parameters(cls: type) -> type:
     """Fill the shared parts into a class's docstring."""
     doc = cls.__doc__ or ""
-    for name, text in (("parameters", _PARAMETERS), ("attributes", _ATTRIBUTES), ("notes", _NOTES)):
+    for name, text in (
+        ("parameters", _PARAMETERS),
+        ("attributes", _ATTRIBUTES),
+        ("notes", _NOTES),
+    ):
         lines = [f"    {line}" if line else "" for line in text.strip().splitlines()]
         doc = doc.replace(f"    {{{name}}}", "\n".join(lines))
     cls.__doc__ = doc

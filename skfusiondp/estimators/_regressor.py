@@ -62,6 +62,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
+        averaging: float = 0.99,
         batch_size: int | None = None,
         epochs: int | None = None,
         steps: int | None = None,
@@ -69,7 +70,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         public_epochs: int | None = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 1e-3,
+        lr: float = 5e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         callbacks: Any = None,
@@ -91,6 +92,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.alpha = alpha
         self.beta = beta
         self.consistency_bound = consistency_bound
+        self.averaging = averaging
         self.batch_size = batch_size
         self.epochs = epochs
         self.steps = steps

@@ -43,9 +43,7 @@ def make_backend(backend: Any) -> Any:
         if backend not in NAMES:
             near = difflib.get_close_matches(backend, NAMES, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InvalidInputError(
-                f"backend={backend!r} is not one of {', '.join(map(repr, NAMES))}.{hint}"
-            )
+            raise InvalidInputError(f"backend={backend!r} is not one of {', '.join(map(repr, NAMES))}.{hint}")
         module, name = NAMES[backend]
         return getattr(importlib.import_module(f".{module}", __package__), name)()
     # A class has the methods too, but nobody has said with which parameters.

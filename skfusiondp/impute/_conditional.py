@@ -63,9 +63,7 @@ class ConditionalBackend(ColumnwiseBackend):
     [20.0, 80.0]
     """
 
-    def __init__(
-        self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None
-    ):
+    def __init__(self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None):
         self.n_estimators = n_estimators
         self.n_jobs = n_jobs
         self.random_state = random_state

@@ -45,9 +45,7 @@ class SetOutput:
         if kind == "default":
             return table
         if kind not in ("pandas", "polars"):
-            raise ValueError(
-                f"output config must be in ['default', 'pandas', 'polars'], got {kind}"
-            )
+            raise ValueError(f"output config must be in ['default', 'pandas', 'polars'], got {kind}")
         return _to_kind(table, given, kind, list(self.get_feature_names_out()))
 
 

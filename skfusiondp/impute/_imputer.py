@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
-from .._schema import Domain, Numeric, Selector, SensitiveSchema, resolve_schema
+from .._schema import Categorical, Domain, Numeric, Selector, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ._backends import make_backend
 from ._containers import SetOutput, replace_columns
@@ -147,9 +147,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         self._check_parameters()
         frame = check_table(self, X, reset=True)
         support = None if self.support is None else as_frame(self.support)
-        schema = resolve_schema(
-            frame, self.sensitive, support=support, on_leak=self.on_leak, original=X
-        )
+        schema = resolve_schema(frame, self.sensitive, support=support, on_leak=self.on_leak, original=X)
         return self._fit_schema(frame, schema)
 
     def transform(self, X: Any) -> Any:
@@ -169,9 +167,9 @@ class FoundationImputer(  # type: ignore[call-arg]
         """
         check_is_fitted(self, "backend_")
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-        imputed = self._impute_frame(frame)
         if self.output == "paired":
-            return self._pair(frame, imputed)
+            return self._pair(frame)
+        imputed = self._impute_frame(frame)
         names = list(self.schema_.columns)
         return self._contain(replace_columns(X, frame, imputed, names), X)
 
@@ -210,10 +208,25 @@ class FoundationImputer(  # type: ignore[call-arg]
         DataFrame of shape (n_rows, n_sensitive)
             float64 for numeric columns, objects of the declared categories for others.
         """
+        return self._impute(frame)[0]
+
+    def _impute(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """Impute the sensitive columns, as cells and as expected encodings.
+
+        Returns
+        -------
+        values : DataFrame of shape (n_rows, n_sensitive)
+        expected : dict of str to ndarray of shape (n_rows, width of the column's encoding)
+            With ``strategy="mean"`` a category's probabilities in place of one category: the mean
+            of the encoding, which a cell cannot hold. Else the encoding of `values`.
+        """
         public = frame[list(self.schema_.public)]
         values = {
             c: np.empty(len(frame), dtype=float if isinstance(d, Numeric) else object)
             for c, d in self.schema_.domains.items()
+        }
+        expected = {
+            c: np.zeros((len(frame), d.width), dtype=np.float32) for c, d in self.schema_.domains.items()
         }
         uniforms = {
             c: np.random.default_rng([self._seed, i]).random(len(frame))
@@ -223,11 +236,19 @@ class FoundationImputer(  # type: ignore[call-arg]
             predicted = self.backend_.predict(public.iloc[rows])
             for column, domain in self.schema_.domains.items():
                 guess = _checked(predicted, column, domain, rows.stop - rows.start, self.backend_)
-                values[column][rows] = self._choose(guess, domain, uniforms[column][rows])
-        return pd.DataFrame(
+                chosen = self._choose(guess, domain, uniforms[column][rows])
+                values[column][rows] = chosen
+                if self.strategy == "mean" and isinstance(domain, Categorical):
+                    weights = guess.probabilities
+                    known = len(domain.categories)
+                    expected[column][rows, :known] = weights / weights.sum(axis=1, keepdims=True)
+                else:
+                    expected[column][rows] = domain.encode(chosen)
+        cells = pd.DataFrame(
             {c: pd.Series(v, index=frame.index, dtype=v.dtype) for c, v in values.items()},
             index=frame.index,
         )
+        return cells, expected
 
     def _choose(self, guess: Predictive, domain: Any, uniforms: np.ndarray) -> np.ndarray:
         """Take one value a row from the predictive distribution, as `strategy` says."""
@@ -247,8 +268,10 @@ class FoundationImputer(  # type: ignore[call-arg]
             )
         return np.clip(values, domain.low, domain.high)
 
-    def _pair(self, frame: pd.DataFrame, imputed: pd.DataFrame) -> PairedTable:
+    def _pair(self, frame: pd.DataFrame) -> PairedTable:
+        """Both views of a table, of which absent sensitive columns take the imputed values."""
         names = list(self.schema_.columns)
+        imputed, expected = self._impute(frame)
         imputed = imputed.infer_objects()
         original = frame.copy(deep=False)
         for column in imputed.columns.difference(frame.columns):
@@ -256,7 +279,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         hybrid = original.copy(deep=False)
         for column in imputed:
             hybrid[column] = imputed[column]
-        return PairedTable(original[names], hybrid[names], self.schema_)
+        return PairedTable(original[names], hybrid[names], self.schema_, expected)
 
     def _split_support(self, schema: SensitiveSchema) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the support's public and sensitive columns; no rows if there is no support."""
@@ -288,9 +311,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         for name, allowed in (("strategy", STRATEGIES), ("output", OUTPUTS), ("on_leak", ON_LEAK)):
             value = getattr(self, name)
             if value not in allowed:
-                raise InvalidInputError(
-                    f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}."
-                )
+                raise InvalidInputError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
         size = self.batch_size
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise InvalidInputError(f"batch_size={size!r} must be an integer of at least 1.")
@@ -322,9 +343,7 @@ def _warn_no_knowledge(backend: Any) -> None:
     )
 
 
-def _checked(
-    predicted: Mapping[str, Predictive], column: str, domain: Domain, n: int, backend: Any
-) -> Any:
+def _checked(predicted: Mapping[str, Predictive], column: str, domain: Domain, n: int, backend: Any) -> Any:
     """Return a column's predictive distribution, or say what is wrong with the backend."""
     guess = predicted.get(column)
     kind = NumericPredictive if isinstance(domain, Numeric) else CategoricalPredictive

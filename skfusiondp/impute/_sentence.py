@@ -134,9 +134,7 @@ class SentenceBackend(ColumnwiseBackend):
 class ZeroShotHead:
     """Compare rows with one statement a category or interval; nothing is fitted."""
 
-    def __init__(
-        self, domain: Domain, statements: np.ndarray, atoms: np.ndarray, temperature: float
-    ):
+    def __init__(self, domain: Domain, statements: np.ndarray, atoms: np.ndarray, temperature: float):
         self.domain = domain
         self.statements = statements
         self.atoms = atoms

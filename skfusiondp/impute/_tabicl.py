@@ -71,13 +71,9 @@ class TabICLBackend(InContextBackend):
             ) from None
         kind = {"classifier": "TabICLClassifier", "regressor": "TabICLRegressor"}[task]
         settings = {"random_state": self.random_state, **(self.options or {})}
-        return getattr(tabicl, kind)(
-            **settings, model_path=self._checkpoint(task), allow_auto_download=False
-        )
+        return getattr(tabicl, kind)(**settings, model_path=self._checkpoint(task), allow_auto_download=False)
 
     @staticmethod
     def _quantiles(model: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said = model.predict(
-            features, output_type=["mean", "quantiles"], alphas=list(QUANTILE_LEVELS)
-        )
+        said = model.predict(features, output_type=["mean", "quantiles"], alphas=list(QUANTILE_LEVELS))
         return said["mean"], said["quantiles"]

@@ -1,5 +1,6 @@
 """Torch modules, and the engine that clips the joint gradient of both views row by row."""
 
+from ._average import IterateAverage
 from ._checks import check_module
 from ._engine import PerRowEngine
 from ._mlp import MLP
@@ -7,6 +8,7 @@ from ._objective import RowLoss, TwoViewObjective, forward_with_representation
 
 __all__ = [
     "MLP",
+    "IterateAverage",
     "PerRowEngine",
     "RowLoss",
     "TwoViewObjective",

@@ -67,7 +67,7 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
     if not torch.allclose(both[: len(x)], both[len(x) :], rtol=1e-4, atol=1e-5):
         raise InvalidInputError(
             "module draws randomness that the two views of a row do not share; use nn.Dropout layers, "
-            "whose masks are shared, in place of functional dropout or other random layers."
+            "whose masks are shared (unless inplace=True), and no functional dropout or other random layer."
         )
 
 

@@ -17,7 +17,7 @@ def shared_dropout(module: nn.Module, n_views: int) -> Iterator[None]:
     fails. Rows come view after view: all rows of view 0, then all rows of view 1.
     """
 
-    def share(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    def share(layer: nn.Dropout, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         if not layer.training or layer.p == 0:
             return None
         x = args[0]

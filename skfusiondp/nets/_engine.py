@@ -101,7 +101,10 @@ class PerRowEngine:
         got = self._weighted_sum(kept, dict.fromkeys(self.names, factor))
         for name, expected in zip(self.names, wanted, strict=True):
             if not torch.allclose(
-                got[name], torch.zeros_like(got[name]) if expected is None else expected, rtol=1e-3, atol=1e-5
+                got[name],
+                torch.zeros_like(got[name]) if expected is None else expected,
+                rtol=1e-3,
+                atol=1e-5,
             ):
                 self._layers, self.path = None, "vmap"
                 self.reason = f"the gradient of {name} is not seen through its layer's inputs and outputs"
@@ -150,7 +153,9 @@ class PerRowEngine:
 
     def _part_book_keeping(self, views: Tensor, y: Tensor, weight: Tensor):
         kept = self._forward_backward(views, y, weight)
-        assert kept is not None
+        if kept is None:  # what made-up rows did not show, real ones did
+            self._layers, self.path = None, "vmap"
+            return self._part_vmap(views, y, weight)
         norms = {}
         for layer, (prefix, rule) in self._layers.items():  # type: ignore[union-attr]
             a, g = kept[layer]
@@ -205,10 +210,10 @@ class PerRowEngine:
     ) -> dict[nn.Module, tuple[Tensor, Tensor]] | None:
         """Inputs and output gradients of each layer; None if one was not called just once."""
         assert self._layers is not None
-        seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in self._layers}
+        seen: dict[nn.Module, list[tuple[Tensor, Tensor, int]]] = {layer: [] for layer in self._layers}
 
         def keep(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            seen[layer].append((args[0].detach(), output))
+            seen[layer].append((args[0].detach(), output, output._version))
 
         handles = [layer.register_forward_hook(keep) for layer in self._layers]
         try:
@@ -218,9 +223,12 @@ class PerRowEngine:
             for handle in handles:
                 handle.remove()
         for layer, calls in seen.items():
+            name = self._layers[layer][0].rstrip(".")
             if len(calls) != 1:
-                name = self._layers[layer][0].rstrip(".")
                 self.reason = f"the layer {name!r} is called {len(calls)} times in a forward pass"
+                return None
+            if calls[0][1]._version != calls[0][2]:
+                self.reason = f"the output of the layer {name!r} is changed in place"
                 return None
         outputs = [calls[0][1] for calls in seen.values()]
         gradients = torch.autograd.grad(objective.sum(), outputs, allow_unused=True)

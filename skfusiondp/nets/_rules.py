@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +26,8 @@ _SLACK = 64
 class Rule(NamedTuple):
     """How one kind of layer contributes: each function returns {parameter name: tensor}."""
 
-    squared_norms: Callable[[nn.Module, Tensor, Tensor, int], dict[str, Tensor]]
-    weighted_sum: Callable[[nn.Module, Tensor, Tensor, dict[str, Tensor]], dict[str, Tensor]]
+    squared_norms: Callable[[Any, Tensor, Tensor, int], dict[str, Tensor]]
+    weighted_sum: Callable[[Any, Tensor, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 
 
 def _rotate(x: Tensor, n_views: int) -> Tensor:
@@ -42,7 +42,7 @@ def _rotate(x: Tensor, n_views: int) -> Tensor:
     return torch.stack([x[0] + x[1], x[0] - x[1]]) * math.sqrt(0.5)
 
 
-def _linear_norms(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
+def _linear_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
     a, g = _rotate(a, n_views), _rotate(g, n_views)
     _, n_rows, positions, width = a.shape
     length = n_views * positions
@@ -80,7 +80,7 @@ def _scaled(g: Tensor, factor: Tensor) -> Tensor:
     return g * factor.repeat(views).reshape(-1, *[1] * (g.dim() - 1))
 
 
-def _linear_sum(layer: nn.Module, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _linear_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
     # In the rotated basis too: the sum of two large gradients that cancel would round beyond C.
     n_views = len(g) // len(next(iter(factors.values())))
     a, g = _rotate(a, n_views), _rotate(g, n_views)
@@ -97,7 +97,7 @@ def _linear_sum(layer: nn.Module, a: Tensor, g: Tensor, factors: dict[str, Tenso
     return sums
 
 
-def _norm_gradients(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
+def _norm_gradients(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
     """Per-row gradients of a normalisation's scale and shift, each of shape (n_rows, width)."""
     shape, eps = layer.normalized_shape, layer.eps
     if isinstance(layer, nn.LayerNorm):
@@ -117,17 +117,17 @@ def _norm_gradients(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dic
     return gradients
 
 
-def _norm_norms(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
+def _norm_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
     return {name: _dot(x, x) for name, x in _norm_gradients(layer, a, g, n_views).items()}
 
 
-def _norm_sum(layer: nn.Module, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _norm_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
     n_rows = len(next(iter(factors.values())))
     gradients = _norm_gradients(layer, a, g, len(a) // n_rows)
     return {n: (f @ gradients[n]).reshape(layer.normalized_shape) for n, f in factors.items()}
 
 
-def _embedding_norms(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
+def _embedding_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
     n_rows = len(a) // n_views
     a = a.reshape(n_views, n_rows, -1).movedim(0, 1).reshape(n_rows, -1)
     g = g.reshape(n_views, n_rows, -1, g.shape[-1]).movedim(0, 1).reshape(n_rows, a.shape[1], -1)
@@ -135,7 +135,7 @@ def _embedding_norms(layer: nn.Module, a: Tensor, g: Tensor, n_views: int) -> di
     return {"weight": (terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))).clamp(min=0)}
 
 
-def _embedding_sum(layer: nn.Module, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _embedding_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
     total = torch.zeros_like(layer.weight)
     scaled = _scaled(g, factors["weight"])
     return {"weight": total.index_add_(0, a.flatten(), scaled.reshape(-1, scaled.shape[-1]))}
@@ -148,8 +148,11 @@ def rule_for(layer: nn.Module) -> Rule | None:
         return Rule(_linear_norms, _linear_sum)
     if kind in (nn.LayerNorm, nn.RMSNorm) and layer.elementwise_affine:
         return Rule(_norm_norms, _norm_sum)
-    if kind is nn.Embedding and layer.padding_idx is None and layer.max_norm is None and not (
-        layer.scale_grad_by_freq or layer.sparse
+    if (
+        kind is nn.Embedding
+        and layer.padding_idx is None
+        and layer.max_norm is None
+        and not (layer.scale_grad_by_freq or layer.sparse)
     ):
         return Rule(_embedding_norms, _embedding_sum)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -121,13 +122,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._encode(check_table(self, X, reset=False))
 
-    def _encode(self, frame: pd.DataFrame) -> np.ndarray:
+    def _encode(self, frame: pd.DataFrame, expected: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Encode a frame; the sensitive columns in `expected` come encoded already."""
+        expected = expected or {}
         parts = []
         if self._scaler is not None:
             parts.append(np.clip(self._scaler.transform(self._numbers(frame)), -_LIMIT, _LIMIT))
         if self._one_hot is not None:
             parts.append(self._one_hot.transform(self._categories(frame)))
-        parts += [domain.encode(frame[c]) for c, domain in self.schema_.domains.items()]
+        for column, domain in self.schema_.domains.items():
+            encoded = expected.get(column)
+            parts.append(domain.encode(frame[column]) if encoded is None else encoded)
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from .._exceptions import InvalidInputError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 #: Neighbouring relations and what they say, in the words of the report.
 ADJACENCIES = {
     "replace": "the sensitive cells of one row change to any other values",
-    "zero-out": "the sensitive cells of one row change to their imputed values",
+    "zero-out": "the sensitive cells of one row are erased, so that both its views are the imputed one",
     "add-remove": "one whole row is added or removed",
 }
 
@@ -121,7 +122,7 @@ def calibrate_noise_multiplier(
     True
     """
     check_delta(delta)
-    if not (isinstance(epsilon, int | float) and 0 < epsilon < math.inf):
+    if not (isinstance(epsilon, Real) and 0 < epsilon < math.inf):
         raise InvalidInputError(
             f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
         )
@@ -135,7 +136,7 @@ def calibrate_noise_multiplier(
 
 def check_delta(delta: float) -> None:
     """Refuse a delta outside (0, 1)."""
-    if not (isinstance(delta, int | float) and 0 < delta < 1):
+    if not (isinstance(delta, Real) and 0 < delta < 1):
         raise InvalidInputError(
             f"delta={delta!r} must lie strictly between 0 and 1; choose it well below one over the "
             "number of rows, or pass delta=None for 1/(10 n)."
@@ -196,7 +197,10 @@ def _accountant(mechanisms: tuple, adjacency: str, grid: float):
         "zero-out": dpa.NeighboringRelation.REPLACE_SPECIAL,
         "add-remove": dpa.NeighboringRelation.ADD_OR_REMOVE_ONE,
     }[adjacency]
-    accountant = pld.PLDAccountant(relation, grid)
+    # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
+    # and epsilon, astronomical by then, an upper bound.
+    reach = max((4 / s**2 * n for s, _, n in mechanisms if s < 0.1), default=0.0)
+    accountant = pld.PLDAccountant(relation, max(grid, reach / 1e6))
     for sigma, q, steps in mechanisms:
         gaussian = dpa.GaussianDpEvent(sigma)
         accountant.compose(dpa.SelfComposedDpEvent(dpa.PoissonSampledDpEvent(q, gaussian), steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from .._exceptions import InvalidInputError
@@ -53,7 +54,7 @@ class Clipping:
 
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
-        if not (isinstance(norm, int | float) and 0 < norm < math.inf):
+        if not (isinstance(norm, Real) and 0 < norm < math.inf):
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )

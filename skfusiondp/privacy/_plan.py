@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from .._exceptions import InvalidInputError
 from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta
@@ -111,7 +112,7 @@ def make_plan(
         noise_multiplier = calibrate_noise_multiplier(
             1.0 if epsilon is None else epsilon, delta, q, steps, adjacency
         )
-    elif not (isinstance(noise_multiplier, int | float) and 0 < noise_multiplier < math.inf):
+    elif not (isinstance(noise_multiplier, Real) and 0 < noise_multiplier < math.inf):
         raise InvalidInputError(
             f"noise_multiplier={noise_multiplier!r} must be a positive, finite number; for training "
             "without noise say method='non-private'."

@@ -106,9 +106,7 @@ def test_shifted_view_is_refused(folder, frames):
         load_sepsis(folder(train_hybrid=shorter))
 
 
-@pytest.mark.skipif(
-    not os.environ.get("SKFUSIONDP_SEPSIS"), reason="SKFUSIONDP_SEPSIS names no folder"
-)
+@pytest.mark.skipif(not os.environ.get("SKFUSIONDP_SEPSIS"), reason="SKFUSIONDP_SEPSIS names no folder")
 def test_real_table():
     sepsis = load_sepsis()
     assert sepsis.table.shape == sepsis.hybrid.shape == (14293, 36)

@@ -13,9 +13,7 @@ from skfusiondp.impute._sentence import write_sentences, write_statements
 
 
 def test_sentences():
-    rows = pd.DataFrame(
-        {"hours_per_week": [40.123456, np.nan], "work-class": ["Private", None], "n": [3, 4]}
-    )
+    rows = pd.DataFrame({"hours_per_week": [40.123456, np.nan], "work-class": ["Private", None], "n": [3, 4]})
     assert write_sentences(rows[:1]) == ["hours per week is 40.12, work class is Private, n is 3"]
     assert write_sentences(rows[["hours_per_week", "work-class"]])[1] == "nothing is known"
 

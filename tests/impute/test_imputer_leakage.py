@@ -20,9 +20,7 @@ def scrambled(train, seed=5):
 
 @pytest.mark.parametrize("strategy", ["mean", "mode", "sample"])
 @pytest.mark.parametrize("backend", ["conditional", "domain"])
-def test_sensitive_cells_change_neither_state_nor_hybrid(
-    backend, strategy, domains, support, train
-):
+def test_sensitive_cells_change_neither_state_nor_hybrid(backend, strategy, domains, support, train):
     parameters = {"support": support, "backend": backend, "strategy": strategy, "random_state": 0}
     one = FoundationImputer(domains, **parameters).fit(train)
     two = FoundationImputer(domains, **parameters).fit(scrambled(train))
@@ -55,6 +53,4 @@ def test_other_sensitive_columns_and_the_label_are_not_used(domains, support, tr
 
 def test_rows_do_not_influence_each_other(domains, support, train):
     imputer = FoundationImputer(domains, support=support, random_state=0).fit(train)
-    pd.testing.assert_frame_equal(
-        imputer.transform(train).iloc[7:9], imputer.transform(train[7:9])
-    )
+    pd.testing.assert_frame_equal(imputer.transform(train).iloc[7:9], imputer.transform(train[7:9]))

@@ -62,9 +62,7 @@ def test_absent_sensitive_columns_are_added_in_their_place(imputer, train, absen
     paired = imputer.set_params(output="paired").transform(given)
     for column in absent:
         assert paired.original[column].tolist() == paired.hybrid[column].tolist()
-    present = next(
-        c for c in ("lab", "age", "sex") if (c not in absent and c != "lab") or c == "lab"
-    )
+    present = next(c for c in ("lab", "age", "sex") if (c not in absent and c != "lab") or c == "lab")
     assert paired.original[present].equals(train[present])
 
 

@@ -51,9 +51,7 @@ class Frozen(nn.Module):
     ],
 )
 def test_batch_norm_is_refused_by_name_with_the_remedy(layer, name, remedy):
-    with pytest.raises(
-        InvalidInputError, match=rf"'1.*' \({name}\), which mixes rows.*use {remedy}"
-    ):
+    with pytest.raises(InvalidInputError, match=rf"'1.*' \({name}\), which mixes rows.*use {remedy}"):
         check_module(net(layer), X, 1)
 
 

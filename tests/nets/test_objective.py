@@ -37,9 +37,7 @@ def test_row_losses():
 def test_one_view_is_the_weighted_loss():
     logits, hidden, y, weight = values(1)
     objective = TwoViewObjective(RowLoss("binary"), beta=5.0)
-    torch.testing.assert_close(
-        objective(logits, hidden, y, weight), weight * RowLoss("binary")(logits[0], y)
-    )
+    torch.testing.assert_close(objective(logits, hidden, y, weight), weight * RowLoss("binary")(logits[0], y))
 
 
 def test_two_views_are_the_difference_plus_the_penalty():
@@ -79,7 +77,5 @@ def test_representation_of_a_module_that_states_one():
 def test_outputs_stand_in_for_a_representation():
     outputs, hidden = forward_with_representation(nn.Linear(3, 2), torch.ones(5, 3))
     assert hidden is outputs
-    flat, _ = forward_with_representation(
-        nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), torch.ones(5, 3)
-    )
+    flat, _ = forward_with_representation(nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), torch.ones(5, 3))
     assert flat.shape == (5, 1)

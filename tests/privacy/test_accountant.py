@@ -39,9 +39,7 @@ def gaussian_delta(epsilon, mu):
     return norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu)
 
 
-@pytest.mark.parametrize(
-    ("adjacency", "times"), [("zero-out", 1), ("add-remove", 1), ("replace", 2)]
-)
+@pytest.mark.parametrize(("adjacency", "times"), [("zero-out", 1), ("add-remove", 1), ("replace", 2)])
 @pytest.mark.parametrize(("sigma", "steps"), [(1.0, 1), (4.0, 1), (10.0, 25)])
 @pytest.mark.parametrize("epsilon", [0.5, 2.0])
 def test_without_sampling_it_is_the_gaussian_mechanism(adjacency, times, sigma, steps, epsilon):
@@ -142,9 +140,7 @@ def test_monotone_in_noise_steps_and_rate(adjacency):
     assert compute_epsilon([entry(adjacency=adjacency)], 1e-7) > epsilon()
 
 
-@pytest.mark.parametrize(
-    ("sigma", "q", "steps"), [(0.7, 0.01, 200), (1.0, 1.0, 1), (3.0, 0.2, 50)]
-)
+@pytest.mark.parametrize(("sigma", "q", "steps"), [(0.7, 0.01, 200), (1.0, 1.0, 1), (3.0, 0.2, 50)])
 def test_replace_costs_more_than_zero_out(sigma, q, steps):
     cost = {a: compute_epsilon([entry(sigma, q, steps, a)], 1e-5) for a in ADJACENCIES}
     assert cost["replace"] > 1.05 * cost["zero-out"]

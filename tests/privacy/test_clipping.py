@@ -57,9 +57,7 @@ def test_per_layer_clips_each_layer_on_its_own():
 def test_automatic_brings_every_row_to_about_c():
     squared = torch.tensor([[1e4, 1.0]])
     factors = Clipping(3.0, "automatic").factors(squared)
-    torch.testing.assert_close(
-        factors * squared.sqrt(), torch.tensor([[3.0, 3.0 / 1.01]]), rtol=1e-3, atol=0
-    )
+    torch.testing.assert_close(factors * squared.sqrt(), torch.tensor([[3.0, 3.0 / 1.01]]), rtol=1e-3, atol=0)
 
 
 @given(st.floats(1e-6, 1e6), st.sampled_from(KINDS))

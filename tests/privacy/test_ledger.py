@@ -30,9 +30,7 @@ def test_merging_keeps_order_and_costs_more():
 
 def test_two_halves_cost_as_much_as_the_whole():
     half = PrivacyLedger((dataclasses.replace(STEP, steps=20),))
-    assert (half + half).epsilon(1e-5) == pytest.approx(
-        PrivacyLedger((STEP,)).epsilon(1e-5), rel=1e-3
-    )
+    assert (half + half).epsilon(1e-5) == pytest.approx(PrivacyLedger((STEP,)).epsilon(1e-5), rel=1e-3)
 
 
 def test_is_immutable():

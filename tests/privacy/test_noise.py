@@ -16,9 +16,7 @@ LEVEL = 1e-3
 def scale_p_value(sample, std):
     """Two-sided chi-square test of the standard deviation at mean zero."""
     statistic = float((sample.double() / std).square().sum())
-    return 2 * min(
-        stats.chi2.cdf(statistic, sample.numel()), stats.chi2.sf(statistic, sample.numel())
-    )
+    return 2 * min(stats.chi2.cdf(statistic, sample.numel()), stats.chi2.sf(statistic, sample.numel()))
 
 
 @pytest.mark.parametrize("std", [0.02, 1.0, 37.0])
