@@ -19,7 +19,9 @@ from .._exceptions import InvalidInputError
 from ..privacy import Clipping
 from ._dropout import shared_dropout
 from ._objective import TwoViewObjective, forward_with_representation
-from ._rules import Rule, rule_for
+from ._rules import LayerGradients, rule_for
+
+Kept = list[tuple[str, LayerGradients]]
 
 # Rows that the vmap path differentiates at once: their gradients must fit in memory.
 _VMAP_NUMBERS = 2**25
@@ -157,9 +159,8 @@ class PerRowEngine:
             self._layers, self.path = None, "vmap"
             return self._part_vmap(views, y, weight)
         norms = {}
-        for layer, (prefix, rule) in self._layers.items():  # type: ignore[union-attr]
-            a, g = kept[layer]
-            for name, value in rule.squared_norms(layer, a, g, len(views)).items():
+        for prefix, gradients in kept:
+            for name, value in gradients.squared_norms().items():
                 norms[prefix + name] = value
         factors, finite = self._factors(norms, views)
         return (self._weighted_sum(kept, factors) if finite.all() else None), finite
@@ -207,8 +208,8 @@ class PerRowEngine:
 
     def _forward_backward(
         self, views: Tensor, y: Tensor, weight: Tensor
-    ) -> dict[nn.Module, tuple[Tensor, Tensor]] | None:
-        """Inputs and output gradients of each layer; None if one was not called just once."""
+    ) -> Kept | None:
+        """What is kept of each layer, with its name prefix; None if one cannot be followed."""
         assert self._layers is not None
         seen: dict[nn.Module, list[tuple[Tensor, Tensor, int]]] = {layer: [] for layer in self._layers}
 
@@ -227,24 +228,33 @@ class PerRowEngine:
             if len(calls) != 1:
                 self.reason = f"the layer {name!r} is called {len(calls)} times in a forward pass"
                 return None
+            if len(calls[0][0]) != views.shape[0] * views.shape[1]:
+                self.reason = f"the layer {name!r} sees {len(calls[0][0])} rows, not one a row and view"
+                return None
             if calls[0][1]._version != calls[0][2]:
                 self.reason = f"the output of the layer {name!r} is changed in place"
                 return None
         outputs = [calls[0][1] for calls in seen.values()]
         gradients = torch.autograd.grad(objective.sum(), outputs, allow_unused=True)
-        return {
-            layer: (calls[0][0], torch.zeros_like(calls[0][1]) if g is None else g)
-            for (layer, calls), g in zip(seen.items(), gradients, strict=True)
-        }
+        kept = []
+        for (layer, calls), g in zip(seen.items(), gradients, strict=True):
+            prefix, rule = self._layers[layer]
+            a, output, _ = calls[0]
+            kept.append((prefix, rule(layer, a, torch.zeros_like(output) if g is None else g, len(views))))
+        return kept
 
-    def _weighted_sum(self, kept: dict, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _weighted_sum(self, kept: Kept, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         sums = {}
-        for layer, (prefix, rule) in self._layers.items():  # type: ignore[union-attr]
-            a, g = kept[layer]
-            own = {n: factors[prefix + n] for n, _ in layer.named_parameters() if prefix + n in factors}
-            for name, value in rule.weighted_sum(layer, a, g, own).items():
+        for prefix, gradients in kept:
+            own = {n.removeprefix(prefix): f for n, f in factors.items() if _is_in(n, prefix)}
+            for name, value in gradients.weighted_sum(own).items():
                 sums[prefix + name] = value
         return sums
+
+
+def _is_in(name: str, prefix: str) -> bool:
+    """Whether a parameter belongs to the layer itself, not to one further down."""
+    return name.startswith(prefix) and "." not in name[len(prefix) :]
 
 
 class _Wrapper(nn.Module):
@@ -273,9 +283,9 @@ def _chosen(module: nn.Module, patterns: Sequence[str] | None) -> tuple[str, ...
 
 def _book_kept(
     module: nn.Module, names: Sequence[str]
-) -> tuple[dict[nn.Module, tuple[str, Rule]] | None, str]:
+) -> tuple[dict[nn.Module, tuple[str, type]] | None, str]:
     """The layers that hold `names` with their name prefix and rule; None and why if one has no rule."""
-    layers: dict[nn.Module, tuple[str, Rule]] = {}
+    layers: dict[nn.Module, tuple[str, type]] = {}
     owned = set()
     for path, layer in module.named_modules():
         prefix = f"{path}." if path else ""

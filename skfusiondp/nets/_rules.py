@@ -11,8 +11,7 @@ Views first: tensors have shape (n_views * n_rows, ..., width), all rows of view
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,47 +22,125 @@ from torch import Tensor, nn
 _SLACK = 64
 
 
-class Rule(NamedTuple):
-    """How one kind of layer contributes: each function returns {parameter name: tensor}."""
+class LayerGradients(Protocol):
+    """The per-row gradients of one layer's parameters, without their being formed."""
 
-    squared_norms: Callable[[Any, Tensor, Tensor, int], dict[str, Tensor]]
-    weighted_sum: Callable[[Any, Tensor, Tensor, dict[str, Tensor]], dict[str, Tensor]]
+    def squared_norms(self) -> dict[str, Tensor]:
+        """{parameter name: squared norms of shape (n_rows,)}."""
+        ...
+
+    def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """{parameter name: sum over rows of factor times gradient}, for the names in `factors`."""
+        ...
 
 
-def _rotate(x: Tensor, n_views: int) -> Tensor:
-    """Sum and difference of the views over sqrt 2: shape (n_views, n_rows, positions, width).
+class LinearGradients:
+    """Linear layers: rows are outer products of output gradients and inputs.
 
-    An orthogonal change of basis leaves the gradient as it is, and computes its small terms from
-    small numbers: where the views agree, the difference is exactly zero.
+    With two views everything is computed from sums and differences of the views. That orthogonal
+    change of basis (up to the factor 1/2, kept aside) leaves the gradient as it is, and gets its small
+    terms from small numbers: where the views agree, the difference is exactly zero, and neither
+    norms nor sums lose digits to large terms that cancel.
     """
-    x = x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
+
+    def __init__(self, layer: nn.Module, a: Tensor, g: Tensor, n_views: int):
+        self._a, self._g = _rotated(a, n_views), _rotated(g, n_views)
+        self._half = 1.0 / n_views
+        self._has_bias = getattr(layer, "bias", None) is not None
+
+    def squared_norms(self) -> dict[str, Tensor]:
+        a, g = self._a, self._g
+        n_rows, positions, width = a[0].shape
+        length = len(a) * positions
+        if length == 1:
+            weight = _dot(a[0][:, 0], a[0][:, 0]) * _dot(g[0][:, 0], g[0][:, 0])
+        elif positions == 1:
+            (a0, a1), (g0, g1) = (x[:, 0] for x in a), (x[:, 0] for x in g)
+            squares = _dot(a0, a0) * _dot(g0, g0) + _dot(a1, a1) * _dot(g1, g1)
+            cross = 2 * _dot(a0, a1) * _dot(g0, g1)
+            weight = squares + cross + _margin(squares + cross.abs())
+        elif length * length <= width * g[0].shape[-1]:
+            inputs, gradients = torch.cat(a, dim=1), torch.cat(g, dim=1)
+            terms = (inputs @ inputs.mT) * (gradients @ gradients.mT)
+            weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
+        else:
+            weight = torch.einsum("bti,bto->boi", torch.cat(a, 1), torch.cat(g, 1)).square().sum((1, 2))
+        norms = {"weight": weight.clamp(min=0) * self._half**2}
+        if self._has_bias:
+            summed = _over_positions(g[0])
+            norms["bias"] = _dot(summed, summed)
+        return norms
+
+    def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+        sums = {}
+        if "weight" in factors:
+            scale = (factors["weight"] * self._half)[:, None, None]
+            narrow = self._a[0].shape[-1] < self._g[0].shape[-1]
+            total = None
+            for a, g in zip(self._a, self._g, strict=True):
+                a, g = (a * scale, g) if narrow else (a, g * scale)
+                part = g.flatten(0, 1).T @ a.flatten(0, 1)
+                total = part if total is None else total + part
+            assert total is not None
+            sums["weight"] = total
+        if "bias" in factors:
+            sums["bias"] = factors["bias"] @ _over_positions(self._g[0])
+        return sums
+
+
+class NormGradients:
+    """Scale and shift of LayerNorm and RMSNorm: rows are as small as the parameters, so they are formed."""
+
+    def __init__(self, layer: Any, a: Tensor, g: Tensor, n_views: int):
+        self._shape = layer.normalized_shape
+        norm = F.layer_norm if isinstance(layer, nn.LayerNorm) else F.rms_norm
+        normalised = norm(a, self._shape, eps=layer.eps)
+        self._rows = {"weight": self._per_row(g * normalised, n_views)}
+        if getattr(layer, "bias", None) is not None:
+            self._rows["bias"] = self._per_row(g, n_views)
+
+    def _per_row(self, x: Tensor, n_views: int) -> Tensor:
+        views = x.reshape(n_views, len(x) // n_views, -1, math.prod(self._shape))
+        summed = views[0] + views[1] if n_views == 2 else views.sum(0)
+        return _over_positions(summed)
+
+    def squared_norms(self) -> dict[str, Tensor]:
+        return {name: _dot(x, x) for name, x in self._rows.items()}
+
+    def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {n: (f @ self._rows[n]).reshape(self._shape) for n, f in factors.items()}
+
+
+class EmbeddingGradients:
+    """Embeddings: a row adds output gradients to the vectors that it looked up."""
+
+    def __init__(self, layer: Any, a: Tensor, g: Tensor, n_views: int):
+        n_rows = len(a) // n_views
+        self._table = layer.weight
+        self._a = a.reshape(n_views, n_rows, -1).movedim(0, 1).reshape(n_rows, -1)
+        g = g.reshape(n_views, n_rows, -1, g.shape[-1])
+        self._g = g.movedim(0, 1).reshape(n_rows, self._a.shape[1], -1)
+
+    def squared_norms(self) -> dict[str, Tensor]:
+        same = self._a[:, :, None] == self._a[:, None, :]
+        terms = (self._g @ self._g.mT) * same
+        return {"weight": (terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))).clamp(min=0)}
+
+    def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+        scaled = (self._g * factors["weight"][:, None, None]).flatten(0, 1)
+        return {"weight": torch.zeros_like(self._table).index_add_(0, self._a.flatten(), scaled)}
+
+
+def _rotated(x: Tensor, n_views: int) -> tuple[Tensor, ...]:
+    """Sum and difference of two views (one view as it is), each of shape (n_rows, positions, width)."""
+    views = x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
     if n_views == 1:
-        return x
-    return torch.stack([x[0] + x[1], x[0] - x[1]]) * math.sqrt(0.5)
+        return (views[0],)
+    return views[0] + views[1], views[0] - views[1]
 
 
-def _linear_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
-    a, g = _rotate(a, n_views), _rotate(g, n_views)
-    _, n_rows, positions, width = a.shape
-    length = n_views * positions
-    if length == 1:
-        weight = a[0, :, 0].square().sum(-1) * g[0, :, 0].square().sum(-1)
-    elif n_views == 2 and positions == 1:
-        (a0, a1), (g0, g1) = a[:, :, 0], g[:, :, 0]
-        squares = _dot(a0, a0) * _dot(g0, g0) + _dot(a1, a1) * _dot(g1, g1)
-        cross = 2 * _dot(a0, a1) * _dot(g0, g1)
-        weight = squares + cross + _margin(squares + cross.abs())
-    elif length * length <= width * g.shape[-1]:
-        inputs, gradients = (x.movedim(0, 1).reshape(n_rows, length, -1) for x in (a, g))
-        terms = (inputs @ inputs.mT) * (gradients @ gradients.mT)
-        weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
-    else:
-        weight = torch.einsum("vbti,vbto->boi", a, g).square().sum((1, 2))
-    norms = {"weight": weight.clamp(min=0)}
-    if getattr(layer, "bias", None) is not None:
-        summed = g[0].sum(1) * math.sqrt(n_views)
-        norms["bias"] = _dot(summed, summed)
-    return norms
+def _over_positions(x: Tensor) -> Tensor:
+    return x[:, 0] if x.shape[1] == 1 else x.sum(1)
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
@@ -74,85 +151,18 @@ def _margin(absolute: Tensor) -> Tensor:
     return _SLACK * torch.finfo(absolute.dtype).eps * absolute
 
 
-def _scaled(g: Tensor, factor: Tensor) -> Tensor:
-    """Scale each row of `g`, in all its views, by `factor` of shape (n_rows,)."""
-    views = len(g) // len(factor)
-    return g * factor.repeat(views).reshape(-1, *[1] * (g.dim() - 1))
-
-
-def _linear_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
-    # In the rotated basis too: the sum of two large gradients that cancel would round beyond C.
-    n_views = len(g) // len(next(iter(factors.values())))
-    a, g = _rotate(a, n_views), _rotate(g, n_views)
-    sums = {}
-    scaled: dict[int, Tensor] = {}
-    for name, factor in factors.items():
-        if id(factor) not in scaled:
-            scaled[id(factor)] = g * factor[:, None, None]
-        rows = scaled[id(factor)]
-        if name == "weight":
-            sums[name] = rows.flatten(0, 2).T @ a.flatten(0, 2)
-        else:
-            sums[name] = rows[0].sum((0, 1)) * math.sqrt(n_views)
-    return sums
-
-
-def _norm_gradients(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
-    """Per-row gradients of a normalisation's scale and shift, each of shape (n_rows, width)."""
-    shape, eps = layer.normalized_shape, layer.eps
-    if isinstance(layer, nn.LayerNorm):
-        normalised = F.layer_norm(a, shape, eps=eps)
-    else:
-        normalised = F.rms_norm(a, shape, eps=eps)
-    width = math.prod(shape)
-    n_rows = len(a) // n_views
-
-    def per_row(x: Tensor) -> Tensor:
-        x = x.reshape(n_views, n_rows, -1, width)
-        return x[:, :, 0].sum(0) if x.shape[2] == 1 else x.sum((0, 2))
-
-    gradients = {"weight": per_row(g * normalised)}
-    if getattr(layer, "bias", None) is not None:
-        gradients["bias"] = per_row(g)
-    return gradients
-
-
-def _norm_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
-    return {name: _dot(x, x) for name, x in _norm_gradients(layer, a, g, n_views).items()}
-
-
-def _norm_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
-    n_rows = len(next(iter(factors.values())))
-    gradients = _norm_gradients(layer, a, g, len(a) // n_rows)
-    return {n: (f @ gradients[n]).reshape(layer.normalized_shape) for n, f in factors.items()}
-
-
-def _embedding_norms(layer: Any, a: Tensor, g: Tensor, n_views: int) -> dict[str, Tensor]:
-    n_rows = len(a) // n_views
-    a = a.reshape(n_views, n_rows, -1).movedim(0, 1).reshape(n_rows, -1)
-    g = g.reshape(n_views, n_rows, -1, g.shape[-1]).movedim(0, 1).reshape(n_rows, a.shape[1], -1)
-    terms = (g @ g.mT) * (a[:, :, None] == a[:, None, :])
-    return {"weight": (terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))).clamp(min=0)}
-
-
-def _embedding_sum(layer: Any, a: Tensor, g: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
-    total = torch.zeros_like(layer.weight)
-    scaled = _scaled(g, factors["weight"])
-    return {"weight": total.index_add_(0, a.flatten(), scaled.reshape(-1, scaled.shape[-1]))}
-
-
-def rule_for(layer: nn.Module) -> Rule | None:
-    """The rule of a layer, or None where only the general engine can handle it."""
+def rule_for(layer: nn.Module) -> type | None:
+    """How a layer's per-row gradients are kept, or None where only the general engine can."""
     kind = type(layer)
     if kind is nn.Linear:
-        return Rule(_linear_norms, _linear_sum)
+        return LinearGradients
     if kind in (nn.LayerNorm, nn.RMSNorm) and layer.elementwise_affine:
-        return Rule(_norm_norms, _norm_sum)
+        return NormGradients
     if (
         kind is nn.Embedding
         and layer.padding_idx is None
         and layer.max_norm is None
         and not (layer.scale_grad_by_freq or layer.sparse)
     ):
-        return Rule(_embedding_norms, _embedding_sum)
+        return EmbeddingGradients
     return None

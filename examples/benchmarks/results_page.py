@@ -1,0 +1,66 @@
+"""Write docs/results.md from the JSON files that the examples and benchmarks wrote to docs/results/.
+
+    python examples/quickstart.py --out docs/results
+    SKFUSIONDP_SEPSIS=path/to/folder python examples/sepsis.py --json docs/results/sepsis.json
+    python examples/benchmarks/results_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, pstdev
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "results"
+
+INTRO = """# Results
+
+Every figure on this page comes from a JSON file in `docs/results/`; the page is written by
+`python examples/benchmarks/results_page.py`. ± is the standard deviation over seeds. ε is the budget of
+the named relation; dp-sgd protects whole rows under add-remove, a different promise at a smaller noise.
+"""
+
+
+def table(results: list[dict]) -> list[str]:
+    """A Markdown table of mean and spread, a row a method and budget."""
+    groups: dict[tuple, list[dict]] = defaultdict(list)
+    for r in results:
+        groups[r["name"], r["target_epsilon"]].append(r)
+    lines = ["| method | ε | relation | AUROC | AUPRC | seconds a fit |", "|---|---|---|---|---|---|"]
+    for (name, epsilon), group in groups.items():
+        level = {"inf": "∞", 0.0: "0"}.get(group[0]["epsilon"], f"{epsilon}")
+        relation = "–" if level in ("0", "∞") else group[0]["adjacency"]
+        figures = " | ".join(
+            f"{fmean(r[m] for r in group):.3f} ± {pstdev([r[m] for r in group]):.3f}"
+            for m in ("auroc", "auprc")
+        )
+        seconds = fmean(r["seconds"] for r in group)
+        lines.append(f"| {name} | {level} | {relation} | {figures} | {seconds:.1f} |")
+    return lines
+
+
+def section(path: Path) -> list[str]:
+    """One file's heading, picture and table."""
+    content = json.loads(path.read_text())
+    results = content["results"]
+    lines = ["", f"## {content['table']}", "", f"`python {content['command']}`"]
+    if "judged_on" in content:
+        lines[-1] += f", judged on {content['judged_on']}"
+    lines[-1] += f"; δ = {results[0]['delta']:.3g}, {len({r['seed'] for r in results})} seeds."
+    if path.with_suffix(".png").exists():
+        lines += ["", f"![{content['table']}: utility against ε](results/{path.stem}.png)"]
+    return [*lines, "", *table(results)]
+
+
+def main() -> None:
+    lines = INTRO.splitlines()
+    for name in ("quickstart", "sepsis"):
+        if (FOLDER / f"{name}.json").exists():
+            lines += section(FOLDER / f"{name}.json")
+    (ROOT / "docs" / "results.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The README and the user guide run as they are written; the examples do their job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if BLOCK.search(p.read_text())], ids=lambda p: p.name)
+def test_code_runs_as_written(path, capsys):
+    namespace: dict = {"__name__": "document"}
+    for block in BLOCK.findall(path.read_text()):
+        exec(compile(block, str(path), "exec"), namespace)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_links_and_named_files_exist(path):
+    text = path.read_text()
+    links = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    named = re.findall(r"`((?:tests|examples|docs|skfusiondp)/[\w/.]+\.\w+)`", text)
+    inside = re.findall(r"`((?:privacy|nets|impute|estimators|preprocessing)/[\w/]+\.py)`", text)
+    for target in links:
+        assert (path.parent / target).exists(), target
+    for target in [*named, *(f"skfusiondp/{t}" for t in inside)]:
+        assert (ROOT / target).exists(), target
+
+
+def test_readme_commands_name_files_and_extras_that_exist():
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"<!-- command: (\w+) -->\n```sh\n(.*?)\n```", text, re.S)
+    assert [name for name, _ in commands] == ["quickstart", "tests"]
+    assert (ROOT / "examples/quickstart.py").exists() and "examples/quickstart.py" in commands[0][1]
+    project = (ROOT / "pyproject.toml").read_text()
+    for extra in re.findall(r'"\.\[(\w+)\]"', text):
+        assert re.search(rf"^{extra} = \[", project, re.M), extra
+
+
+def run_example(*args: str) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *args], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_quickstart_does_the_main_job(tmp_path):
+    out = run_example(
+        "examples/quickstart.py", "--seeds", "1", "--epsilon", "1", "--jobs", "1", "--out", str(tmp_path)
+    )
+    rows = {r["method"]: r for r in json.loads((tmp_path / "quickstart.json").read_text())["results"]}
+    assert set(rows) == {"non-private", "hybrid", "dp-sgd", "feature-dp", "fusiondp"}
+    assert rows["fusiondp"]["epsilon"] <= 1 and rows["fusiondp"]["adjacency"] == "replace"
+    # True sensitive values are worth a lot here; the private model must use them.
+    assert rows["fusiondp"]["auroc"] > rows["hybrid"]["auroc"] + 0.03
+    assert "neighbouring relation: replace" in out
+    assert (tmp_path / "quickstart.png").stat().st_size > 10_000
+    assert "ε" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("SKFUSIONDP_SEPSIS"), reason="needs the sepsis table")
+def test_sepsis_example(tmp_path):
+    out = tmp_path / "sepsis.json"
+    run_example("examples/sepsis.py", "--seeds", "1", "--epsilon", "1", "--jobs", "1", "--json", str(out))
+    rows = {r["name"]: r for r in json.loads(out.read_text())["results"]}
+    assert rows["fusiondp (own view)"]["auprc"] > rows["hybrid (own view)"]["auprc"]
