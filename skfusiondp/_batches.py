@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -26,11 +26,53 @@ class Rows(NamedTuple):
         return Rows(*(t.to(device) for t in self))
 
 
+class PrivateSample:
+    """Rows of one private step, which are read piece by piece, and only when they are used.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    index : ndarray of shape (n_sampled,), int64
+        Positions of the Poisson sample; may be empty.
+    """
+
+    def __init__(self, rows: TrainingRows, index: np.ndarray):
+        self._rows = rows
+        self._index = index
+
+    def pieces(self, size: int) -> Iterator[Rows]:
+        """The rows in every private view, at most `size` at a time; one empty piece if there are none.
+
+        Whoever calls this owes the ledger a step.
+        """
+        for start in range(0, max(len(self._index), 1), size):
+            yield self._rows.private_rows(self._index[start : start + size])
+
+
 class Batch(NamedTuple):
     """One step's rows: those of the public branch, and those of the private one."""
 
     public: Rows | None
-    private: Rows | None
+    private: PrivateSample | None
+
+
+class View(Protocol):
+    """Encoded rows of one view: a tensor, or what is indexed like one and reads rows when asked."""
+
+    @property
+    def shape(self) -> Any:
+        """(n_rows, n_features)."""
+
+    def __getitem__(self, index: Any) -> Tensor: ...
+
+
+class Reader(Protocol):
+    """Reads rows that do not lie in memory."""
+
+    rows_ahead: int
+
+    def read_ahead(self, public: Sequence[np.ndarray], private: Sequence[np.ndarray]) -> None:
+        """Fetch the rows of some steps at once."""
 
 
 class TrainingRows(Dataset):
@@ -38,20 +80,30 @@ class TrainingRows(Dataset):
 
     Parameters
     ----------
-    free : Tensor of shape (n_rows, n_features) or None
+    free : Tensor of shape (n_rows, n_features), View or None
         View of the public branch; what callbacks that score on training rows get to see.
-    views : Tensor of shape (n_views, n_rows, n_features) or None
+    views : sequence of n_views Tensors of shape (n_rows, n_features), or of Views, or None
         Views of the private branch, (original, hybrid) or (original,): only the private step may
         read them.
     y : Tensor of shape (n_rows, ...)
     weight : Tensor of shape (n_rows,)
+    reader : Reader, optional
+        What reads the views' rows, where they lie on disk and are best fetched for many steps at once.
     """
 
-    def __init__(self, free: Tensor | None, views: Tensor | None, y: Tensor, weight: Tensor):
+    def __init__(
+        self,
+        free: View | None,
+        views: Sequence[View] | None,
+        y: Tensor,
+        weight: Tensor,
+        reader: Reader | None = None,
+    ):
         self.free = free
         self.views = views
         self.y = y
         self.weight = weight
+        self.reader = reader
 
     def __len__(self) -> int:
         return len(self.y)
@@ -74,7 +126,8 @@ class TrainingRows(Dataset):
         """Rows in every private view. Whoever calls this owes the ledger a step."""
         assert self.views is not None
         index_ = torch.from_numpy(index)
-        return Rows(self.views[:, index_], self.y[index_], self.weight[index_])
+        views = torch.stack([view[index_] for view in self.views])
+        return Rows(views, self.y[index_], self.weight[index_])
 
 
 class BatchSchedule:
@@ -105,7 +158,8 @@ class BatchSchedule:
         self.public_batch_size = public_batch_size
         private, public = seed.spawn(2)
         self._first_private = sum(self.epochs) - (plan.steps if plan else 0)
-        self._sampler = None if plan is None else PoissonSampler(plan.n_rows, plan.sample_rate, private)
+        # Not plan.n_rows: with several processes, each samples from its own rows.
+        self._sampler = None if plan is None else PoissonSampler(len(rows), plan.sample_rate, private)
         self._rng = np.random.default_rng(public)
         self._order = np.empty(0, dtype=np.int64)
         self._step = 0
@@ -114,18 +168,42 @@ class BatchSchedule:
     def __iter__(self) -> Iterator[Batch]:
         steps = self.epochs[self._epoch]
         self._epoch += 1
-        for _ in range(steps):
-            private = None
-            if self._sampler is not None and self._step >= self._first_private:
-                private = self.rows.private_rows(self._sampler.draw())
-            self._step += 1
-            yield Batch(self._public_batch(), private)
+        at_once = self._steps_at_once()
+        for first in range(0, steps, at_once):
+            drawn = [self._draw() for _ in range(min(at_once, steps - first))]
+            if self.rows.reader is not None:
+                public, private = zip(*drawn, strict=True)
+                self.rows.reader.read_ahead(_present(public), _present(private))
+            for public_index, private_index in drawn:
+                yield Batch(
+                    None if public_index is None else self.rows.public_rows(public_index),
+                    None if private_index is None else PrivateSample(self.rows, private_index),
+                )
 
-    def _public_batch(self) -> Rows | None:
+    def _steps_at_once(self) -> int:
+        """Steps whose rows are drawn, and fetched, together; which rows they are does not change."""
+        if self.rows.reader is None:
+            return 1
+        private = 0 if self.plan is None else self.plan.sample_rate * len(self.rows)
+        return max(1, int(self.rows.reader.rows_ahead / (self.public_batch_size + private)))
+
+    def _draw(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Positions of one step's public and private rows."""
+        private = None
+        if self._sampler is not None and self._step >= self._first_private:
+            private = self._sampler.draw()
+        self._step += 1
+        return self._draw_public(), private
+
+    def _draw_public(self) -> np.ndarray | None:
         if self.rows.free is None:
             return None
         # Passes over a fresh shuffle: every row is seen equally often. Nothing here is accounted.
         if len(self._order) < self.public_batch_size:
             self._order = np.concatenate([self._order, self._rng.permutation(len(self.rows))])
         index, self._order = np.split(self._order, [self.public_batch_size])
-        return self.rows.public_rows(index)
+        return index
+
+
+def _present(drawn: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    return [index for index in drawn if index is not None]

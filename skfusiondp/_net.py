@@ -23,6 +23,8 @@ from .privacy import PrivatePlan
 from .privacy._noise import GaussianNoise
 
 _PREDICT_ROWS = 65_536
+# Private rows that are read and differentiated at once, so that memory does not grow with the batch.
+_MICRO_BATCH = 4096
 
 
 class FusionDPNet(NeuralNet):
@@ -50,6 +52,7 @@ class FusionDPNet(NeuralNet):
     private_parameters : sequence of str, optional
         Patterns of parameters in the private gradient.
     micro_batch_size : int, optional
+        Private rows read and differentiated at once; 4,096 if not given.
     seed : numpy.random.SeedSequence
         Source of sampling and noise.
     secret_noise : bool
@@ -201,8 +204,10 @@ class FusionDPNet(NeuralNet):
         assert self.plan is not None and self.engine_ is not None and batch.private is not None
         # Counted before the rows are used: a step that fails half-way has been paid for.
         self.private_steps_ += 1
-        x, y, weight = batch.private.to(self.device)
-        clipped = self.engine_.clipped_sum(x, y, weight)
+        clipped: dict[str, Tensor] = {}
+        for piece in batch.private.pieces(self.micro_batch_size or _MICRO_BATCH):
+            part = self.engine_.clipped_sum(*piece.to(self.device))
+            clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
         scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
         parameters = dict(self.module_.named_parameters())
         for name, total in clipped.items():

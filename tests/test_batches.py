@@ -30,6 +30,12 @@ def made_plan(steps=5, batch_size=6):
     )
 
 
+def rows_of(batch):
+    """All rows of a batch's private sample."""
+    (piece,) = batch.private.pieces(N)
+    return piece
+
+
 def schedule(rows, plan, epochs, public=16, seed=0):
     return BatchSchedule(rows, plan, epochs, public, np.random.SeedSequence(seed))
 
@@ -49,14 +55,14 @@ def test_without_a_plan_nothing_is_private():
 def test_without_a_free_view_nothing_is_public():
     batches = list(schedule(made_rows(free=False), made_plan(4), (4,)))
     assert all(b.public is None and b.private is not None for b in batches)
-    assert batches[0].private.x.shape[0] == 1
+    assert rows_of(batches[0]).x.shape[0] == 1
 
 
 def test_private_rows_pair_their_views_and_targets():
     for batch in schedule(made_rows(), made_plan(5, 30), (5,)):
-        original, hybrid = batch.private.x
+        original, hybrid = rows_of(batch).x
         assert torch.equal(original - 1000, hybrid)
-        assert torch.equal(batch.private.y, hybrid % 2)
+        assert torch.equal(rows_of(batch).y, hybrid % 2)
 
 
 def test_public_batches_show_every_row_equally_often_and_never_the_original():
@@ -66,7 +72,7 @@ def test_public_batches_show_every_row_equally_often_and_never_the_original():
 
 def test_private_batches_are_poisson_samples_and_not_shuffled_passes():
     """The trap: shuffled batches, of one size, accounted as Poisson sampling."""
-    sizes = [len(b.private.y) for b in schedule(made_rows(), made_plan(400), (400,))]
+    sizes = [len(rows_of(b).y) for b in schedule(made_rows(), made_plan(400), (400,))]
     variance = N * 0.1 * 0.9
     assert np.mean(sizes) == pytest.approx(6, abs=4 * np.sqrt(variance / 400))
     assert np.var(sizes) == pytest.approx(variance, rel=0.3)
@@ -78,7 +84,7 @@ def test_private_sampling_and_public_order_are_independent_streams():
 
     def private(public):
         batches = schedule(made_rows(), made_plan(5), (5,), public)
-        return [b.private.y.tolist() for b in batches]
+        return [rows_of(b).y.tolist() for b in batches]
 
     assert private(16) == private(7)
 
