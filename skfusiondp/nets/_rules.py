@@ -50,7 +50,7 @@ class LinearGradients:
 
     def squared_norms(self) -> dict[str, Tensor]:
         a, g = self._a, self._g
-        n_rows, positions, width = a[0].shape
+        _, positions, width = a[0].shape
         length = len(a) * positions
         if length == 1:
             weight = _dot(a[0][:, 0], a[0][:, 0]) * _dot(g[0][:, 0], g[0][:, 0])
