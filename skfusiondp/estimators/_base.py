@@ -267,13 +267,17 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             torch.manual_seed(int(seeds.spawn(1)[0].generate_state(1)[0]))
             net.prepare(rows, n_outputs)
             try:
-                net.fit_more(rows)
+                self._fit_net(net, rows)
             finally:
                 # An interrupted or failed fit has paid for the steps that it ran.
                 self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + self._spent(net)
         self.net_ = net
         self.history_ = net.history
         self.epsilon_ = self._epsilon()
+
+    def _fit_net(self, net: Any, rows: TrainingRows) -> None:
+        """Run the training; a search that trains many nets at once takes this step over."""
+        net.fit_more(rows)
 
     def _spent(self, net: Any) -> PrivacyLedger:
         source = f"{type(self).__name__}.fit(method={self.method!r})"
