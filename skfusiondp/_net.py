@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ._batches import Batch, BatchSchedule, TrainingRows
+from ._distributed import Ranks
 from .nets import (
     IterateAverage,
     PerRowEngine,
@@ -53,6 +54,9 @@ class FusionDPNet(NeuralNet):
         Patterns of parameters in the private gradient.
     micro_batch_size : int, optional
         Private rows read and differentiated at once; 4,096 if not given.
+    ranks : Ranks, optional
+        The processes that train together. Each one gets its own rows, and the gradient is the sum of
+        what they add to it; one alone if not given.
     seed : numpy.random.SeedSequence
         Source of sampling and noise.
     secret_noise : bool
@@ -85,6 +89,7 @@ class FusionDPNet(NeuralNet):
         averaging: float = 0.0,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
+        ranks: Ranks | None = None,
         seed: np.random.SeedSequence | None = None,
         secret_noise: bool = True,
         train_split: Any = None,
@@ -99,6 +104,7 @@ class FusionDPNet(NeuralNet):
         self.averaging = averaging
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
+        self.ranks = ranks
         self.seed = seed
         self.secret_noise = secret_noise
         super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
@@ -113,6 +119,8 @@ class FusionDPNet(NeuralNet):
         n_outputs : int
         """
         self.initialize()
+        self.ranks_ = Ranks() if self.ranks is None else self.ranks
+        self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
         like = rows.views[0] if rows.views is not None else rows.free
         assert like is not None
@@ -145,14 +153,15 @@ class FusionDPNet(NeuralNet):
         self.average_ = IterateAverage(self.module_, self.averaging)
         self.partial_fit(rows)
         self.average_.copy_to(self.module_)
+        self.ranks_.broadcast(self.module_)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """The batches of a training run; skorch's own iterator otherwise."""
         if training and isinstance(dataset, TrainingRows):
             assert self.seed is not None
-            return BatchSchedule(
-                dataset, self.plan, self.epoch_steps, self.public_batch_size, self.seed.spawn(1)[0]
-            )
+            seed = self.ranks_.own_seed(self.seed.spawn(1)[0])
+            size = self.ranks_.share(self.public_batch_size)
+            return BatchSchedule(dataset, self.plan, self.epoch_steps, size, seed)
         return super().get_iterator(dataset, training)
 
     def run_single_epoch(
@@ -185,10 +194,11 @@ class FusionDPNet(NeuralNet):
             x, y, weight = batch.public.to(self.device)
             outputs, _ = forward_with_representation(self.module_, x)
             loss = (self.criterion_(outputs, y) * weight).mean()
-            loss.backward()
-            loss, outputs = loss.detach(), outputs.detach()
+            (loss / self.ranks_.world).backward()
+            loss, outputs = self.ranks_.mean(loss.detach()), outputs.detach()
         if batch.private is not None:
             self._add_private_gradient(batch)
+        self.ranks_.sum_gradients(self.module_)
         shown = batch.public and batch.public[:2]
         self.notify(
             "on_grad_computed",
@@ -211,7 +221,8 @@ class FusionDPNet(NeuralNet):
         scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
         parameters = dict(self.module_.named_parameters())
         for name, total in clipped.items():
-            private = scale * self._noise.add_to(total)
+            # Ranks' gradients are added up: noise on one of them is noise added once.
+            private = scale * (self._noise.add_to(total) if self.ranks_.adds_noise else total)
             parameter = parameters[name]
             parameter.grad = private if parameter.grad is None else parameter.grad + private
 

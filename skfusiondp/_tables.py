@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
+from ._disk import DiskTable
 from ._exceptions import InvalidInputError
 
 
@@ -99,6 +100,30 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
         )
     return frame
+
+
+def check_disk_table(
+    estimator: BaseEstimator, table: DiskTable, *, reset: bool, optional: tuple = ()
+) -> list[str]:
+    """As `check_table`, for a table on disk: its columns are checked, and no cell is read.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    table : DiskTable
+    reset, optional
+        As in `check_table`.
+
+    Returns
+    -------
+    list of str
+        Columns to read.
+    """
+    if not len(table):
+        raise InvalidInputError(f"The table on disk has no rows; {type(estimator).__name__} needs some.")
+    # A made-up row stands for the real ones.
+    row = table.empty().reindex(range(1)) if table.named else np.zeros((1, table.shape[1]))
+    return list(check_table(estimator, row, reset=reset, optional=optional).columns)
 
 
 def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:

@@ -13,26 +13,29 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
+from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
+from .._disk_facts import disk_schema, fit_encoder
+from .._distributed import Ranks
 from .._exceptions import InvalidInputError
 from .._paired import PairedTable
 from .._schema import SensitiveSchema, resolve_schema
-from .._tables import check_table
+from .._tables import check_disk_table, check_table
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
-from ..report import PrivacyReport
 from ._net_parameters import NetParameters
+from ._reporting import Reporting
+from ._rows import PRIVATE_METHODS, training_rows
 
 if TYPE_CHECKING:
     from .._batches import TrainingRows
 
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
-_PRIVATE = ("fusiondp", "feature-dp", "dp-sgd")
 _ADJACENCIES = ("replace", "zero-out", "add-remove")
 _MIN_ROWS = 11
 
 
-class BaseFusionDP(NetParameters, BaseEstimator):
+class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     """Common half of FusionDPClassifier and FusionDPRegressor; not for users."""
 
     @abstractmethod
@@ -46,7 +49,9 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         ----------
         X : table of shape (n_rows, n_columns), or PairedTable
             A pandas or polars frame, or an array; or both views from a FoundationImputer with
-            ``output="paired"``.
+            ``output="paired"``. A memory-mapped array, a pyarrow Table or data set, or the path of a
+            .npy, .parquet or .feather file or a folder of parquet files, stays on disk: rows are read
+            and encoded batch by batch (see Notes).
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Target, public.
 
@@ -75,18 +80,18 @@ class BaseFusionDP(NetParameters, BaseEstimator):
                 f"needs at least {_MIN_ROWS}, and gives useful models from some thousands on: add rows."
             )
         plan, epoch_steps, public_batch_size = self._plan(len(original), schema)
-        seeds = self._seeds()
-        paired = X if isinstance(X, PairedTable) else None
-        if imputer is not None and self.method in ("fusiondp", "hybrid"):
-            paired = imputer._pair(original)
-        encoder = TableEncoder()._fit_schema(original, schema)
+        ranks = Ranks.current()
+        seeds = ranks.same(self._seeds())
+        encoder = fit_encoder(original, schema)
+        ranks.check_same(**self._facts(encoder, target, weight, plan, epoch_steps, public_batch_size))
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
-        rows = self._training_rows(encoder, original, paired, target, weight)
+        source = X if isinstance(X, PairedTable) else original
+        rows = self._training_rows(encoder, source, imputer, target, weight, ranks.rows(len(original)))
         self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
         self.n_rows_ = len(original)
         self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
-        self._train(rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds)
+        self._train(rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks)
         return self
 
     def _check_method(self) -> None:
@@ -120,7 +125,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             if not (isinstance(value, Real) and 0 < float(value) < math.inf):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
 
-    def _table(self, X: Any) -> tuple[pd.DataFrame, SensitiveSchema, FoundationImputer | None]:
+    def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
         """The original table, its schema, and the fitted imputer where one is needed."""
         if isinstance(X, PairedTable):
             original = check_table(self, X.original, reset=True)
@@ -139,7 +144,13 @@ class BaseFusionDP(NetParameters, BaseEstimator):
                         "table; leave sensitive=None, the imputer has stated it."
                     )
             return original, X.schema, None
-        frame = check_table(self, X, reset=True)
+        disk = as_disk_table(X)
+        if disk is None:
+            frame = check_table(self, X, reset=True)
+        else:
+            check_disk_table(self, disk, reset=True)
+            frame = disk.empty()
+        table = frame if disk is None else disk
         imputer = self.imputer
         if imputer is not None and not isinstance(imputer, FoundationImputer):
             raise InvalidInputError(
@@ -150,18 +161,28 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         if sensitive is None and imputer is not None:
             sensitive = imputer.sensitive
         support = None if imputer is None else imputer.support
-        schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+        if disk is None:
+            schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+        else:
+            schema = disk_schema(disk, sensitive, support=support, on_leak=self.on_leak)
         if imputer is None and self.method not in ("fusiondp", "hybrid"):
-            return frame, schema, None
+            return table, schema, None
         fitted = FoundationImputer() if imputer is None else clone(imputer)
-        if fitted.random_state is None and self.random_state is not None:
-            fitted.set_params(random_state=check_random_state(self.random_state).randint(2**31 - 1))
-        return frame, schema, fitted._fit_schema(frame, schema)
+        if fitted.random_state is None:
+            fitted.set_params(random_state=self._imputer_seed())
+        return table, schema, fitted._fit_schema(frame, schema)
+
+    def _imputer_seed(self) -> int | None:
+        """A seed where the fit has one, or where processes must impute alike."""
+        ranks = Ranks.current()
+        if self.random_state is not None:
+            return ranks.same(check_random_state(self.random_state).randint(2**31 - 1))
+        return None if ranks.world == 1 else ranks.same(int(np.random.default_rng().integers(2**31 - 1)))
 
     def _plan(self, n_rows: int, schema: SensitiveSchema) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
         """The private plan, the steps of each epoch, and the public batch size."""
         batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 32)), n_rows)
-        public = _count("public_batch_size", self.public_batch_size, min(n_rows, 1024), n_rows)
+        public = _count("public_batch_size", self.public_batch_size, batch, n_rows)
         warm = _count("public_epochs", self.public_epochs, 5, None, least=0)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
@@ -185,7 +206,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         if steps % per_epoch:
             private += (steps % per_epoch,)
         nothing = self.method != "dp-sgd" and not schema.sensitive
-        if self.method not in _PRIVATE or nothing:
+        if self.method not in PRIVATE_METHODS or nothing:
             return None, warmup + (public_per_epoch,) * len(private), public
         return plan, warmup + private, public
 
@@ -195,38 +216,20 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         state = check_random_state(self.random_state)
         return np.random.SeedSequence(state.randint(2**31 - 1, size=4).tolist())
 
-    def _training_rows(
-        self,
-        encoder: TableEncoder,
-        original: pd.DataFrame,
-        paired: PairedTable | None,
-        target: np.ndarray,
-        weight: np.ndarray,
-    ) -> TrainingRows:
-        """Encode the views that this method's branches read; no other view is made."""
-        import torch
+    def _facts(self, encoder: TableEncoder, target: np.ndarray, weight: np.ndarray, *plan: Any) -> dict:
+        """Public facts that processes that train together must have in common."""
+        apart = ("device", "verbose", "callbacks", "random_state", "imputer", "sensitive")
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in apart}
+        return {
+            "the table's public columns and the domains": encoder._facts(),
+            "the target": (target.tobytes(), weight.tobytes()),
+            "the parameters": repr((parameters, plan)),
+        }
 
-        from .._batches import TrainingRows
+    def _training_rows(self, *args: Any) -> TrainingRows:
+        return training_rows(self.method, *args)
 
-        free = views = None
-        true = None
-        if self.method != "hybrid":
-            true = encoder._encode(original)
-        if self.method == "non-private":
-            free = true
-        elif self.method == "feature-dp":
-            assert true is not None
-            free = np.where(encoder.sensitive_features_, np.float32(0), true)
-        elif self.method != "dp-sgd":
-            assert paired is not None
-            free = encoder._encode(paired.hybrid, paired.expected)
-        if self.method in _PRIVATE:
-            assert true is not None
-            views = true[None] if free is None else np.stack([true, free])
-        tensors = [None if v is None else torch.from_numpy(v) for v in (free, views, target, weight)]
-        return TrainingRows(*tensors)  # type: ignore[arg-type]
-
-    def _train(self, rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds) -> None:
+    def _train(self, rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks) -> None:
         import torch
 
         from .._net import FusionDPNet
@@ -255,6 +258,7 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             averaging=self.averaging,
             private_parameters=self.private_parameters,
             micro_batch_size=self.micro_batch_size,
+            ranks=ranks,
             seed=seeds,
             secret_noise=self.random_state is None,
             callbacks=self.callbacks,
@@ -289,10 +293,6 @@ class BaseFusionDP(NetParameters, BaseEstimator):
             return PrivacyLedger()
         return PrivacyLedger((self.plan_.entry(net.private_steps_, protects=protects, source=source),))
 
-    @property
-    def _adjacency(self) -> str:
-        return "add-remove" if self.method == "dp-sgd" else self.adjacency
-
     def _epsilon(self) -> float:
         same = tuple(e for e in self.ledger_ if e.adjacency == self._adjacency)
         return PrivacyLedger(same).epsilon(self.delta_)
@@ -303,16 +303,21 @@ class BaseFusionDP(NetParameters, BaseEstimator):
         if isinstance(X, PairedTable):
             check_table(self, X.original, reset=False)
             if self.method == "hybrid":
-                encoded = self.encoder_._encode(X.hybrid, X.expected)
-            else:
-                encoded = self.encoder_._encode(X.original)
+                return self.net_.outputs(self.encoder_._encode(X.hybrid, X.expected))
+            return self.net_.outputs(self.encoder_._encode(X.original))
+        table = as_disk_table(X)
+        if table is not None:
+            chunks = table.chunks(check_disk_table(self, table, reset=False, optional=self.schema_.sensitive))
         else:
             frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-            encoded = self._encode_completed(frame)
-        return self.net_.outputs(encoded)
+            chunks = ((i, frame.iloc[i : i + CHUNK_ROWS]) for i in range(0, len(frame), CHUNK_ROWS))
+        return np.concatenate([self.net_.outputs(self._encode_completed(f, i)) for i, f in chunks])
 
-    def _encode_completed(self, frame: pd.DataFrame) -> np.ndarray:
-        """Encode; impute absent sensitive columns, and all where training never saw a true one."""
+    def _encode_completed(self, frame: pd.DataFrame, first: int) -> np.ndarray:
+        """Encode; impute absent sensitive columns, and all where training never saw a true one.
+
+        `first` is the position of the frame's first row in its table.
+        """
         absent = [c for c in self.schema_.sensitive if c not in frame]
         never_seen = self.method == "hybrid" and self.imputer_ is not None
         wanted = self.schema_.sensitive if never_seen else absent
@@ -323,89 +328,9 @@ class BaseFusionDP(NetParameters, BaseEstimator):
                 f"X lacks the sensitive column(s) {absent} and this model was fitted without an imputer of "
                 "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
             )
-        paired = self.imputer_._pair(frame)
+        paired = self.imputer_._pair(frame, np.arange(first, first + len(frame)))
         assert paired.expected is not None
         return self.encoder_._encode(paired.original, {c: paired.expected[c] for c in wanted})
-
-    def privacy_report(self) -> PrivacyReport:
-        """What this fit protects, between which neighbours, at which cost; and what it does not.
-
-        Returns
-        -------
-        PrivacyReport
-            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
-        """
-        check_is_fitted(self, "net_")
-        whole_rows = self.method == "dp-sgd"
-        protected = {
-            c: {**d.to_dict(), "source": self.schema_.sources.get(c, "declared")}
-            for c, d in self.schema_.domains.items()
-        }
-        plan = self.plan_
-        mechanism: dict[str, Any] = {"method": self.method}
-        if plan is not None:
-            mechanism = {
-                "noise_multiplier": plan.noise_multiplier,
-                "max_grad_norm": plan.clipping.max_grad_norm,
-                "clipping": plan.clipping.kind,
-                "sampling_rate": plan.sample_rate,
-                "expected_batch_size": plan.expected_batch_size,
-                "steps_planned": plan.steps,
-                "steps_run": self.net_.private_steps_,
-                "fits_in_ledger": len(self.ledger_),
-            }
-        return PrivacyReport(
-            estimator=type(self).__name__,
-            method=self.method,
-            protected={} if whole_rows else protected,
-            adjacency=self._adjacency,
-            epsilon=self.epsilon_,
-            delta=self.delta_,
-            n_rows=self.n_rows_,
-            mechanism=mechanism,
-            ledger=self.ledger_,
-            public=self._public_facts(),
-            not_covered=self._not_covered(),
-        )
-
-    def _public_facts(self) -> tuple[str, ...]:
-        facts = ["the number of rows, the plan and its parameters"]
-        if self.method != "dp-sgd":
-            facts += [
-                "the labels",
-                f"the public columns: {', '.join(self.schema_.public) or 'none'}",
-            ]
-        sources = set(self.schema_.sources.values()) - {"training cells"}
-        if sources:
-            facts.append(f"the domains of the sensitive columns ({', '.join(sorted(sources))})")
-        if self.imputer_ is not None:
-            facts.append("what the imputer learnt: its support rows or its pretrained model")
-        return tuple(facts)
-
-    def _not_covered(self) -> tuple[str, ...]:
-        gaps = []
-        if self.schema_.leaks and self.method != "non-private":
-            gaps.append(
-                f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; declare them"
-            )
-        if self.method == "dp-sgd":
-            gaps.append("statistics of the encoding (means, scales, categories) and of the target")
-        if self.imputer_ is None and self.method in ("fusiondp", "hybrid"):
-            gaps.append("the hybrid view: it came with X, made without reading sensitive cells by promise")
-        if self.plan_ is not None:
-            gaps.append("choosing hyper-parameters by comparing fits on the same sensitive cells")
-            if self.random_state is not None:
-                gaps.append(
-                    f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
-                    "use random_state=None for a release"
-                )
-            gaps.append("low-order bits of the floating-point noise (Mironov 2012)")
-            if self._adjacency == "zero-out":
-                gaps.append("two arbitrary values of a cell: zero-out compares a value with its imputation")
-        others = {e.adjacency for e in self.ledger_} - {self._adjacency}
-        if others:
-            gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
-        return tuple(gaps)
 
     def __getstate__(self) -> dict:
         state = super().__getstate__()

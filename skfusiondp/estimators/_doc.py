@@ -43,7 +43,7 @@ epochs : int or None, default=None
 steps : int or None, default=None
     Private steps, in place of `epochs`.
 public_batch_size : int or None, default=None
-    Rows of the hybrid view a step. None means 1024.
+    Rows of the hybrid view a step. None means as many as `batch_size`.
 public_epochs : int or None, default=None
     Free passes over the hybrid view before the first private step. None means 5.
 module : torch module class, instance or None, default=None

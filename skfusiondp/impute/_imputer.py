@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import ON_LEAK, InvalidInputError
@@ -59,6 +60,9 @@ class FoundationImputer(  # type: ignore[call-arg]
         Rows that a backend sees at a time.
     on_leak : {"warn", "raise", "ignore"}
         What happens when a domain has to be read off the training cells.
+    n_jobs : int or None
+        Batches imputed at once, through joblib: None is 1, or what the joblib backend in use has to
+        offer (``with joblib.parallel_config(backend="dask")``).
     verbose : bool or int
         Whether to show a progress bar.
     random_state : int, RandomState instance or None
@@ -116,6 +120,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         output: str = "hybrid",
         batch_size: int = 4096,
         on_leak: str = "warn",
+        n_jobs: int | None = None,
         verbose: int = 0,
         random_state: Any = None,
     ):
@@ -126,6 +131,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         self.output = output
         self.batch_size = batch_size
         self.on_leak = on_leak
+        self.n_jobs = n_jobs
         self.verbose = verbose
         self.random_state = random_state
 
@@ -210,8 +216,17 @@ class FoundationImputer(  # type: ignore[call-arg]
         """
         return self._impute(frame)[0]
 
-    def _impute(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    def _impute(
+        self, frame: pd.DataFrame, positions: np.ndarray | None = None
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         """Impute the sensitive columns, as cells and as expected encodings.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_rows, at least n_public)
+        positions : ndarray of shape (n_rows,), optional
+            Where these rows stand in the table that they are part of: draws depend on it. None: they
+            are the table.
 
         Returns
         -------
@@ -229,26 +244,40 @@ class FoundationImputer(  # type: ignore[call-arg]
             c: np.zeros((len(frame), d.width), dtype=np.float32) for c, d in self.schema_.domains.items()
         }
         uniforms = {
-            c: np.random.default_rng([self._seed, i]).random(len(frame))
+            c: uniforms_at([self._seed, i], len(frame), positions)
             for i, c in enumerate(self.schema_.sensitive)
         }
-        for rows in self._batches(len(frame)):
-            predicted = self.backend_.predict(public.iloc[rows])
-            for column, domain in self.schema_.domains.items():
-                guess = _checked(predicted, column, domain, rows.stop - rows.start, self.backend_)
-                chosen = self._choose(guess, domain, uniforms[column][rows])
-                values[column][rows] = chosen
-                if self.strategy == "mean" and isinstance(domain, Categorical):
-                    weights = guess.probabilities
-                    known = len(domain.categories)
-                    expected[column][rows, :known] = weights / weights.sum(axis=1, keepdims=True)
-                else:
-                    expected[column][rows] = domain.encode(chosen)
+        done = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._impute_batch)(public.iloc[rows], {c: u[rows] for c, u in uniforms.items()})
+            for rows in self._batches(len(frame))
+        )
+        for start, (chosen, encoded) in zip(range(0, len(frame), self.batch_size), done, strict=True):
+            rows = slice(start, start + self.batch_size)
+            for column in chosen:
+                values[column][rows], expected[column][rows] = chosen[column], encoded[column]
         cells = pd.DataFrame(
             {c: pd.Series(v, index=frame.index, dtype=v.dtype) for c, v in values.items()},
             index=frame.index,
         )
         return cells, expected
+
+    def _impute_batch(
+        self, public: pd.DataFrame, uniforms: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Chosen cells and expected encodings of one batch."""
+        predicted = self.backend_.predict(public)
+        values, expected = {}, {}
+        for column, domain in self.schema_.domains.items():
+            guess = _checked(predicted, column, domain, len(public), self.backend_)
+            values[column] = self._choose(guess, domain, uniforms[column])
+            if self.strategy == "mean" and isinstance(domain, Categorical):
+                weights = guess.probabilities
+                expected[column] = np.zeros((len(public), domain.width), dtype=np.float32)
+                known = len(domain.categories)
+                expected[column][:, :known] = weights / weights.sum(axis=1, keepdims=True)
+            else:
+                expected[column] = domain.encode(values[column])
+        return values, expected
 
     def _choose(self, guess: Predictive, domain: Any, uniforms: np.ndarray) -> np.ndarray:
         """Take one value a row from the predictive distribution, as `strategy` says."""
@@ -268,10 +297,10 @@ class FoundationImputer(  # type: ignore[call-arg]
             )
         return np.clip(values, domain.low, domain.high)
 
-    def _pair(self, frame: pd.DataFrame) -> PairedTable:
+    def _pair(self, frame: pd.DataFrame, positions: np.ndarray | None = None) -> PairedTable:
         """Both views of a table, of which absent sensitive columns take the imputed values."""
         names = list(self.schema_.columns)
-        imputed, expected = self._impute(frame)
+        imputed, expected = self._impute(frame, positions)
         imputed = imputed.infer_objects()
         original = frame.copy(deep=False)
         for column in imputed.columns.difference(frame.columns):
@@ -330,6 +359,35 @@ class FoundationImputer(  # type: ignore[call-arg]
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def uniforms_at(seed: list[int], n: int, positions: np.ndarray | None = None) -> np.ndarray:
+    """The first `n` uniform numbers of a stream, or those at positions of it.
+
+    Parameters
+    ----------
+    seed : list of int
+    n : int
+    positions : ndarray of shape (n,), optional
+        In any order, each once or several times.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    if positions is None:
+        return np.random.default_rng(seed).random(n)
+    uniforms = np.empty(n)
+    bits = np.random.PCG64(seed)
+    stream, first, at, last = np.random.Generator(bits), bits.state, 0, -1
+    for i in np.argsort(positions, kind="stable").tolist():
+        position = int(positions[i])
+        if position == last:
+            bits.state, at = first, 0
+        bits.advance(position - at)
+        uniforms[i] = stream.random()
+        at, last = position + 1, position
+    return uniforms
 
 
 def _warn_no_knowledge(backend: Any) -> None:

@@ -159,6 +159,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             )
         return values
 
+    def _check_public(self, frame: pd.DataFrame) -> None:
+        """Refuse public cells that cannot be encoded."""
+        if self._numeric:
+            self._numbers(frame)
+
+    def _facts(self) -> str:
+        """What was learnt, as a text: equal where the public columns were."""
+        scaler = None if self._scaler is None else self._scaler[-1]
+        numbers = [] if scaler is None else [scaler.mean_.tolist(), scaler.scale_.tolist()]
+        return repr((self._names, numbers, dict(self.schema_.domains)))
+
     def _categories(self, frame: pd.DataFrame) -> np.ndarray:
         columns = [frame[c].astype(object).where(frame[c].notna(), _MISSING) for c in self._categorical]
         return np.column_stack([np.array([str(v) for v in c], dtype=object) for c in columns])
