@@ -24,7 +24,16 @@ _HOMES = {
     "PrivacyLeakWarning": "._exceptions",
     "PrivacyReport": ".report",
 }
-_MODULES = ("accounting", "datasets", "estimators", "impute", "nets", "preprocessing", "report")
+_MODULES = (
+    "accounting",
+    "datasets",
+    "estimators",
+    "impute",
+    "model_selection",
+    "nets",
+    "preprocessing",
+    "report",
+)
 
 __all__ = [*_HOMES, *_MODULES]
 
