@@ -66,7 +66,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         adjacency: str = "replace",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
-        alpha: float = 1.0,
+        alpha: float = 3.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
         averaging: float = 0.99,

@@ -27,7 +27,7 @@ max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
     How a row's gradient is brought to norm at most C.
-alpha : float, default=1.0
+alpha : float, default=3.0
     Weight of the private gradient.
 beta : float, default=0.0
     Weight of the representation-consistency penalty.
