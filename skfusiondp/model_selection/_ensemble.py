@@ -16,7 +16,7 @@ from ._optimizers import StackedOptimizer, why_no_stacked_rule
 from ._stack import Layout, Private, StackedMLP, clipped_sums, why_not_stackable
 
 # Rows times models of one batched step: activations of more would fall out of the cache.
-_ROWS_AT_ONCE = 2**13
+_ROWS_AT_ONCE = 2**11
 
 
 @dataclass
@@ -134,6 +134,7 @@ class Ensemble:
         self.row_loss = first.criterion_
         self.objective = TwoViewObjective(self.row_loss, 0.0, first.consistency_bound)
         self.beta = torch.tensor([float(m.net.beta) for m in members]).unsqueeze(1)
+        self.source = _Source(members[0].rows)
         self.steps = 0
         self.private_steps = 0
         self.losses: list[Tensor] = []
@@ -195,12 +196,9 @@ class Ensemble:
         rows = self.members[0].rows
         total = torch.zeros_like(self.flat)
         n_public = 0 if public is None else public.shape[1]
-        sample = None if private is None else _padded(rows, private)
-        parts = [] if public is None else [rows.free[torch.from_numpy(public)]]
-        if sample is not None:
-            parts += list(sample.x)
-        n_views = 0 if sample is None else len(sample.x)
-        x = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        sample = None if private is None else _padded(rows, private, self.source)
+        n_views = 0 if sample is None else sample.private.n_views
+        x = self.source.read(public, sample)
         outputs, hidden = self.model.forward(x, n_public, n_views)
         g_outputs, g_hidden = self._loss_gradients(outputs, hidden, public, sample)
         tensors = self.model.backward(g_outputs, g_hidden)
@@ -225,7 +223,7 @@ class Ensemble:
         """Gradients at outputs and representation: of a mean over public rows, of each private row."""
         rows = self.members[0].rows
         n_public = 0 if public is None else public.shape[1]
-        consistent = sample is not None and len(sample.x) == 2 and bool(self.beta.any())
+        consistent = sample is not None and sample.private.n_views == 2 and bool(self.beta.any())
         with torch.enable_grad():
             outputs = outputs.detach().requires_grad_()
             hidden = hidden.detach().requires_grad_(consistent)
@@ -241,7 +239,9 @@ class Ensemble:
             if sample is not None:
                 shape = sample.weight.shape
                 n = shape[1]
-                views = [slice(n_public + v * n, n_public + (v + 1) * n) for v in range(len(sample.x))]
+                views = [
+                    slice(n_public + v * n, n_public + (v + 1) * n) for v in range(sample.private.n_views)
+                ]
                 ends = torch.stack([outputs[:, v].flatten(0, 1) for v in views])
                 inner = torch.stack([hidden[:, v].flatten(0, 1) for v in views])
                 y, weight = sample.y.flatten(0, 1), sample.weight.flatten()
@@ -262,16 +262,40 @@ class Ensemble:
 
 
 class Sample:
-    """The private rows of one step of every model: each view of shape (n_models, n_rows, width)."""
+    """The private rows of one step of every model, by position, each of shape (n_models, n_rows)."""
 
-    def __init__(self, x: list[Tensor], y: Tensor, weight: Tensor, private: Private):
-        self.x = x
+    def __init__(self, index: Tensor, y: Tensor, weight: Tensor, private: Private):
+        self.index = index
         self.y = y
         self.weight = weight
         self.private = private
 
 
-def _padded(rows: Any, drawn: list[np.ndarray]) -> Sample:
+class _Source:
+    """All views of the rows under one another, so that a step is one read."""
+
+    def __init__(self, rows: Any):
+        views = [] if rows.views is None else list(rows.views)
+        self.n_rows = len(rows)
+        self.n_views = len(views)
+        self.first_view = 0 if rows.free is None else 1
+        self.table = torch.cat([*([] if rows.free is None else [rows.free]), *views])
+        # Rows whose views are the same add nothing.
+        self.differ = torch.ones(self.n_rows, dtype=torch.bool)
+        if len(views) == 2:
+            self.differ = (views[0] != views[1]).any(-1)
+
+    def read(self, public: np.ndarray | None, sample: Sample | None) -> Tensor:
+        """Public rows, then the private ones view after view: (n_models, n_rows, n_features)."""
+        index = [] if public is None else [torch.from_numpy(public)]
+        if sample is not None:
+            starts = range(self.first_view, self.first_view + self.n_views)
+            index += [sample.index + self.n_rows * v for v in starts]
+        both = torch.cat(index, 1)
+        return self.table.index_select(0, both.flatten()).unflatten(0, both.shape)
+
+
+def _padded(rows: Any, drawn: list[np.ndarray], source: _Source) -> Sample:
     """Stack samples of different sizes; what fills the shorter ones counts for nothing."""
     longest = max(1, *(len(d) for d in drawn))
     index = np.zeros((len(drawn), longest), dtype=np.int64)
@@ -280,6 +304,5 @@ def _padded(rows: Any, drawn: list[np.ndarray]) -> Sample:
         index[i, : len(d)] = d
         real[i, : len(d)] = True
     index_, real_ = torch.from_numpy(index), torch.from_numpy(real)
-    x = [view[index_] for view in rows.views]
-    differ = torch.ones_like(real_) if len(x) == 1 else (x[0] != x[1]).any(-1)
-    return Sample(x, rows.y[index_], rows.weight[index_] * real_, Private(len(x), real_, differ))
+    private = Private(source.n_views, real_, source.differ[index_])
+    return Sample(index_, rows.y[index_], rows.weight[index_] * real_, private)

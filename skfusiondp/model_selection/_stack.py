@@ -99,7 +99,9 @@ class StackedMLP:
         for linear, norm, eps, dropout in self.layout.blocks:
             p = self.parameters
             h = torch.baddbmm(p[linear + "bias"].unsqueeze(1), x, p[linear + "weight"].mT)
-            unit, mean, rstd = torch.native_layer_norm(h, h.shape[-1:], None, None, eps)
+            # Torch is twice as fast with a scale and a shift, even if they change nothing.
+            one, zero = torch.ones(h.shape[-1]), torch.zeros(h.shape[-1])
+            unit, mean, rstd = torch.native_layer_norm(h, h.shape[-1:], one, zero, eps)
             out = torch.addcmul(p[norm + "bias"].unsqueeze(1), unit, p[norm + "weight"].unsqueeze(1))
             out.clamp_(min=0)
             keep = torch.empty(0)
@@ -197,8 +199,7 @@ def clipped_sums(tensors: LayerTensors, private: Private, clippings: Sequence[An
     finite = stacked.sum(1).isfinite()
     # Nothing of a row that counts for nothing may reach a product: zero times infinity is no zero.
     lost = ~finite & private.counts
-    factors = torch.stack([c.factors(s) for c, s in zip(clippings, stacked, strict=True)])
-    factors = factors * (private.counts & finite).unsqueeze(1)
+    factors = _factors(clippings, stacked) * (private.counts & finite).unsqueeze(1)
     if lost.any() or not finite.all():
         gone = ~finite.unsqueeze(-1)
         pairs = {
@@ -221,6 +222,17 @@ def clipped_sums(tensors: LayerTensors, private: Private, clippings: Sequence[An
         into[name + "weight"] += torch.bmm(factor[name + "weight"].unsqueeze(1), weight)[:, 0]
         into[name + "bias"] += torch.bmm(factor[name + "bias"].unsqueeze(1), bias)[:, 0]
     return total
+
+
+def _factors(clippings: Sequence[Any], squared_norms: Tensor) -> Tensor:
+    """Each model's clipping factors, of shape (n_models, n_parameters, n_rows)."""
+    if all(c.kind == "flat" for c in clippings):
+        # What Clipping.factors does, for all models at once.
+        norms = torch.tensor([float(c.max_grad_norm) for c in clippings]).unsqueeze(1)
+        total = squared_norms.sum(1)
+        factor = (norms / total.sqrt()).clamp(max=1.0).masked_fill(~total.isfinite(), 0.0)
+        return factor.unsqueeze(1).expand_as(squared_norms)
+    return torch.stack([c.factors(s) for c, s in zip(clippings, squared_norms, strict=True)])
 
 
 def _rotated(x: Tensor, private: Private) -> tuple[Tensor, ...]:

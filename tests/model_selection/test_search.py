@@ -33,7 +33,7 @@ def target(table):
 
 
 def model(cls=FusionDPClassifier, **parameters):
-    settings = dict(sensitive=SENSITIVE, random_state=0, epochs=2, public_epochs=2, averaging=0.5)
+    settings = {"sensitive": SENSITIVE, "random_state": 0, "epochs": 2, "public_epochs": 2, "averaging": 0.5}
     return cls(**{**settings, **parameters})
 
 

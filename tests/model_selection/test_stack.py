@@ -33,7 +33,7 @@ def stacked_sums(clippings, layout, flat, views, y, real):
     n_views = len(views)
     model = StackedMLP(layout, flat)
     with torch.no_grad():
-        outputs, hidden = model.forward(torch.cat(list(views), 1), 0, n_views)
+        outputs, _ = model.forward(torch.cat(list(views), 1), 0, n_views)
     with torch.enable_grad():
         outputs = outputs.requires_grad_()
         n = y.shape[1]
