@@ -25,6 +25,11 @@ class Rows(NamedTuple):
         """The same rows on a device."""
         return Rows(*(t.to(device) for t in self))
 
+    def pieces(self, size: int) -> Iterator[Rows]:
+        """The same rows, at most `size` at a time; of one view only."""
+        for start in range(0, len(self.y), size):
+            yield Rows(*(t[start : start + size] for t in self))
+
 
 class PrivateSample:
     """Rows of one private step, which are read piece by piece, and only when they are used.

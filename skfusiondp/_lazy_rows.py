@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Rows fetched at once from a table that is read by passes over all of it.
 _ROWS_AHEAD = 2**18
+# Rows encoded at once: encoding takes several times the memory of what comes out.
+_ENCODED = 2**14
 
 
 class TableReader:
@@ -78,7 +80,8 @@ class LazyView:
 
     def __getitem__(self, index: Tensor | int) -> Tensor:
         if isinstance(index, Tensor):
-            return torch.from_numpy(self._encode(index.numpy()))
+            parts = np.split(index.numpy(), range(_ENCODED, len(index), _ENCODED))
+            return torch.from_numpy(np.concatenate([self._encode(part) for part in parts]))
         return torch.from_numpy(self._encode(np.array([index])))[0]
 
 

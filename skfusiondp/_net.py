@@ -10,7 +10,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from ._batches import Batch, BatchSchedule, TrainingRows
+from ._batches import Batch, BatchSchedule, Rows, TrainingRows
 from ._distributed import Ranks
 from .nets import (
     IterateAverage,
@@ -53,7 +53,7 @@ class FusionDPNet(NeuralNet):
     private_parameters : sequence of str, optional
         Patterns of parameters in the private gradient.
     micro_batch_size : int, optional
-        Private rows read and differentiated at once; 4,096 if not given.
+        Rows of a branch that are differentiated at once; 4,096 if not given.
     ranks : Ranks, optional
         The processes that train together. Each one gets its own rows, and the gradient is the sum of
         what they add to it; one alone if not given.
@@ -191,11 +191,7 @@ class FusionDPNet(NeuralNet):
         self._zero_grad_optimizer()
         loss, outputs = torch.tensor(float("nan")), None
         if batch.public is not None:
-            x, y, weight = batch.public.to(self.device)
-            outputs, _ = forward_with_representation(self.module_, x)
-            loss = (self.criterion_(outputs, y) * weight).mean()
-            (loss / self.ranks_.world).backward()
-            loss, outputs = self.ranks_.mean(loss.detach()), outputs.detach()
+            loss, outputs = self._add_public_gradient(batch.public)
         if batch.private is not None:
             self._add_private_gradient(batch)
         self.ranks_.sum_gradients(self.module_)
@@ -209,6 +205,18 @@ class FusionDPNet(NeuralNet):
         self.optimizer_.step()
         self.average_.update(self.module_)
         return {"loss": loss, "y_pred": outputs}
+
+    def _add_public_gradient(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Backpropagate the mean loss; return it and the outputs."""
+        loss, outputs = torch.zeros((), device=self.device), []
+        for piece in rows.pieces(self.micro_batch_size or _MICRO_BATCH):
+            x, y, weight = piece.to(self.device)
+            output, _ = forward_with_representation(self.module_, x)
+            part = (self.criterion_(output, y) * weight).sum() / len(rows.y)
+            (part / self.ranks_.world).backward()
+            loss += part.detach()
+            outputs.append(output.detach())
+        return self.ranks_.mean(loss), torch.cat(outputs)
 
     def _add_private_gradient(self, batch: Batch) -> None:
         assert self.plan is not None and self.engine_ is not None and batch.private is not None
