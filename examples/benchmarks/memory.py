@@ -172,6 +172,7 @@ def main() -> None:
     if arguments.task:
         print(json.dumps(fit(json.loads(arguments.task))))
         return
+    steps = arguments.steps
     with tempfile.TemporaryDirectory() as folder:
         table, labels = Path(folder) / "table.npy", Path(folder) / "labels.npy"
         np.save(labels, write_table(table, max(arguments.rows, BATCH_ROWS)))
@@ -189,15 +190,14 @@ def main() -> None:
         }
         print(
             f"From a private batch of {BATCHES[0]} to {BATCHES[-1]:,d} the peak grows by "
-            f"{growth[MICRO_BATCH]:.1%} in micro-batches of {MICRO_BATCH}, by {growth[BATCH_ROWS]:.1%} without."
+            f"{growth[MICRO_BATCH]:.1%} in micro-batches of {MICRO_BATCH}, "
+            f"by {growth[BATCH_ROWS]:.1%} without."
         )
-        disk = [measured(kind="memmap", batch=4096, steps=arguments.steps, micro_batch=None, **files)]
+        disk = [measured(kind="memmap", batch=4096, steps=steps, micro_batch=None, **files)]
         if arguments.parquet:
             write_parquet(table, Path(folder) / "table.parquet")
             files["table"] = str(Path(folder) / "table.parquet")
-            disk.append(
-                measured(kind="parquet", batch=4096, steps=arguments.steps, micro_batch=None, **files)
-            )
+            disk.append(measured(kind="parquet", batch=4096, steps=steps, micro_batch=None, **files))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(
         json.dumps({"growth_of_peak": growth, "private_batches": batches, "on_disk": disk}, indent=2)

@@ -56,7 +56,7 @@ lr : float, default=0.005
 private_parameters : sequence of str or None, default=None
     Names or patterns of the parameters that the private gradient moves; None means all.
 micro_batch_size : int or None, default=None
-    Rows of the private branch handled at once: bounds memory, changes nothing else.
+    Rows of a branch differentiated at once: bounds memory, changes nothing else. None means 4,096.
 callbacks : list or None, default=None
     skorch callbacks. They see the hybrid view only.
 device : str, default="cpu"
@@ -106,6 +106,17 @@ adversary (feature-level DP, arXiv 2506.19836). Training follows FusionDP (Zeng 
 2511.03806): each private step samples rows by Poisson sampling, clips each row's joint gradient
 of ``l(x) - l(x~) + beta c(h(x), h(x~))``, adds Gaussian noise to the sum and divides by the
 expected batch size. Ctrl-C ends a fit early and keeps the model; the ledger holds the steps run.
+
+A table that stays on disk gives the model of the same table in memory, except that beyond 131,072 rows
+the public columns' medians, scales and categories come from that many of them, drawn evenly. Rows of a
+memory map are read from its file one by one; parquet and Arrow files are read by passes over all of the
+file, each of which fetches the rows of many steps (about 260,000). Neither is copied; of imputed cells,
+which are made once a row, a temporary file is kept.
+
+Where torch.distributed is initialised (``accelerate launch``, ``torchrun``), every process calls ``fit``
+with the same table, target and parameters, and trains on its own block of rows: Poisson samples and
+clipped sums are each one's own, noise is added once, and all end with the same model and ledger, which
+counts once.
 """
 
 
