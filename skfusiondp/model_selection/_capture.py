@@ -103,7 +103,7 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
         def _table(self, X: Any) -> tuple:
             if shared is None:
                 return super()._table(X)
-            vars(self).update(shared.names)
+            self.__dict__.update(shared.names)
             return shared.cut(fold.rows)
 
         def _training_rows(self, *args: Any, **kwargs: Any) -> Any:

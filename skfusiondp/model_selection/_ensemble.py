@@ -183,7 +183,7 @@ class Ensemble:
     def _step(self) -> None:
         drawn = [m.schedule._draw() for m in self.members]
         public = None if drawn[0][0] is None else np.stack([p for p, _ in drawn])  # type: ignore[misc]
-        private = None if drawn[0][1] is None else [i for _, i in drawn]
+        private = None if drawn[0][1] is None else [i for _, i in drawn if i is not None]
         if private is not None:
             # Counted before the rows are used, as the net does.
             self.private_steps += 1

@@ -120,8 +120,11 @@ class StackedGridSearchCV(GridSearchCV):
         splits = list(splitter.split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
         self.ledger_ = PrivacyLedger()
-        outcome = fit_all(self.estimator, candidates, X, y, splits, self.n_jobs, params)
-        self.ledger_ = outcome.ledger
+        outcome = Outcome()
+        try:
+            fit_all(self.estimator, candidates, X, y, splits, self.n_jobs, params, outcome)
+        finally:
+            self.ledger_ = outcome.ledger
         self.stacked_ = _counts(outcome)
         _say_once(self.stacked_)
         settings = self.get_params(deep=False)
@@ -132,7 +135,7 @@ class StackedGridSearchCV(GridSearchCV):
         finally:
             if "best_estimator_" in vars(inner):
                 self.ledger_ = self.ledger_ + ledger_of(inner.best_estimator_)
-        vars(self).update({k: v for k, v in vars(inner).items() if k.endswith("_") and k[0] != "_"})
+        self.__dict__.update({k: v for k, v in vars(inner).items() if k.endswith("_") and k[0] != "_"})
         self._own_times(outcome, len(splits))
         return self
 
@@ -159,7 +162,7 @@ def _recalling(estimator: Any, outcome: Outcome) -> Any:
                 return self.fit(X, y, **params)
             if trained.error is not None:
                 raise trained.error
-            vars(self).update(vars(trained.estimator))
+            self.__dict__.update(vars(trained.estimator))
             return self
 
     Recalling.__name__, Recalling.__qualname__ = cls.__name__, cls.__qualname__

@@ -38,9 +38,10 @@ class Layout:
         body = list(module.body)
         for i, layer in enumerate(body):
             if isinstance(layer, nn.Linear):
+                norm: Any = body[i + 1]
                 drops = [m.p for m in body[i + 3 : i + 4] if isinstance(m, nn.Dropout)]
                 dropout = drops[0] if drops else 0.0
-                self.blocks.append((f"body.{i}.", f"body.{i + 1}.", body[i + 1].eps, dropout))
+                self.blocks.append((f"body.{i}.", f"body.{i + 1}.", norm.eps, dropout))
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Each parameter of all models, of shape (n_models, *shape)."""

@@ -55,10 +55,15 @@ class Fitted:
 
 @dataclass
 class Outcome:
-    """Every fit of a search, candidate by candidate and in each fold by fold."""
+    """Every fit of a search so far, by position of its candidate and its fold."""
 
-    fits: list[Fitted]
+    done: dict[tuple[int, int], Fitted] = field(default_factory=dict)
     why_not: Counter = field(default_factory=Counter)
+
+    @property
+    def fits(self) -> list[Fitted]:
+        """Candidate by candidate, and in each fold by fold."""
+        return [self.done[job] for job in sorted(self.done)]
 
     @property
     def ledger(self) -> PrivacyLedger:
@@ -85,6 +90,7 @@ def fit_all(
     splits: list[tuple[np.ndarray, np.ndarray]],
     n_jobs: int | None,
     fit_params: dict[str, Any],
+    outcome: Outcome,
 ) -> Outcome:
     """Fit each candidate on each training set.
 
@@ -99,14 +105,15 @@ def fit_all(
     n_jobs : int or None
     fit_params : dict
         Further arguments of ``fit``; with any, nothing is stacked.
+    outcome : Outcome
+        Filled in place, so that an interrupted search still tells what it spent.
 
     Returns
     -------
     Outcome
     """
     jobs = [(i, j) for i in range(len(candidates)) for j in range(len(splits))]
-    done: dict[tuple[int, int], Fitted] = {}
-    why_not: Counter = Counter()
+    done, why_not = outcome.done, outcome.why_not
     if fit_params or not can_capture(estimator):
         name = type(estimator).__name__
         why_not["fit takes further arguments" if fit_params else f"{name} has no stacked training"] = len(
@@ -120,7 +127,7 @@ def fit_all(
         for i, j in left
     )
     done.update(zip(left, fitted, strict=True))
-    return Outcome([done[job] for job in jobs], why_not)
+    return outcome
 
 
 def _training_set(X: Any, y: Any, train: np.ndarray, fit_params: dict[str, Any]) -> tuple:
@@ -142,6 +149,8 @@ def _fit_one(estimator: Any, parameters: dict, X: Any, y: Any, fit_params: dict)
 
 
 def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> None:
+    import torch
+
     from ._ensemble import Member
     from ._ensemble import why_not as not_a_member
 
@@ -161,7 +170,8 @@ def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> N
                     table = SharedTable(model, X)
                     shared[key] = table if table.usable else None
                 if (key, j) not in folds:
-                    folds[key, j] = Fold(*_training_set(X, y, train, {})[:2], train)
+                    X_train, y_train, _ = _training_set(X, y, train, {})
+                    folds[key, j] = Fold(X_train, y_train, train)
                 model, net, rows = captured(model, folds[key, j], shared[key])
                 reason = not_a_member(net, rows)
             except Exception as error:  # the plain fit meets it again, and the search reports it
@@ -174,12 +184,17 @@ def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> N
             member = Member(net, rows, start)
             member.seconds = time.perf_counter() - began
             stacks.setdefault((key, j, member.stack_key), []).append(((i, j), model, member))
-    Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_train)([m for _, _, m in stack], n_jobs) for stack in stacks.values()
-    )
-    for stack in stacks.values():
-        for job, model, member in stack:
-            done[job] = _finished(model, member)
+    before = torch.get_num_threads()
+    try:
+        Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(_train)([m for _, _, m in stack], n_jobs) for stack in stacks.values()
+        )
+    finally:
+        torch.set_num_threads(before)
+        # An interrupted or failed stack has paid for the steps that it ran.
+        for stack in stacks.values():
+            for job, model, member in stack:
+                done[job] = _finished(model, member)
 
 
 def _train(members: list[Any], n_jobs: int | None) -> None:

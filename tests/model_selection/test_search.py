@@ -99,11 +99,11 @@ def test_tasks(table, task):
 
 
 def test_a_folds_model_has_the_weights_of_its_own_fit(table, target):
-    from skfusiondp.model_selection._trainer import fit_all
+    from skfusiondp.model_selection._trainer import Outcome, fit_all
 
     rows = np.arange(0, 160, 2)
     candidates = [{"noise_multiplier": 1.0, "max_grad_norm": c, "alpha": a} for c in (0.1, 1) for a in (1, 3)]
-    outcome = fit_all(model(), candidates, table, target, [(rows, rows)], None, {})
+    outcome = fit_all(model(), candidates, table, target, [(rows, rows)], None, {}, Outcome())
     for fitted, parameters in zip(outcome.fits, candidates, strict=True):
         assert fitted.stacked
         own = model(**parameters).fit(table.iloc[rows], target.iloc[rows])
@@ -117,22 +117,22 @@ def test_a_folds_model_has_the_weights_of_its_own_fit(table, target):
 
 
 def test_without_a_seed_noise_is_each_models_own(table, target):
-    from skfusiondp.model_selection._trainer import fit_all
+    from skfusiondp.model_selection._trainer import Outcome, fit_all
 
     rows = np.arange(160)
     estimator = model(
-        random_state=None, steps=1, epochs=None, public_batch_size=160, optimizer=SGD, lr=1.0, averaging=0.0
+        random_state=None, steps=1, epochs=None, public_batch_size=160, optimizer=SGD, lr=0.01, averaging=0.0
     )
     values = [50.0, 50.0, 200.0]
     candidates = [{"noise_multiplier": s, "max_grad_norm": 1e-3} for s in values]
-    fits = fit_all(estimator, candidates, table, target, [(rows, rows)], None, {}).fits
+    fits = fit_all(estimator, candidates, table, target, [(rows, rows)], None, {}, Outcome()).fits
     trained = np.stack([weights(f.estimator) for f in fits])
     assert not np.array_equal(trained[0], trained[1])
     # One start for all, so that differences are the difference of two noises.
     batch = fits[0].estimator.plan_.expected_batch_size
     for other, sigma in ((1, np.hypot(50, 50)), (2, np.hypot(50, 200))):
         std = (trained[0] - trained[other]).std()
-        assert 0.95 < std / (sigma * 1e-3 / batch) < 1.05
+        assert 0.95 < std / (0.01 * sigma * 1e-3 / batch) < 1.05
 
 
 def test_ledger_holds_every_model_and_the_refit(table, target):
@@ -205,3 +205,28 @@ def test_several_metrics_and_no_refit(table, target):
     search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1]}, cv=2, refit=False).fit(table, target)
     assert not hasattr(search, "best_estimator_")
     assert len(search.ledger_) == 2
+
+
+def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
+    from skfusiondp.model_selection._ensemble import Ensemble
+
+    step = Ensemble._step
+
+    def interrupted(self):
+        if self.private_steps == 2:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(Ensemble, "_step", interrupted)
+    search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(table, target)
+    assert [e.steps for e in search.ledger_] == [2, 2]
+
+
+def test_torch_threads_are_left_as_they_were(table, target):
+    import torch
+
+    before = torch.get_num_threads()
+    StackedGridSearchCV(model(), {"max_grad_norm": [0.1]}, cv=2, n_jobs=2).fit(table, target)
+    assert torch.get_num_threads() == before
