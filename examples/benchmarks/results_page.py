@@ -1,8 +1,8 @@
 """Write docs/results.md from the JSON files that the examples and benchmarks wrote to docs/results/.
 
-    python examples/quickstart.py --out docs/results
-    SKFUSIONDP_SEPSIS=path/to/folder python examples/sepsis.py --json docs/results/sepsis.json
-    python examples/benchmarks/results_page.py
+python examples/quickstart.py --out docs/results
+SKFUSIONDP_SEPSIS=path/to/folder python examples/sepsis.py --json docs/results/sepsis.json
+python examples/benchmarks/results_page.py
 """
 
 from __future__ import annotations

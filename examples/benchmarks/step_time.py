@@ -1,0 +1,180 @@
+"""Time of one private step, as ratios measured in one run.
+
+Compares the book-keeping engine on B rows in two views with (a) a plain forward and backward pass over
+the same 2B rows, (b) a vmapped per-example step, all rows at once and in chunks, (c) Opacus' per-example
+and ghost-clipping engines on 2B rows of record-level DP-SGD, (d) a loop over examples. Prints a table
+and writes --out.
+
+    python examples/benchmarks/step_time.py --threads 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from _loop import LoopEngine
+from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
+from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
+from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
+from torch import nn
+from torch.func import functional_call, grad, vmap
+
+from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective
+from skfusiondp.privacy import Clipping
+
+FEATURES, SENSITIVE = 36, 6
+
+
+def made_up(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two views that differ in the sensitive features, targets and weights."""
+    views = torch.randn(2, batch, FEATURES)
+    views[1, :, :-SENSITIVE] = views[0, :, :-SENSITIVE]
+    return views, torch.randint(0, 2, (batch, 1)).float(), torch.ones(batch)
+
+
+def steps(batch: int, hidden: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+    """Each contender's step on rows of its own, as a call without arguments."""
+    views, y, weight = made_up(batch)
+    both, both_y = views.flatten(0, 1), torch.cat([y, y])
+    objective = TwoViewObjective(RowLoss("binary"), beta=0.5)
+    loss = nn.BCEWithLogitsLoss()
+
+    def engine(path: str) -> Callable[[], object]:
+        engine = PerRowEngine(MLP(FEATURES, 1, hidden), objective, Clipping(1.0))
+        engine.prepare(*[t[:, :4] if t.dim() == 3 else t[:4] for t in (views, y, weight)])
+        assert engine.path == "book-keeping"
+        if path == "vmap":
+            engine._layers, engine.path = None, "vmap"
+        return lambda: engine.clipped_sum(views, y, weight)
+
+    def vmapped() -> Callable[[], object]:
+        module = MLP(FEATURES, 1, hidden)
+        params = {n: p.detach() for n, p in module.named_parameters()}
+
+        def row(params: dict, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            hidden_ = functional_call(module.body, _under(params, "body."), (x,))
+            outputs = functional_call(module.head, _under(params, "head."), (hidden_,))
+            return objective(outputs[:, None], hidden_[:, None], y[None], weight[None])[0]
+
+        def step() -> dict[str, torch.Tensor]:
+            rows = vmap(grad(row), in_dims=(None, 1, 0, 0))(params, views, y, weight)
+            norms = torch.stack([g.flatten(1).square().sum(1) for g in rows.values()]).sum(0).sqrt()
+            factors = (1.0 / norms).clamp(max=1.0)
+            return {n: torch.tensordot(factors, g, 1) for n, g in rows.items()}
+
+        return step
+
+    def plain() -> Callable[[], object]:
+        module = MLP(FEATURES, 1, hidden)
+
+        def step() -> None:
+            module.zero_grad()
+            loss(module(both), both_y).backward()
+
+        return step
+
+    def opacus(ghost: bool) -> Callable[[], object]:
+        module = MLP(FEATURES, 1, hidden)
+        sgd = torch.optim.SGD(module.parameters(), lr=0.0)
+        common = {"noise_multiplier": 0.0, "max_grad_norm": 1.0, "expected_batch_size": 2 * batch}
+        if ghost:
+            wrapped = GradSampleModuleFastGradientClipping(module, max_grad_norm=1.0, use_ghost_clipping=True)
+            optimizer = DPOptimizerFastGradientClipping(sgd, **common)
+            criterion = DPLossFastGradientClipping(wrapped, optimizer, loss)
+        else:
+            wrapped, optimizer, criterion = GradSampleModule(module), DPOptimizer(sgd, **common), loss
+
+        def step() -> None:
+            optimizer.zero_grad()
+            criterion(wrapped(both), both_y).backward()
+            optimizer.pre_step()
+
+        return step
+
+    loop = LoopEngine(MLP(FEATURES, 1, hidden), objective, Clipping(1.0))
+    return {
+        "ours": engine("book-keeping"),
+        "plain": plain(),
+        "vmap": vmapped(),
+        "vmap-chunked": engine("vmap"),
+        "opacus": opacus(False),
+        "opacus-ghost": opacus(True),
+        "loop": lambda: loop.clipped_sum(views, y, weight),
+    }
+
+
+def _under(params: dict, prefix: str) -> dict:
+    return {n.removeprefix(prefix): p for n, p in params.items() if n.startswith(prefix)}
+
+
+def measure(batch: int, hidden: tuple[int, ...], repeats: int, skip: set[str]) -> dict:
+    """Median seconds of each contender; they take turns, so that a change of speed meets all."""
+    contenders = {n: s for n, s in steps(batch, hidden).items() if n not in skip}
+    seconds: dict[str, list[float]] = {n: [] for n in contenders}
+    slow = {"vmap", "vmap-chunked", "loop", "opacus"}
+    for step in contenders.values():
+        step()
+    for turn in range(repeats):
+        for name, step in contenders.items():
+            if name in slow and turn >= 3:
+                continue
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    median = {n: float(torch.tensor(s).median()) for n, s in seconds.items()}
+    return {"batch": batch, "hidden": list(hidden), "seconds": median}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument(
+        "--quick", action="store_true", help="batch 1,024 and 4,096 of the default module only"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/step_time.json"))
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+
+    default = (64, 128, 64)
+    cases = [(1024, default), (4096, default)]
+    if not args.quick:
+        cases = [(b, default) for b in (64, 128, 256, 1024, 4096, 16384)]
+        cases += [(1024, (w, w)) for w in (64, 256, 1024)] + [(1024, (64,) * d) for d in (2, 4, 8)]
+    print(
+        f"{args.threads} thread(s); columns: ms of ours, then each contender's time over ours, ours / plain"
+    )
+    names = ("vmap", "vmap-chunked", "opacus", "opacus-ghost", "loop")
+    print(
+        f"{'batch':>6} {'hidden':<22}{'ours':>9}" + "".join(f"{n:>14}" for n in names) + f"{'ours/plain':>12}"
+    )
+    rows = []
+    for batch, hidden in cases:
+        # Gradients of 16,384 rows, or of a million parameters a row, do not fit beside each other.
+        heavy = batch > 4096 or max(hidden) > 256
+        skip = {"vmap", "vmap-chunked", "opacus", "loop"} if heavy else {"loop"} if batch > 1024 else set()
+        row = measure(batch, hidden, args.repeats if not heavy else 5, skip)
+        rows.append(row)
+        s = row["seconds"]
+        others = "".join(f"{s[n] / s['ours']:>13.1f}x" if n in s else f"{'-':>14}" for n in names)
+        shown = "-".join(map(str, hidden))
+        print(
+            f"{batch:>6} {shown:<22}{s['ours'] * 1e3:>9.2f}{others}{s['ours'] / s['plain']:>11.2f}x",
+            flush=True,
+        )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(
+        json.dumps({"threads": args.threads, "torch": torch.__version__, "rows": rows}, indent=1)
+    )
+
+
+if __name__ == "__main__":
+    main()
