@@ -121,7 +121,14 @@ def test_without_a_seed_noise_is_each_models_own(table, target):
 
     rows = np.arange(160)
     estimator = model(
-        random_state=None, steps=1, epochs=None, public_batch_size=160, optimizer=SGD, lr=0.01, averaging=0.0
+        random_state=None,
+        alpha=1.0,
+        steps=1,
+        epochs=None,
+        public_batch_size=160,
+        optimizer=SGD,
+        lr=0.01,
+        averaging=0.0,
     )
     values = [50.0, 50.0, 200.0]
     candidates = [{"noise_multiplier": s, "max_grad_norm": 1e-3} for s in values]
