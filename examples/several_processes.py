@@ -1,7 +1,7 @@
 """Train one model on several processes, and search its parameters on a cluster.
 
-    accelerate launch --num_processes 2 --cpu examples/distributed.py       (or torchrun --nproc-per-node 2)
-    python examples/distributed.py --dask
+    accelerate launch --num_processes 2 --cpu examples/several_processes.py       (or torchrun --nproc-per-node 2)
+    python examples/several_processes.py --dask
 
 Every process calls ``fit`` with the same table, target and parameters. The fit sees that
 torch.distributed is initialised, as Accelerate's ``Accelerator()`` does: each process trains on its own
