@@ -1,6 +1,7 @@
 """Train one model on several processes, and search its parameters on a cluster.
 
-    accelerate launch --num_processes 2 --cpu examples/several_processes.py       (or torchrun --nproc-per-node 2)
+    torchrun --nproc-per-node 2 examples/several_processes.py
+    accelerate launch --multi_gpu examples/several_processes.py
     python examples/several_processes.py --dask
 
 Every process calls ``fit`` with the same table, target and parameters. The fit sees that
@@ -24,9 +25,11 @@ ROWS = 4000
 
 def train() -> None:
     """One fit, on as many processes as were launched."""
+    import torch
     from accelerate import Accelerator
 
-    accelerator = Accelerator()
+    # Without cpu=True, Accelerate starts no process group where there is no GPU.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
     adult = load_adult()
     model = FusionDPClassifier(
         adult.sensitive,

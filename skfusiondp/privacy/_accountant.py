@@ -24,6 +24,8 @@ ADJACENCIES = {
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4
 _SEARCH_GRID = 1e-3
+# One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
+_NO_NOISE = 0.01
 
 
 def compute_epsilon(entries: Sequence[LedgerEntry], delta: float) -> float:
@@ -79,7 +81,7 @@ def compute_delta(entries: Sequence[LedgerEntry], epsilon: float) -> float:
     if not epsilon >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
     mechanisms = tuple(e.mechanism for e in entries)
-    if any(m[0] == 0 for m in mechanisms):
+    if any(m[0] < _NO_NOISE for m in mechanisms):
         return 1.0
     if not mechanisms:
         return 0.0
@@ -179,7 +181,7 @@ def _calibrate(epsilon: float, delta: float, q: float, steps: int, adjacency: st
 
 @functools.lru_cache(maxsize=4096)
 def _epsilon(mechanisms: tuple, adjacency: str, delta: float, grid: float) -> float:
-    if any(m[0] == 0 for m in mechanisms):
+    if any(m[0] < _NO_NOISE for m in mechanisms):
         return math.inf
     if not mechanisms:
         return 0.0
