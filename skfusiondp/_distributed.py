@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,15 @@ class Ranks:
         import torch.distributed as dist
 
         if not (dist.is_available() and dist.is_initialized()):
+            launched = os.environ.get("WORLD_SIZE", "1")
+            if launched not in ("", "1") and "RANK" in os.environ:
+                warnings.warn(
+                    f"{launched} processes were launched together, but torch.distributed is not initialised: "
+                    "each one trains a model of its own, on all rows, and models that are released add up. "
+                    "Call torch.distributed.init_process_group, or make an accelerate.Accelerator, before.",
+                    UserWarning,
+                    stacklevel=3,
+                )
             return cls()
         return cls(dist.get_rank(), dist.get_world_size())
 

@@ -122,7 +122,14 @@ def work(rank, port, folder):
     """What each process does; results go to a file, since a failure here must reach the test."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1")
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=WORLD)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(WORLD))
+    try:
+        from accelerate import Accelerator
+    except ImportError:
+        torch.distributed.init_process_group("gloo")
+    else:
+        Accelerator(cpu=True)
+    assert torch.distributed.get_backend() == "gloo"
     X, y = table()
     model = made().fit(X, y)
     secret = made(random_state=None).fit(X, y)
@@ -262,6 +269,13 @@ def test_one_process_alone_exchanges_nothing():
     seed = np.random.SeedSequence(1)
     assert alone.own_seed(seed) is seed and alone.same(seed) is seed
     assert alone.rows(5) == range(5) and alone.share(7) == 7
+
+
+def test_processes_launched_together_that_do_not_meet_are_warned_of(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match=r"torch\.distributed is not initialised"):
+        assert Ranks.current().world == 1
 
 
 def test_seeds_of_ranks_differ_and_rates_do_not():
