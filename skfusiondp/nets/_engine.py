@@ -206,9 +206,7 @@ class PerRowEngine:
             outputs.unflatten(0, (n_views, -1)), hidden.unflatten(0, (n_views, -1)), y, weight
         )
 
-    def _forward_backward(
-        self, views: Tensor, y: Tensor, weight: Tensor
-    ) -> Kept | None:
+    def _forward_backward(self, views: Tensor, y: Tensor, weight: Tensor) -> Kept | None:
         """What is kept of each layer, with its name prefix; None if one cannot be followed."""
         assert self._layers is not None
         seen: dict[nn.Module, list[tuple[Tensor, Tensor, int]]] = {layer: [] for layer in self._layers}
