@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .privacy import ADJACENCIES, PrivacyLedger
 
+_ADVERSARY = "sees the released model, the public columns, the labels and the number of rows"
+
 
 @dataclass(frozen=True)
 class PrivacyReport:
@@ -86,7 +88,7 @@ class PrivacyReport:
             "promise": self.promise,
             "protects": self.what,
             "sensitive_columns": {c: dict(d) for c, d in self.protected.items()},
-            "adversary": "sees the released model, the public columns, the labels and the number of rows",
+            "adversary": _ADVERSARY,
             "adjacency": self.adjacency,
             "neighbours": ADJACENCIES[self.adjacency],
             "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf",
@@ -140,7 +142,7 @@ class PrivacyReport:
 </style>
 <div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
 relation <b>{_e(self.adjacency)}</b></div>
-<p>{_e(self.promise)}</p>
+<p>{_e(self.promise)} The adversary {_e(_ADVERSARY)}.</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
 <h3>Public</h3><ul>{public}</ul>

@@ -15,7 +15,7 @@ from skfusiondp._exceptions import InvalidInputError, PrivacyLeakWarning
 from skfusiondp._row_file import RowFile
 from skfusiondp._schema import resolve_schema
 from skfusiondp._tables import as_frame
-from skfusiondp.impute._imputer import uniforms_at
+from skfusiondp.impute._draws import uniforms_at
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 

@@ -20,6 +20,7 @@ from .._tables import as_frame, check_table
 from ._backends import make_backend
 from ._containers import SetOutput, replace_columns
 from ._domain import DomainBackend
+from ._draws import uniforms_at
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive
 
 STRATEGIES = ("mean", "mode", "sample")
@@ -359,35 +360,6 @@ class FoundationImputer(  # type: ignore[call-arg]
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def uniforms_at(seed: list[int], n: int, positions: np.ndarray | None = None) -> np.ndarray:
-    """The first `n` uniform numbers of a stream, or those at positions of it.
-
-    Parameters
-    ----------
-    seed : list of int
-    n : int
-    positions : ndarray of shape (n,), optional
-        In any order, each once or several times.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    if positions is None:
-        return np.random.default_rng(seed).random(n)
-    uniforms = np.empty(n)
-    bits = np.random.PCG64(seed)
-    stream, first, at, last = np.random.Generator(bits), bits.state, 0, -1
-    for i in np.argsort(positions, kind="stable").tolist():
-        position = int(positions[i])
-        if position == last:
-            bits.state, at = first, 0
-        bits.advance(position - at)
-        uniforms[i] = stream.random()
-        at, last = position + 1, position
-    return uniforms
 
 
 def _warn_no_knowledge(backend: Any) -> None:
