@@ -11,8 +11,6 @@ from pathlib import Path
 
 from .privacy import ADJACENCIES, PrivacyLedger
 
-_ADVERSARY = "sees the released model, the public columns, the labels and the number of rows"
-
 
 @dataclass(frozen=True)
 class PrivacyReport:
@@ -64,6 +62,13 @@ class PrivacyReport:
         return f"the sensitive columns {', '.join(self.protected)}"
 
     @property
+    def adversary(self) -> str:
+        """Who the protection is against: what they are taken to know."""
+        if self.method == "dp-sgd":
+            return "sees the released model and knows every other row"
+        return "sees the released model, the public columns, the labels and the number of rows"
+
+    @property
     def promise(self) -> str:
         """The guarantee in one sentence."""
         if math.isinf(self.epsilon):
@@ -88,7 +93,7 @@ class PrivacyReport:
             "promise": self.promise,
             "protects": self.what,
             "sensitive_columns": {c: dict(d) for c, d in self.protected.items()},
-            "adversary": _ADVERSARY,
+            "adversary": self.adversary,
             "adjacency": self.adjacency,
             "neighbours": ADJACENCIES[self.adjacency],
             "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf",
@@ -142,7 +147,7 @@ class PrivacyReport:
 </style>
 <div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
 relation <b>{_e(self.adjacency)}</b></div>
-<p>{_e(self.promise)} The adversary {_e(_ADVERSARY)}.</p>
+<p>{_e(self.promise)} The adversary {_e(self.adversary)}.</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
 <h3>Public</h3><ul>{public}</ul>
