@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 
 from ..privacy import PrivacyLedger
@@ -115,6 +116,10 @@ class StackedGridSearchCV(GridSearchCV):
         -------
         self
         """
+        if not _spends(self.estimator):
+            super().fit(X, y, **params)
+            self.ledger_, self.stacked_ = PrivacyLedger(), {"stacked": 0, "sequentially": 0, "why_not": {}}
+            return self
         groups = params.pop("groups", None)
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, groups))
@@ -136,6 +141,9 @@ class StackedGridSearchCV(GridSearchCV):
             if "best_estimator_" in vars(inner):
                 self.ledger_ = self.ledger_ + ledger_of(inner.best_estimator_)
         self.__dict__.update({k: v for k, v in vars(inner).items() if k.endswith("_") and k[0] != "_"})
+        if self.scoring is None:
+            # The passthrough scorer holds the estimator that it was made for, here one that recalls.
+            self.scorer_ = check_scoring(self.estimator)
         self._own_times(outcome, len(splits))
         return self
 
@@ -143,6 +151,12 @@ class StackedGridSearchCV(GridSearchCV):
         seconds = np.array([f.seconds for f in outcome.fits]).reshape(-1, n_splits)
         self.cv_results_["mean_fit_time"] = seconds.mean(axis=1)
         self.cv_results_["std_fit_time"] = seconds.std(axis=1)
+
+
+def _spends(estimator: Any) -> bool:
+    """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    return any(callable(getattr(part, "privacy_report", None)) for part in parts)
 
 
 def _recalling(estimator: Any, outcome: Outcome) -> Any:

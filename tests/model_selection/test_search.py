@@ -1,5 +1,6 @@
 """The stacked search gives what the sequential one gives."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from torch.optim import SGD
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
+from skfusiondp.datasets import load_adult
 from skfusiondp.model_selection import StackedGridSearchCV
 
 GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0], "beta": [0.0, 1.0], "lr": [2e-3, 4e-3]}
@@ -237,3 +239,14 @@ def test_torch_threads_are_left_as_they_were(table, target):
     before = torch.get_num_threads()
     StackedGridSearchCV(model(), {"max_grad_norm": [0.1]}, cv=2, n_jobs=2).fit(table, target)
     assert torch.get_num_threads() == before
+
+
+def test_a_fitted_search_pickles(tmp_path):
+    adult = load_adult()
+    model = FusionDPClassifier(adult.sensitive, steps=3, public_epochs=1, random_state=0)
+    search = StackedGridSearchCV(model, {"max_grad_norm": [0.5, 1.0]}, cv=2)
+    search.fit(adult.table[:200], adult.target[:200])
+    loaded = pickle.loads(pickle.dumps(search))
+    rows = adult.table[200:220]
+    np.testing.assert_array_equal(loaded.predict_proba(rows), search.predict_proba(rows))
+    assert loaded.ledger_ == search.ledger_
