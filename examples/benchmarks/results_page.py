@@ -58,11 +58,48 @@ def section(path: Path) -> list[str]:
     return [*lines, "", *table(results)]
 
 
+def speed() -> list[str]:
+    """Ratios of one step, and of the paper's whole job."""
+    lines = [
+        "",
+        "## Speed",
+        "",
+        "`python examples/benchmarks/step_time.py --quick`: one private step of the default",
+    ]
+    lines += ["module; its time over a plain pass over the same rows, and the others' times over it.", ""]
+    names = ("vmap", "opacus", "opacus-ghost", "loop")
+    lines += [
+        f"| threads | batch | step / plain | {' | '.join(f'{n} / step' for n in names)} |",
+        "|---" * 7 + "|",
+    ]
+    for path in sorted(FOLDER.glob("step_time_*.json")):
+        content = json.loads(path.read_text())
+        for row in content["rows"]:
+            s = row["seconds"]
+            others = " | ".join(f"{s[n] / s['ours']:.1f}" if n in s else "–" for n in names)
+            plain = s["ours"] / s["plain"]
+            lines.append(f"| {content['threads']} | {row['batch']} | {plain:.2f} | {others} |")
+    job = json.loads((FOLDER / "sepsis_job.json").read_text())
+    lines += [
+        "",
+        f"`python examples/benchmarks/sepsis_job.py`: {job['steps']} steps of the paper's settings.",
+        "",
+    ]
+    lines += ["| job | times faster | AUPRC |", "|---|---|---|"]
+    loop = fmean(r["seconds"] for r in job["results"] if r["name"].startswith("loop"))
+    for name in dict.fromkeys(r["name"] for r in job["results"]):
+        own = [r for r in job["results"] if r["name"] == name]
+        faster = loop / fmean(r["seconds"] for r in own)
+        lines.append(f"| {name} | {faster:.1f} | {fmean(r['auprc'] for r in own):.3f} |")
+    return lines
+
+
 def main() -> None:
     lines = INTRO.splitlines()
     for name in ("quickstart", "sepsis"):
         if (FOLDER / f"{name}.json").exists():
             lines += section(FOLDER / f"{name}.json")
+    lines += speed()
     (ROOT / "docs" / "results.md").write_text("\n".join(lines) + "\n")
 
 
