@@ -45,7 +45,7 @@ class SentenceBackend(ColumnwiseBackend):
     -----
     Without support rows, the probability of statement s for row x is proportional to
     ``exp(cos(x, s) / temperature)``. Such guesses are rough: on census data a small encoder
-    does often worse than a constant. Prefer support rows, however few.
+    often does worse than a constant. Prefer support rows, however few.
 
     A CPU core embeds about 20 rows a second. Equal rows are embedded once.
 
