@@ -24,8 +24,8 @@ the named relation; dp-sgd protects whole rows under add-remove, a different pro
 All fits use this library's defaults. They were chosen on SUPPORT2, NHIS, flchain and ACS; two choices also
 looked at these tables: Adult was in the sweep over learning rate and averaging, and overfitting on held-out
 sepsis rows prompted the size of public batches. The masked view of feature-dp does as well as or better than
-the imputed one of fusiondp on both: imputing helps where the imputer is good and hurts where it is not, because
-the free gradient then pulls the same weights elsewhere. Try both.
+the imputed one of fusiondp on both: imputing helps where the imputer is good and hurts where it is not,
+because the free gradient then pulls the same weights elsewhere. Try both.
 """
 
 
