@@ -98,7 +98,7 @@ def test_selection_and_floating_point_are_named_as_not_covered(fit):
 
 def test_zero_out_says_what_it_does_not_compare(fit):
     gaps = " ".join(fit(adjacency="zero-out").privacy_report().not_covered)
-    assert "zero-out compares a value with its imputation" in gaps
+    assert "zero-out compares a value with its being erased" in gaps
     assert "zero-out" not in " ".join(fit().privacy_report().not_covered)
 
 

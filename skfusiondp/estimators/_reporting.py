@@ -91,7 +91,7 @@ class Reporting(BaseEstimator):
                 )
             gaps.append("low-order bits of the floating-point noise (Mironov 2012)")
             if self._adjacency == "zero-out":
-                gaps.append("two arbitrary values of a cell: zero-out compares a value with its imputation")
+                gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
         others = {e.adjacency for e in self.ledger_} - {self._adjacency}
         if others:
             gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
