@@ -26,6 +26,7 @@ _HOMES = {
 }
 _MODULES = (
     "accounting",
+    "audit",
     "datasets",
     "estimators",
     "impute",

@@ -57,6 +57,7 @@ def loaded_by(statement):
         "from skfusiondp import Numeric, PrivacyLedger, PrivacyReport, PrivacyLeakWarning",
         "from skfusiondp.accounting import *; calibrate_noise_multiplier(1.0, 1e-5, 0.1, 1)",
         "from skfusiondp import datasets, report",
+        "from skfusiondp.audit import *; epsilon_lower_bound(10, 10, 10)",
         "from skfusiondp.preprocessing import TableEncoder",
     ],
 )
@@ -113,6 +114,12 @@ def test_accounting_and_schema_never_import_torch(file):
 )
 def test_nothing_imports_estimators(file):
     assert not reaches(imports(file), "skfusiondp.estimators")
+
+
+@pytest.mark.parametrize("file", [f for f in under("audit") if f.name != "_dirac.py"], ids=str)
+def test_audit_statistics_never_import_torch(file):
+    # Only the white-box canaries, which are a torch module, do; they are loaded when they are asked for.
+    assert not reaches(imports(file, top_level_only=file.name == "_white_box.py"), *HEAVY)
 
 
 @pytest.mark.parametrize("file", under("nets"), ids=str)

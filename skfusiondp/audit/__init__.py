@@ -1,0 +1,24 @@
+"""Attacks that try to break the promise, and what the promise means to an attacker.
+
+Nothing here pays for what it reads: an audit's results stay with those who may see the training table.
+"""
+
+from ._attribute import audit_attribute
+from ._inference import AttributeInference, attribute_inference
+from ._result import AttributeAudit
+from ._risk import Risk, attack_success, noise_floor, risk
+from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
+
+__all__ = [
+    "AttributeAudit",
+    "AttributeInference",
+    "EpsilonPosterior",
+    "Risk",
+    "attack_success",
+    "attribute_inference",
+    "audit_attribute",
+    "epsilon_lower_bound",
+    "guess_p_value",
+    "noise_floor",
+    "risk",
+]

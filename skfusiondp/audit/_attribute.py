@@ -1,0 +1,212 @@
+"""One-run audit of feature-level privacy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_regressor
+from sklearn.utils.validation import check_consistent_length, check_random_state
+
+from .._exceptions import InvalidInputError
+from .._paired import PairedTable
+from .._schema import SensitiveSchema, resolve_schema
+from .._tables import as_frame
+from ._canaries import Canaries, canary_columns, guess_coins
+from ._claim import fitted_part, last_step, stated_sensitive
+from ._result import AttributeAudit
+from ._statistics import epsilon_lower_bound
+from ._white_box import check_white_box, erases, pair, white_box_scores
+
+SCORES = ("white-box", "black-box")
+
+
+def audit_attribute(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    score: str = "white-box",
+    columns: str | Sequence[str] | None = None,
+    n_canaries: int | None = None,
+    guesses: int | None = None,
+    claim: float | None = None,
+    confidence: float = 0.95,
+    random_state: Any = None,
+) -> AttributeAudit:
+    """Attack one fit, and bound its epsilon from below by how often the attack is right.
+
+    Some rows of the table become canaries: a fair coin sets the sensitive cells of each to one of two
+    values of their domains (with ``method="dp-sgd"``: lets the row take part or not). A clone is fitted on
+    that table, the coins are guessed, and where more guesses are right than (epsilon, delta)-privacy allows,
+    that epsilon is refuted.
+
+    Parameters
+    ----------
+    estimator : skfusiondp estimator, or for ``score="black-box"`` a Pipeline that ends in one
+        Not changed; need not be fitted.
+    X : table of shape (n_rows, n_columns), or PairedTable
+        Training table. The audit reads its sensitive cells and pays for nothing: keep its results inside.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    score : {"white-box", "black-box"}, default="white-box"
+        "white-box": the attacker sees every noised gradient, and the module and the canaries' public cells
+        are crafted for the worst case: the adversary that the claim is made against. "black-box": the
+        attacker asks the released model alone, about rows as they are: usually finds little.
+    columns : str or sequence of str, optional
+        Sensitive columns that the coins set; all if not given.
+    n_canaries : int, optional
+        Half of the rows if not given.
+    guesses : int, optional
+        Coins to guess. If not given, a tenth of them, but at least ``4 e^claim``, without which not even
+        perfect guesses refute the claim; and never more than all.
+    claim : float, optional
+        The epsilon to hold the bound against; the fit's own ``epsilon_`` if not given.
+    confidence : float in (0, 1), default=0.95
+    random_state : int, RandomState instance or None, default=None
+        Choice of canaries and coins. The fit has the estimator's own.
+
+    Returns
+    -------
+    AttributeAudit
+        Text when printed, HTML in a notebook; ``plot``, ``to_dict``, ``to_json``.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is out of range, nothing is sensitive, or the estimator promises nothing.
+
+    Notes
+    -----
+    Two tables that differ in one coin differ in the sensitive cells of one row, so that the fit, as a
+    function of the coins, is (epsilon, delta)-private in the sense of the theorem under ``replace``. Under
+    ``zero-out`` the white-box coins for ``method="fusiondp"`` choose between a value and its being erased.
+    Elsewhere they choose between two values, which are two steps apart through the erased row: what is
+    refuted is then the (2 eps, (1 + e^eps) delta) that follows. The proof is in docs/auditing.md.
+
+    References
+    ----------
+    Steinke, Nasr and Jagielski (2023), arXiv 2305.08846, Theorem 5.2. Canaries with orthogonal
+    gradients: Nasr et al. (2023), arXiv 2302.07956.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from skfusiondp import FusionDPClassifier, Numeric
+    >>> from skfusiondp.audit import audit_attribute
+    >>> X, y = make_classification(400, 4, n_informative=3, n_redundant=0, random_state=0)
+    >>> model = FusionDPClassifier({0: Numeric(-4, 4)}, method="feature-dp", epochs=2, random_state=0)
+    >>> audit = audit_attribute(model, X, y, random_state=0)
+    >>> audit.epsilon_lower < audit.claim
+    True
+    """
+    _check(score, confidence, claim)
+    part = last_step(estimator)
+    if score == "white-box":
+        check_white_box(estimator)
+    rng = check_random_state(random_state)
+    whole_rows = getattr(part, "method", None) == "dp-sgd"
+    frame, schema = _table(estimator, X)
+    target = np.asarray(y)
+    check_consistent_length(frame, target)
+    chosen = () if whole_rows else canary_columns(schema, columns)
+    canaries = Canaries.throw(len(frame), n_canaries, chosen, rng)
+    if score == "white-box":
+        paired = X if isinstance(X, PairedTable) else pair(estimator, frame, schema)
+        fitted, scores = white_box_scores(estimator, paired, target, canaries)
+    else:
+        fitted, scores = _black_box_scores(estimator, X, frame, schema, target, canaries)
+    promise = fitted_part(fitted)
+    adjacency = "add-remove" if whole_rows else getattr(promise, "adjacency", "replace")
+    direct = adjacency != "zero-out" or (score == "white-box" and erases(estimator))
+    hops = 1 if direct else 2
+    claim = float(promise.epsilon_) if claim is None else float(claim)
+    count = _guesses(guesses, len(canaries), claim * hops)
+    index, first = guess_coins(scores, count)
+    correct = int((canaries.coins[index] == first).sum())
+    delta = float(promise.delta_)
+    return AttributeAudit(
+        estimator=type(part).__name__,
+        score=score,
+        adjacency=adjacency,
+        columns=chosen,
+        n_rows=len(frame),
+        n_canaries=len(canaries),
+        guesses=count,
+        correct=correct,
+        confidence=float(confidence),
+        epsilon_lower=epsilon_lower_bound(correct, count, len(canaries), delta, confidence, hops),
+        claim=claim,
+        delta=delta,
+        hops=hops,
+    )
+
+
+def _check(score: str, confidence: float, claim: float | None) -> None:
+    if score not in SCORES:
+        raise InvalidInputError(f"score={score!r} is not one of {', '.join(SCORES)}.")
+    if not (isinstance(confidence, Real) and 0 < confidence < 1):
+        raise InvalidInputError(f"confidence={confidence!r} must lie in (0, 1); 0.95 is usual.")
+    if claim is not None and not (isinstance(claim, Real) and claim >= 0):
+        raise InvalidInputError(f"claim={claim!r} must be an epsilon of at least 0, or None.")
+
+
+def _guesses(guesses: int | None, n_canaries: int, reach: float) -> int:
+    if guesses is None:
+        needed = n_canaries if reach > math.log(n_canaries) else math.ceil(4 * math.exp(reach))
+        return min(n_canaries, max(n_canaries // 10, needed, 1))
+    if not (isinstance(guesses, Integral) and 1 <= guesses <= n_canaries):
+        raise InvalidInputError(
+            f"guesses={guesses!r} must be a whole number from 1 to the number of canaries, "
+            f"{n_canaries}, or None."
+        )
+    return int(guesses)
+
+
+def _table(estimator: Any, X: Any) -> tuple[pd.DataFrame, SensitiveSchema]:
+    """The original table as a frame, and its schema."""
+    if isinstance(X, PairedTable):
+        return X.original.reset_index(drop=True), X.schema
+    frame = as_frame(X)
+    support = getattr(getattr(last_step(estimator), "imputer", None), "support", None)
+    schema = resolve_schema(frame, stated_sensitive(estimator), support=support, on_leak="ignore", original=X)
+    return frame, schema
+
+
+def _black_box_scores(
+    estimator: Any, X: Any, frame: pd.DataFrame, schema: SensitiveSchema, y: np.ndarray, canaries: Canaries
+) -> tuple[Any, np.ndarray]:
+    """A fitted clone, and how much better it fits the coins' first side than their second."""
+
+    def as_given(original: pd.DataFrame) -> Any:
+        if isinstance(X, PairedTable):
+            return PairedTable(original, X.hybrid.reset_index(drop=True), X.schema, X.expected)
+        return original.to_numpy() if isinstance(X, np.ndarray) else original
+
+    table = canaries.set_in(frame, schema)
+    stays = np.ones(len(frame), dtype=bool)
+    if not canaries.columns:
+        stays[canaries.rows[~canaries.coins]] = False
+    whole = as_given(table)
+    model = clone(estimator).fit(whole if stays.all() else whole[stays], y[stays])
+    if not canaries.columns:
+        return model, _fit_of_rows(model, whole, y)[canaries.rows]
+    sides = [
+        _fit_of_rows(model, as_given(canaries.set_in(frame, schema, np.full(len(canaries), side))), y)
+        for side in (True, False)
+    ]
+    return model, (sides[0] - sides[1])[canaries.rows]
+
+
+def _fit_of_rows(model: Any, X: Any, y: np.ndarray) -> np.ndarray:
+    """Log-likelihood of each row's target, up to constants."""
+    if is_regressor(model):
+        return -np.square(model.predict(X) - y).reshape(len(y), -1).sum(1)
+    probabilities = np.clip(model.predict_proba(X), 1e-12, 1 - 1e-12)
+    if y.ndim == 2:
+        return np.where(y == 1, np.log(probabilities), np.log1p(-probabilities)).sum(1)
+    position = np.searchsorted(model.classes_, y)
+    return np.log(probabilities[np.arange(len(y)), position])

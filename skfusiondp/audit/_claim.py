@@ -1,0 +1,48 @@
+"""What an estimator promises, wherever in a pipeline it sits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from .._exceptions import InvalidInputError
+
+
+def last_step(estimator: Any) -> Any:
+    """The estimator itself, or the last step of a pipeline."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def fitted_part(estimator: Any) -> Any:
+    """The part that keeps a ledger.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none, or it is not fitted.
+    """
+    part = last_step(estimator)
+    missing = [a for a in ("ledger_", "epsilon_", "delta_", "schema_") if not hasattr(part, a)]
+    if missing:
+        raise InvalidInputError(
+            f"{type(part).__name__} has no {', '.join(missing)}, so it promises nothing that could be "
+            "checked; pass a fitted skfusiondp estimator, or a Pipeline that ends in one."
+        )
+    return part
+
+
+def stated_sensitive(estimator: Any) -> Any:
+    """The ``sensitive=`` of an unfitted estimator, its imputer, or a step before it."""
+    steps = [s for _, s in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    for step in reversed(steps):
+        for holder in (step, getattr(step, "imputer", None)):
+            if isinstance(step, Pipeline):
+                stated = stated_sensitive(step)
+            else:
+                stated = getattr(holder, "sensitive", None)
+            if stated is not None:
+                return stated
+    return None

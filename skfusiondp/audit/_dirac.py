@@ -1,0 +1,133 @@
+"""White-box canaries: rows whose clipped gradients are orthogonal, read off the noised gradients.
+
+The module gets one more parameter a canary. It moves no output, but its gradient is so steep that a
+canary's clipped private gradient is, up to rounding, C along its own parameter, with the sign of the
+coin: a gradient of all others' zero, which is the worst case that the guarantee has to stand.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+# A canary's own gradient is this many times what it would be for a bias: it drowns the shared part.
+_STEEP = 1e6
+
+
+class CanaryModule(nn.Module):
+    """A module, and for each canary a parameter that only this canary's row has a gradient for.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Of the whole; the module inside does not see the bits.
+    base : torch module class or instance
+    bits : sequence of int
+        Features that spell a canary's number in binary; all are off for any other row.
+    side : tuple of (int or None, int or None, float, float)
+        Features a and b, factor and shift: ``factor * (x[a] - x[b]) + shift`` is a canary's slope. It is 1
+        for the coin's first side, -1 or 0 for the second, and 0 for the known view.
+    **kwargs
+        For a `base` that is a class.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        base: Any,
+        bits: tuple[int, ...],
+        side: tuple[int | None, int | None, float, float],
+        **kwargs: Any,
+    ):
+        super().__init__()
+        self._bits, self._side = list(bits), side
+        self._rest = [i for i in range(n_features) if i not in set(bits)]
+        if inspect.isclass(base):
+            takes = inspect.signature(base).parameters
+            for name, value in (("n_features", len(self._rest)), ("n_outputs", n_outputs)):
+                if name in takes:
+                    kwargs.setdefault(name, value)
+            base = base(**kwargs)
+        self.base = base
+        self.canaries = nn.Embedding(2 ** len(bits), 1)
+        nn.init.zeros_(self.canaries.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The base module's outputs; the canaries' parameters are in their gradient only."""
+        powers = 2 ** torch.arange(len(self._bits), device=x.device)
+        number = ((x[:, self._bits] > 0) * powers).sum(1)
+        first, second, factor, shift = self._side
+        slope: Any = shift
+        if first is not None:
+            slope = shift + factor * (x[:, first] - (0.0 if second is None else x[:, second]))
+        own = self.canaries(number)[:, 0]
+        outputs = self.base(x[:, self._rest])
+        outputs = outputs[:, None] if outputs.dim() == 1 else outputs
+        moved = outputs[:, 0] + _STEEP * slope * (number > 0) * (own - own.detach())
+        return torch.cat([moved[:, None], outputs[:, 1:]], dim=1)
+
+
+class CanaryListener(Callback):
+    """Add up, step by step, what the noised gradients say about each coin.
+
+    Parameters
+    ----------
+    sides : sequence of Tensors of shape (n_canaries, n_features)
+        The canaries' rows as the first side of the coin has them, and as the second, if that one has a
+        gradient at all.
+    y : Tensor of shape (n_canaries, ...)
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_canaries,)
+        Log-likelihood ratio of the coins' two sides, given all noised gradients: no score does better
+        against a Poisson-sampled Gaussian (Neyman and Pearson).
+    """
+
+    def __init__(self, sides: Sequence[Tensor], y: Tensor):
+        self.sides = sides
+        self.y = y
+        self.scores = np.zeros(len(y))
+        self._seen = 0
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, batch: Any = None, **_: Any) -> None:
+        """Read one step's gradients; they are public times one, plus alpha times private."""
+        if net.private_steps_ == self._seen:
+            return
+        self._seen = net.private_steps_
+        plan = net.plan
+        alpha = 1.0 if batch is None else net.alpha
+        gradient = dict(named_parameters)["canaries.weight"].grad
+        # Known views give the canaries' parameters no gradient, so there is no public part to take away.
+        unit = plan.expected_batch_size / (alpha * plan.clipping.max_grad_norm)
+        seen = gradient[1 : 1 + len(self.y), 0].double().cpu().numpy() * unit
+        q, variance = plan.sample_rate, plan.noise_multiplier**2
+        # Each layer has its share of the clipping norm there: the canaries' parameters are one of them.
+        step = len(net.engine_.names) ** -0.5 if plan.clipping.kind == "per-layer" else 1.0
+        for side, x in zip((1, -1), self.sides, strict=False):
+            self.scores += side * _log_mixture(side * seen * self._slopes(net, x), step, q, variance)
+
+    def _slopes(self, net: Any, x: Tensor) -> np.ndarray:
+        """Sign of each row's loss in its first output, at this step's parameters."""
+        was_training = net.module_.training
+        net.module_.eval()
+        with torch.no_grad():
+            outputs = net.module_(x.to(net.device))
+        net.module_.train(was_training)
+        outputs.requires_grad_()
+        with torch.enable_grad():
+            loss = net.criterion_(outputs, self.y.to(net.device)).sum()
+        return torch.autograd.grad(loss, outputs)[0][:, 0].sign().double().cpu().numpy()
+
+
+def _log_mixture(z: np.ndarray, step: float, q: float, variance: float) -> np.ndarray:
+    """Log-likelihood of z where a step is taken with probability q, against never."""
+    absent = np.log1p(-q) if q < 1 else -np.inf
+    return np.logaddexp(absent, np.log(q) + (step * z - step**2 / 2) / variance)

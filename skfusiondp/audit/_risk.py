@@ -1,0 +1,242 @@
+"""The guarantee in plain terms: how often the best attack can be right."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import asdict, dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from .._exceptions import InvalidInputError
+from ..privacy import PrivacyLedger, compute_delta
+from ..privacy._accountant import adjacency_of
+
+
+def attack_success(ledger: PrivacyLedger, prior: float | int = 0.5) -> float:
+    """Largest chance with which anyone can guess a secret, whatever they know and do.
+
+    Parameters
+    ----------
+    ledger : PrivacyLedger
+        What was run, under one neighbouring relation.
+    prior : float in (0, 1) or int of at least 2, default=0.5
+        A float p: the secret is one of two values, and the attacker knows that one of them has
+        probability p. A whole number k: the secret is one of k equally likely values.
+
+    Returns
+    -------
+    float
+        An upper bound on the chance of a right guess. Without the release it is ``max(p, 1 - p)`` or ``1/k``.
+
+    Raises
+    ------
+    InvalidInputError
+        If `prior` is neither, or the ledger mixes neighbouring relations.
+
+    Notes
+    -----
+    Two values under ``replace`` (or a row's presence under ``add-remove``): the Bayes test of two
+    neighbours is right with probability ``1 - p + p delta(ln((1 - p) / p))`` for p at most 1/2, where delta
+    is the ledger's curve, in any order of the neighbours. Otherwise: ``1 - f(b)``, where b is the best chance
+    without the release and f the trade-off curve, ``1 - f(b) = min over eps of delta(eps) + e^eps b``; under
+    ``zero-out`` this compares each value with the erased cell.
+
+    References
+    ----------
+    Curve and tests: Dong, Roth and Su (2022), Proposition 6; Kulynych et al. (2024), arXiv 2407.02191. Many
+    values: Hayes, Mahloujifar and Balle (2023), arXiv 2302.07225.
+
+    Examples
+    --------
+    >>> from skfusiondp import PrivacyLedger
+    >>> from skfusiondp.accounting import LedgerEntry
+    >>> from skfusiondp.audit import attack_success
+    >>> ledger = PrivacyLedger((LedgerEntry(noise_multiplier=4.0, sample_rate=1.0, steps=1),))
+    >>> round(attack_success(ledger), 3)  # Phi(1 / 4): the tables' gradients are two clipping norms apart
+    0.599
+    """
+    whole = isinstance(prior, Integral) and not isinstance(prior, bool)
+    if not (prior >= 2 if whole else isinstance(prior, Real) and 0 < prior < 1):
+        raise InvalidInputError(
+            f"prior={prior!r} must be a probability between 0 and 1 (of one of two values), or the number "
+            "of equally likely values, at least 2."
+        )
+    relation = adjacency_of(ledger.entries)
+    guess = 1 / prior if whole else max(prior, 1 - prior)
+    if not len(ledger):
+        return float(guess)
+    if (not whole or prior == 2) and relation != "zero-out":
+        rare = 1 - guess
+        return float(min(1.0, guess + rare * ledger.delta(math.log(guess / rare))))
+    # delta(eps) + e^eps b is large where eps is: only small ones matter.
+    curve = [ledger.delta(e) + math.exp(e) * guess for e in np.linspace(0, math.log(1 / guess), 25)]
+    return float(min(1.0, *curve))
+
+
+def noise_floor(rounds: int) -> float:
+    """Noise multiplier below which worst-case separation from random guessing is large.
+
+    Parameters
+    ----------
+    rounds : int
+        Gradient updates in one epoch, M: one over the sampling rate. At least 2.
+
+    Returns
+    -------
+    float
+        ``1 / sqrt(2 ln M)``.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than 2 rounds.
+
+    Notes
+    -----
+    For shuffled DP-SGD over one epoch of M updates either the noise multiplier is at least this, or the
+    separation from random guessing is at least ``(1 - 1 / sqrt(4 pi ln M)) / sqrt(8)``. For Poisson
+    sampling, as here, the paper shows the same up to constant factors: a yardstick, not a bound on this
+    fit, whose own separation is computed. The relation is that of adding or removing a row.
+
+    References
+    ----------
+    "Fundamental Limitations of Favorable Privacy-Utility Guarantees for DP-SGD", abstract.
+
+    Examples
+    --------
+    >>> from skfusiondp.audit import noise_floor
+    >>> round(noise_floor(100), 3)
+    0.33
+    """
+    if not (isinstance(rounds, Integral) and rounds >= 2):
+        raise InvalidInputError(f"rounds={rounds!r} must be a whole number of at least 2.")
+    return 1 / math.sqrt(2 * math.log(rounds))
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What an attacker can gain from a released model, at most.
+
+    Parameters
+    ----------
+    adjacency : str
+        Neighbouring relation.
+    epsilon, delta : float
+        The guarantee.
+    advantage : float
+        Largest difference between true and false positive rate of any test of two neighbours.
+    separation : float
+        Largest distance of the trade-off curve from that of random guessing, ``advantage / sqrt(2)``.
+    success : mapping of str to float
+        Largest chance of a right guess, by what the attacker knew before.
+    noise_multiplier : float or None
+        Of the fit, if it has one.
+    noise_floor : float or None
+        ``noise_floor`` at the fit's rounds an epoch.
+    """
+
+    adjacency: str
+    epsilon: float
+    delta: float
+    advantage: float
+    separation: float
+    success: dict[str, float]
+    noise_multiplier: float | None = None
+    noise_floor: float | None = None
+
+    def to_dict(self) -> dict:
+        """The figures as plain values; an infinite epsilon is the text "inf"."""
+        return {**asdict(self), "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf"}
+
+    @property
+    def sentence(self) -> str:
+        """The first figure, in one sentence for a report."""
+        known, most = next(iter(self.success.items()))
+        return f"{known} is guessed right with a chance of at most {most:.1%}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [(f"Guessing {k}", f"right with a chance of at most {v:.1%}") for k, v in self.success.items()]
+        rows.append(("Advantage of any test", f"at most {self.advantage:.3f}"))
+        rows.append(("Separation from random guessing", f"at most {self.separation:.3f}"))
+        if self.noise_multiplier is not None and self.noise_floor is not None:
+            side = "above" if self.noise_multiplier >= self.noise_floor else "below"
+            rows.append(
+                ("Noise multiplier", f"{self.noise_multiplier:.3g}, {side} the floor {self.noise_floor:.3g}")
+            )
+        return rows
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        width = max(len(k) for k, _ in rows) + 2
+        head = f"Risk at most (relation {self.adjacency}, epsilon {self.epsilon:.4g}, delta {self.delta:.3g})"
+        return "\n".join([head, *(f"  {k:<{width}}{v}" for k, v in rows)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>"
+            for k, v in self._rows()
+        )
+        head = f"relation {self.adjacency}, ε = {self.epsilon:.4g} at δ = {self.delta:.3g}"
+        return f"<div><b>Risk at most</b> ({head})<table>{rows}</table></div>"
+
+
+def risk(estimator: Any) -> Risk:
+    """How often an attacker on a fitted estimator can be right, at most.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, or Pipeline that ends in one
+        With ``ledger_``, ``delta_`` and ``epsilon_``.
+
+    Returns
+    -------
+    Risk
+        Text when printed, a table in a notebook. Success is given for two equally likely values, for one
+        that the attacker is 90 % sure of, and for each sensitive category column with all its categories
+        equally likely.
+
+    Raises
+    ------
+    InvalidInputError
+        If the estimator has no ledger.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from skfusiondp import FusionDPClassifier, Numeric
+    >>> from skfusiondp.audit import risk
+    >>> X, y = make_classification(200, 4, n_informative=3, n_redundant=0, random_state=0)
+    >>> model = FusionDPClassifier({0: Numeric(-4, 4)}, method="feature-dp", epochs=1, random_state=0)
+    >>> 0.5 < risk(model.fit(X, y)).success["one of two equally likely values"] < 0.75
+    True
+    """
+    from ._claim import fitted_part
+
+    part = fitted_part(estimator)
+    relation = getattr(part, "_adjacency", None) or adjacency_of(part.ledger_.entries)
+    ledger = PrivacyLedger(tuple(e for e in part.ledger_ if e.adjacency == relation))
+    row = relation == "add-remove"
+    success = {
+        "one of two equally likely values" if not row else "whether a row took part": attack_success(ledger),
+        "one of two, known at 90 %": attack_success(ledger, 0.9),
+    }
+    for column, domain in {} if row else dict(part.schema_.domains).items():
+        categories = getattr(domain, "categories", ())
+        if len(categories) > 2:
+            success[f"{column}, {len(categories)} equally likely"] = attack_success(ledger, len(categories))
+    advantage = compute_delta(ledger.entries, 0.0)
+    plan = getattr(part, "plan_", None)
+    rounds = 0 if plan is None else round(1 / plan.sample_rate)
+    return Risk(
+        adjacency=relation,
+        epsilon=float(part.epsilon_),
+        delta=float(part.delta_),
+        advantage=advantage,
+        separation=advantage / math.sqrt(2),
+        success=success,
+        noise_multiplier=None if plan is None else float(plan.noise_multiplier),
+        noise_floor=noise_floor(rounds) if rounds >= 2 else None,
+    )

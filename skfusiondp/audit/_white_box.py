@@ -1,0 +1,145 @@
+"""Fit a clone with white-box canaries, listening to every step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from .._exceptions import InvalidInputError
+from .._paired import PairedTable
+from .._schema import Categorical, SensitiveSchema
+from ..impute import FoundationImputer
+from ..preprocessing import TableEncoder
+from ._canaries import Canaries, two_values
+
+
+def white_box_scores(
+    estimator: Any, paired: PairedTable, y: np.ndarray, canaries: Canaries
+) -> tuple[Any, np.ndarray]:
+    """A fitted clone of `estimator`, and each canary's score.
+
+    Parameters
+    ----------
+    estimator : FusionDPClassifier or FusionDPRegressor
+    paired : PairedTable
+    y : ndarray of shape (n_rows, ...)
+    canaries : Canaries
+
+    Returns
+    -------
+    fitted : estimator
+    scores : ndarray of shape (n_canaries,)
+    """
+    import torch
+
+    from ..nets import MLP
+    from ._dirac import CanaryListener, CanaryModule
+
+    one_sided = not canaries.columns or erases(estimator)
+    table, bits = _numbered(paired, canaries, erased=erases(estimator))
+    stays = np.ones(len(table), dtype=bool)
+    stays[canaries.rows[~canaries.coins]] = bool(canaries.columns)
+    training = table[np.flatnonzero(stays)]
+    encoder = TableEncoder()._fit_schema(training.original, table.schema)
+    names = list(encoder.get_feature_names_out())
+    model = clone(estimator)
+    target = torch.from_numpy(clone(model)._check_target(y, len(y))[0][canaries.rows])
+    sides = []
+    for first in (True,) if one_sided else (True, False):
+        known = canaries.set_in(table.original, table.schema, np.full(len(canaries), first))
+        sides.append(torch.from_numpy(encoder._encode(known.iloc[canaries.rows])))
+    listener = CanaryListener(sides, target)
+    side = _side(canaries.columns, table.schema, names, one_sided)
+    own = model.private_parameters
+    model.set_params(
+        sensitive=None,
+        imputer=None,
+        module=CanaryModule,
+        module__base=MLP if model.module is None else model.module,
+        module__bits=tuple(names.index(f"public__{b}") for b in bits),
+        module__side=side,
+        callbacks=[*(model.callbacks or ()), listener],
+        private_parameters=None if own is None else [*(f"base.{p}" for p in own), "canaries.weight"],
+        beta=0.0,
+        on_leak="ignore",
+    )
+    model.fit(training, y[stays])
+    return model, listener.scores
+
+
+def check_white_box(estimator: Any) -> None:
+    """Refuse what has no steps to listen to."""
+    needed = ("module", "callbacks", "private_parameters", "method", "beta")
+    if any(not hasattr(estimator, name) for name in needed):
+        raise InvalidInputError(
+            f"score='white-box' needs a FusionDPClassifier or FusionDPRegressor, whose training steps it "
+            f'listens to, not {type(estimator).__name__}; use score="black-box".'
+        )
+    if estimator.method not in ("fusiondp", "feature-dp", "dp-sgd"):
+        raise InvalidInputError(
+            f"score='white-box' reads noised gradients, of which method={estimator.method!r} has none; use "
+            'score="black-box".'
+        )
+
+
+def pair(estimator: Any, frame: pd.DataFrame, schema: SensitiveSchema) -> PairedTable:
+    """Both views of the table, made as the estimator would make them."""
+    if estimator.method != "fusiondp":  # no imputed view is read
+        return PairedTable(frame, frame, schema)
+    imputer = FoundationImputer() if estimator.imputer is None else clone(estimator.imputer)
+    if imputer.random_state is None:
+        imputer.set_params(random_state=0)
+    return imputer._fit_schema(frame, schema)._pair(frame)
+
+
+def erases(estimator: Any) -> bool:
+    """Whether the white-box coins choose between a value and its being erased."""
+    return estimator.adjacency == "zero-out" and estimator.method == "fusiondp"
+
+
+def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[PairedTable, list[str]]:
+    """The table with the coins' cells and public columns that number the canaries in binary.
+
+    Canaries are imputed as "no idea", an encoding of zeros, so that their known view has no side; or, if
+    the second side is to be an erased row, as the second values: what is imputed is what erased rows hold.
+    """
+    schema = paired.schema
+    names = [f"canary bit {b}" for b in range(len(canaries).bit_length())]
+    number = np.zeros(len(paired), dtype=np.int64)
+    number[canaries.rows] = np.arange(1, len(canaries) + 1)
+    bits = pd.DataFrame({n: (number >> b & 1).astype(float) for b, n in enumerate(names)})
+    wider = replace(schema, columns=(*schema.columns, *names))
+    original = canaries.set_in(paired.original.reset_index(drop=True), schema)
+    hybrid = paired.hybrid.reset_index(drop=True)
+    expected = {}
+    for column, domain in schema.domains.items():
+        given = (paired.expected or {}).get(column)
+        encoded = domain.encode(hybrid[column]) if given is None else np.array(given)
+        if not erased:
+            encoded[canaries.rows] = 0
+        elif column in canaries.columns:
+            encoded[canaries.rows] = domain.encode([two_values(domain)[1]])
+        else:
+            encoded[canaries.rows] = domain.encode(original[column].iloc[canaries.rows])
+        expected[column] = encoded
+    original, hybrid = (pd.concat([view, bits], axis=1) for view in (original, hybrid))
+    return PairedTable(original, hybrid, wider, expected), names
+
+
+def _side(
+    columns: tuple[str, ...], schema: SensitiveSchema, names: list[str], one_sided: bool
+) -> tuple[int | None, int | None, float, float]:
+    """How the coin's side reads from the encoding: 1 for the first, -1 or 0 for the second."""
+    if not columns:
+        return None, None, 0.0, 1.0
+    column, domain = columns[0], schema.domains[columns[0]]
+    if not isinstance(domain, Categorical):
+        feature = names.index(f"sensitive__{column}")
+        return (feature, None, 0.5, 0.5) if one_sided else (feature, None, 1.0, 0.0)
+    features = domain.feature_names(column)
+    first, second = (names.index(f"sensitive__{features[domain.codes([v])[0]]}") for v in two_values(domain))
+    return (first, None if one_sided else second, 1.0, 0.0)
