@@ -19,6 +19,8 @@ _HOMES = {
     "FoundationImputer": ".impute",
     "FusionDPClassifier": ".estimators",
     "FusionDPRegressor": ".estimators",
+    "PrivacyBudget": ".privacy",
+    "PrivacyBudgetError": "._exceptions",
     "PrivacyLedger": ".privacy",
     "PrivacyLeakError": "._exceptions",
     "PrivacyLeakWarning": "._exceptions",
@@ -39,6 +41,7 @@ _MODULES = (
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:  # what type checkers and editors see
+    from ._exceptions import PrivacyBudgetError as PrivacyBudgetError
     from ._exceptions import PrivacyLeakError as PrivacyLeakError
     from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning
     from ._schema import Categorical as Categorical
@@ -46,6 +49,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .estimators import FusionDPClassifier as FusionDPClassifier
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .impute import FoundationImputer as FoundationImputer
+    from .privacy import PrivacyBudget as PrivacyBudget
     from .privacy import PrivacyLedger as PrivacyLedger
     from .report import PrivacyReport as PrivacyReport
 

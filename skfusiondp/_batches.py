@@ -39,11 +39,14 @@ class PrivateSample:
     rows : TrainingRows
     index : ndarray of shape (n_sampled,), int64
         Positions of the Poisson sample; may be empty.
+    tier : int
+        Which pair of views it reads.
     """
 
-    def __init__(self, rows: TrainingRows, index: np.ndarray):
+    def __init__(self, rows: TrainingRows, index: np.ndarray, tier: int = 0):
         self._rows = rows
         self._index = index
+        self._tier = tier
 
     def pieces(self, size: int) -> Iterator[Rows]:
         """The rows in every private view, at most `size` at a time; one empty piece if there are none.
@@ -51,14 +54,14 @@ class PrivateSample:
         Whoever calls this owes the ledger a step.
         """
         for start in range(0, max(len(self._index), 1), size):
-            yield self._rows.private_rows(self._index[start : start + size])
+            yield self._rows.private_rows(self._index[start : start + size], self._tier)
 
 
 class Batch(NamedTuple):
-    """One step's rows: those of the public branch, and those of the private one."""
+    """One step's rows: those of the public branch, and of the private one a sample for each tier."""
 
     public: Rows | None
-    private: PrivateSample | None
+    private: tuple[PrivateSample, ...] | None
 
 
 class View(Protocol):
@@ -94,6 +97,8 @@ class TrainingRows(Dataset):
     weight : Tensor of shape (n_rows,)
     reader : Reader, optional
         What reads the views' rows, where they lie on disk and are best fetched for many steps at once.
+    tiers : sequence of Tensors of shape (n_features,), bool, optional
+        Where columns have budgets of their own: which features each tier's difference makes true.
     """
 
     def __init__(
@@ -103,12 +108,14 @@ class TrainingRows(Dataset):
         y: Tensor,
         weight: Tensor,
         reader: Reader | None = None,
+        tiers: Sequence[Tensor] = (),
     ):
         self.free = free
         self.views = views
         self.y = y
         self.weight = weight
         self.reader = reader
+        self.tiers = tuple(tiers)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -127,11 +134,20 @@ class TrainingRows(Dataset):
         index_ = torch.from_numpy(index)
         return Rows(self.free[index_], self.y[index_], self.weight[index_])
 
-    def private_rows(self, index: np.ndarray) -> Rows:
-        """Rows in every private view. Whoever calls this owes the ledger a step."""
+    def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
+        """Rows in a tier's two views: its columns true, and not. Whoever calls this owes the ledger a step.
+
+        With one tier these are the private views as they are. With more, the pairs telescope: the first
+        view of a tier is the second of the next, from the free view to the true one.
+        """
         assert self.views is not None
         index_ = torch.from_numpy(index)
         views = torch.stack([view[index_] for view in self.views])
+        if len(self.tiers) > 1:
+            true, free = views
+            before = torch.stack((*self.tiers[:tier], torch.zeros_like(self.tiers[0]))).any(0)
+            with_own = before | self.tiers[tier]
+            views = torch.stack([torch.where(with_own, true, free), torch.where(before, true, free)])
         return Rows(views, self.y[index_], self.weight[index_])
 
 
@@ -164,7 +180,11 @@ class BatchSchedule:
         private, public = seed.spawn(2)
         self._first_private = sum(self.epochs) - (plan.steps if plan else 0)
         # Not plan.n_rows: with several processes, each samples from its own rows.
-        self._sampler = None if plan is None else PoissonSampler(len(rows), plan.sample_rate, private)
+        self._samplers: list[PoissonSampler] = []
+        if plan is not None:
+            # Tiers sample independently of each other: that is what their composition accounts for.
+            seeds = [private, *private.spawn(len(plan.tiers) - 1)]
+            self._samplers = [PoissonSampler(len(rows), plan.sample_rate, s) for s in seeds]
         self._rng = np.random.default_rng(public)
         self._order = np.empty(0, dtype=np.int64)
         self._step = 0
@@ -177,26 +197,26 @@ class BatchSchedule:
         for first in range(0, steps, at_once):
             drawn = [self._draw() for _ in range(min(at_once, steps - first))]
             if self.rows.reader is not None:
-                public, private = zip(*drawn, strict=True)
-                self.rows.reader.read_ahead(_present(public), _present(private))
-            for public_index, private_index in drawn:
+                public = [index for index, _ in drawn if index is not None]
+                self.rows.reader.read_ahead(public, [index for _, sample in drawn for index in sample])
+            for public_index, sample in drawn:
                 yield Batch(
                     None if public_index is None else self.rows.public_rows(public_index),
-                    None if private_index is None else PrivateSample(self.rows, private_index),
+                    tuple(PrivateSample(self.rows, index, t) for t, index in enumerate(sample)) or None,
                 )
 
     def _steps_at_once(self) -> int:
         """Steps whose rows are drawn, and fetched, together; which rows they are does not change."""
         if self.rows.reader is None:
             return 1
-        private = 0 if self.plan is None else self.plan.sample_rate * len(self.rows)
+        private = sum(s.sample_rate * s.n_rows for s in self._samplers)
         return max(1, int(self.rows.reader.rows_ahead / (self.public_batch_size + private)))
 
-    def _draw(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Positions of one step's public and private rows."""
-        private = None
-        if self._sampler is not None and self._step >= self._first_private:
-            private = self._sampler.draw()
+    def _draw(self) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """Positions of one step's public rows, and of each tier's private ones."""
+        private = []
+        if self._step >= self._first_private:
+            private = [sampler.draw() for sampler in self._samplers]
         self._step += 1
         return self._draw_public(), private
 
@@ -208,7 +228,3 @@ class BatchSchedule:
             self._order = np.concatenate([self._order, self._rng.permutation(len(self.rows))])
         index, self._order = np.split(self._order, [self.public_batch_size])
         return index
-
-
-def _present(drawn: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    return [index for index in drawn if index is not None]

@@ -21,6 +21,10 @@ class PrivacyLeakError(SkfusiondpError, ValueError):
     """Something would read sensitive training cells without paying, and ``on_leak="raise"``."""
 
 
+class PrivacyBudgetError(SkfusiondpError, ValueError):
+    """A fit would overdraw the budget that it was given; nothing was read."""
+
+
 class PrivacyLeakWarning(UserWarning):
     """Something reads sensitive training cells without paying for them in the ledger."""
 

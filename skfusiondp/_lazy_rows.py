@@ -136,6 +136,7 @@ def lazy_rows(
     *,
     free: str | None,
     private: bool,
+    tiers: Sequence[Tensor] = (),
 ) -> TrainingRows:
     """Training rows whose views are made batch by batch.
 
@@ -152,6 +153,8 @@ def lazy_rows(
         The view that the public branch reads: all cells, no sensitive ones, or imputed ones.
     private : bool
         Whether there is a private branch; it reads the true view and, if there is one, the free one.
+    tiers : sequence of Tensors of shape (n_features,), bool
+        Features that each tier's difference makes true.
 
     Returns
     -------
@@ -179,4 +182,4 @@ def lazy_rows(
     views = None
     if private:
         views = [true_view] if free_view is None else [true_view, free_view]
-    return TrainingRows(free_view, views, y, weight, reader)
+    return TrainingRows(free_view, views, y, weight, reader, tiers)

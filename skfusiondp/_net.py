@@ -132,21 +132,19 @@ class FusionDPNet(NeuralNet):
         self.engine_ = None
         if self.plan is None:
             return
+        assert rows.views is not None and self.seed is not None
         objective = TwoViewObjective(self.criterion_, self.beta, self.consistency_bound)
-        self.engine_ = PerRowEngine(
-            self.module_,
-            objective,
-            self.plan.clipping,
-            self.private_parameters,
-            self.micro_batch_size,
-        )
-        assert rows.views is not None
         y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)
         self.module_.train()
-        self.engine_.prepare(made_up[: len(rows.views)], y, weight)
-        assert self.seed is not None
-        noise_seed = None if self.secret_noise else int(self.seed.spawn(1)[0].generate_state(1)[0])
-        self._noise = GaussianNoise(self.plan.noise_std, noise_seed, device)
+        self._tiers = []
+        for tier in self.plan.tiers:
+            engine = PerRowEngine(
+                self.module_, objective, tier.clipping, self.private_parameters, self.micro_batch_size
+            )
+            engine.prepare(made_up[: len(rows.views)], y, weight)
+            noise_seed = None if self.secret_noise else int(self.seed.spawn(1)[0].generate_state(1)[0])
+            self._tiers.append((engine, GaussianNoise(tier.noise_std, noise_seed, device)))
+        self.engine_ = self._tiers[0][0]
 
     def fit_more(self, rows: TrainingRows) -> None:
         """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
@@ -219,20 +217,21 @@ class FusionDPNet(NeuralNet):
         return self.ranks_.mean(loss), torch.cat(outputs)
 
     def _add_private_gradient(self, batch: Batch) -> None:
-        assert self.plan is not None and self.engine_ is not None and batch.private is not None
+        assert self.plan is not None and batch.private is not None
         # Counted before the rows are used: a step that fails half-way has been paid for.
         self.private_steps_ += 1
-        clipped: dict[str, Tensor] = {}
-        for piece in batch.private.pieces(self.micro_batch_size or _MICRO_BATCH):
-            part = self.engine_.clipped_sum(*piece.to(self.device))
-            clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
         scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
         parameters = dict(self.module_.named_parameters())
-        for name, total in clipped.items():
-            # Ranks' gradients are added up: noise on one of them is noise added once.
-            private = scale * (self._noise.add_to(total) if self.ranks_.adds_noise else total)
-            parameter = parameters[name]
-            parameter.grad = private if parameter.grad is None else parameter.grad + private
+        for sample, (engine, noise) in zip(batch.private, self._tiers, strict=True):
+            clipped: dict[str, Tensor] = {}
+            for piece in sample.pieces(self.micro_batch_size or _MICRO_BATCH):
+                part = engine.clipped_sum(*piece.to(self.device))
+                clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
+            for name, total in clipped.items():
+                # Ranks' gradients are added up: noise on one of them is noise added once.
+                private = scale * (noise.add_to(total) if self.ranks_.adds_noise else total)
+                parameter = parameters[name]
+                parameter.grad = private if parameter.grad is None else parameter.grad + private
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Raw outputs of encoded rows.
@@ -256,4 +255,4 @@ class FusionDPNet(NeuralNet):
     def __getstate__(self) -> dict:
         # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
         state = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in ("engine_", "_noise", "seed", "average_")}
+        return {k: v for k, v in state.items() if k not in ("engine_", "_tiers", "seed", "average_")}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -27,11 +28,14 @@ class Numeric:
     ----------
     low, high : float
         Public bounds, in the column's own unit. Cells outside are clipped to them.
+    epsilon : float, optional
+        The column's own budget, where it is more or less sensitive than the others; None takes the
+        estimator's.
 
     Raises
     ------
     InvalidInputError
-        If a bound is not finite or ``low >= high``.
+        If a bound is not finite, ``low >= high`` or `epsilon` is not positive.
 
     Examples
     --------
@@ -43,8 +47,10 @@ class Numeric:
 
     low: float
     high: float
+    epsilon: float | None = None
 
     def __post_init__(self) -> None:
+        _check_own_epsilon(self.epsilon)
         try:
             fine = np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high
         except TypeError:
@@ -54,6 +60,9 @@ class Numeric:
                 f"Numeric(low={self.low!r}, high={self.high!r}): bounds must be finite numbers with "
                 "low < high; declare the range that is publicly known, for example Numeric(0, 120)."
             )
+
+    def __repr__(self) -> str:
+        return f"Numeric(low={self.low!r}, high={self.high!r}{_own(self.epsilon)})"
 
     @property
     def center(self) -> float:
@@ -113,7 +122,8 @@ class Numeric:
 
     def to_dict(self) -> dict:
         """The declaration as plain values, for the report."""
-        return {"kind": "numeric", "low": float(self.low), "high": float(self.high)}
+        own = {} if self.epsilon is None else {"epsilon": float(self.epsilon)}
+        return {"kind": "numeric", "low": float(self.low), "high": float(self.high), **own}
 
 
 @dataclass(frozen=True)
@@ -124,11 +134,15 @@ class Categorical:
     ----------
     categories : sequence of hashable
         Public categories. A cell that is none of them is encoded as "other".
+    epsilon : float, optional
+        The column's own budget, where it is more or less sensitive than the others; None takes the
+        estimator's.
 
     Raises
     ------
     InvalidInputError
-        If there are no categories, one occurs twice, or one is missing (NaN, None).
+        If there are no categories, one occurs twice, one is missing (NaN, None), or `epsilon` is not
+        positive.
 
     Examples
     --------
@@ -139,8 +153,10 @@ class Categorical:
     """
 
     categories: tuple
+    epsilon: float | None
 
-    def __init__(self, categories: Sequence) -> None:
+    def __init__(self, categories: Sequence, epsilon: float | None = None) -> None:
+        _check_own_epsilon(epsilon)
         if isinstance(categories, str) or not isinstance(categories, Sequence | np.ndarray | pd.Index):
             raise InvalidInputError(
                 f"Categorical(categories={categories!r}): give a list of the public categories, "
@@ -154,6 +170,10 @@ class Categorical:
                 "and at least one; missing cells need no category of their own."
             )
         object.__setattr__(self, "categories", cats)
+        object.__setattr__(self, "epsilon", epsilon)
+
+    def __repr__(self) -> str:
+        return f"Categorical(categories={self.categories!r}{_own(self.epsilon)})"
 
     @property
     def width(self) -> int:
@@ -214,7 +234,20 @@ class Categorical:
 
     def to_dict(self) -> dict:
         """The declaration as plain values, for the report."""
-        return {"kind": "categorical", "categories": [str(c) for c in self.categories]}
+        own = {} if self.epsilon is None else {"epsilon": float(self.epsilon)}
+        return {"kind": "categorical", "categories": [str(c) for c in self.categories], **own}
+
+
+def _own(epsilon: float | None) -> str:
+    return "" if epsilon is None else f", epsilon={epsilon!r}"
+
+
+def _check_own_epsilon(epsilon: Any) -> None:
+    number = isinstance(epsilon, Real) and not isinstance(epsilon, bool)
+    if epsilon is not None and not (number and 0 < float(epsilon) < float("inf")):
+        raise InvalidInputError(
+            f"epsilon={epsilon!r} of a domain must be a positive, finite number, or None for the estimator's."
+        )
 
 
 Domain = Numeric | Categorical

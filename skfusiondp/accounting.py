@@ -7,10 +7,13 @@ Examples
 True
 """
 
+from .pipeline import Finding, PipelineCheck, check_pipeline, privacy_report
 from .privacy import (
     ADJACENCIES,
+    BoundEntry,
     Clipping,
     LedgerEntry,
+    PrivacyBudget,
     PrivacyLedger,
     PrivatePlan,
     calibrate_noise_multiplier,
@@ -20,11 +23,17 @@ from .privacy import (
 
 __all__ = [
     "ADJACENCIES",
+    "BoundEntry",
     "Clipping",
+    "Finding",
     "LedgerEntry",
+    "PipelineCheck",
+    "PrivacyBudget",
     "PrivacyLedger",
     "PrivatePlan",
     "calibrate_noise_multiplier",
+    "check_pipeline",
     "compute_delta",
     "compute_epsilon",
+    "privacy_report",
 ]

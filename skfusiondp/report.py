@@ -69,6 +69,12 @@ class PrivacyReport:
         return "sees the released model, the public columns, the labels and the number of rows"
 
     @property
+    def epsilon_by_column(self) -> dict[str, float]:
+        """Epsilon of each sensitive column alone, at the same delta; see ``PrivacyLedger``."""
+        same = PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
+        return same.epsilon_by_column(self.delta)
+
+    @property
     def promise(self) -> str:
         """The guarantee in one sentence."""
         if math.isinf(self.epsilon):
@@ -97,6 +103,9 @@ class PrivacyReport:
             "adjacency": self.adjacency,
             "neighbours": ADJACENCIES[self.adjacency],
             "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf",
+            "epsilon_by_column": {
+                c: e if math.isfinite(e) else "inf" for c, e in self.epsilon_by_column.items()
+            },
             "delta": self.delta,
             "n_rows": self.n_rows,
             "mechanism": dict(self.mechanism),
@@ -114,12 +123,19 @@ class PrivacyReport:
         lines = [f"Privacy report of {self.estimator} (method: {self.method})", self.promise, ""]
         lines.append("Adversary     " + report["adversary"])
         for name, domain in self.protected.items():
-            lines.append(f"Sensitive     {name}: {_domain_text(domain)}")
+            lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
         for key, value in self.mechanism.items():
             lines.append(f"{key.replace('_', ' ').capitalize():<22}{_number(value)}")
         for title, items in (("Public", self.public), ("Not covered", self.not_covered)):
             lines += ["", f"{title}:", *(f"  - {item}" for item in items or ("nothing",))]
         return "\n".join(lines)
+
+    def _own_epsilon(self, column: str) -> str:
+        """A column's own epsilon, where columns differ in it."""
+        by_column = self.epsilon_by_column
+        if len(set(by_column.values())) < 2 or column not in by_column:
+            return ""
+        return f"; epsilon {_up(by_column[column])} where only this column differs"
 
     def to_html(self) -> str:
         """The report as a self-contained HTML fragment."""
@@ -128,7 +144,8 @@ class PrivacyReport:
             for k, v in self.mechanism.items()
         )
         columns = "".join(
-            f"<tr><th>{_e(c)}</th><td>{_e(_domain_text(d))}</td></tr>" for c, d in self.protected.items()
+            f"<tr><th>{_e(c)}</th><td>{_e(_domain_text(d) + self._own_epsilon(c))}</td></tr>"
+            for c, d in self.protected.items()
         )
         public = "".join(f"<li>{_e(item)}</li>" for item in self.public)
         not_covered = "".join(f"<li>{_e(item)}</li>" for item in self.not_covered) or "<li>nothing</li>"

@@ -32,7 +32,7 @@ def made_plan(steps=5, batch_size=6):
 
 def rows_of(batch):
     """All rows of a batch's private sample."""
-    (piece,) = batch.private.pieces(N)
+    (piece,) = batch.private[0].pieces(N)
     return piece
 
 

@@ -110,7 +110,9 @@ def sampled_sizes(**parameters):
     """Fit, and return how many private rows each step took, and of which positions."""
     sizes = []
     real = TrainingRows.private_rows
-    TrainingRows.private_rows = lambda self, index: sizes.append((len(self), index)) or real(self, index)
+    TrainingRows.private_rows = lambda self, index, tier=0: (
+        sizes.append((len(self), index)) or real(self, index, tier)
+    )
     try:
         made(**parameters).fit(*table())
     finally:

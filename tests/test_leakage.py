@@ -239,5 +239,5 @@ def test_pickled_support_rows(support, train, target):
 def test_a_pickled_net_holds_neither_noise_generator_nor_seed(support, train, target):
     model = made(support, random_state=None).fit(train, target)
     state = model.net_.__getstate__()
-    assert not {"seed", "_noise", "engine_"} & set(state)
+    assert not {"seed", "_tiers", "engine_"} & set(state)
     assert not any(isinstance(v, torch.Generator) for v in state.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .._tables import check_disk_table, check_table
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
+from ..privacy._budget import spending
 from ._net_parameters import NetParameters
 from ._reporting import Reporting
 from ._rows import PRIVATE_METHODS, training_rows
@@ -87,12 +89,30 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         source = X if isinstance(X, PairedTable) else original
-        rows = self._training_rows(encoder, source, imputer, target, weight, ranks.rows(len(original)))
-        self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
-        self.n_rows_ = len(original)
-        self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
-        self._train(rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks)
+        planned = self._cost(plan, None if plan is None else plan.steps, schema, len(original))
+        with self._spending(planned, ranks) as settle:
+            tiers = () if plan is None else [t.columns for t in plan.tiers]
+            rows = self._training_rows(
+                encoder, source, imputer, target, weight, ranks.rows(len(original)), tiers
+            )
+            self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
+            self.n_rows_ = len(original)
+            self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
+            before = len(getattr(self, "ledger_", ()))
+            try:
+                self._train(rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks)
+            finally:
+                settle(PrivacyLedger(getattr(self, "ledger_", PrivacyLedger()).entries[before:]))
         return self
+
+    def _spending(self, planned: PrivacyLedger, ranks: Ranks) -> AbstractContextManager:
+        """Reserve a fit's cost in the shared budget; it is refused before it reads anything."""
+        if self.budget is not None and ranks.world > 1:
+            raise InvalidInputError(
+                f"budget={self.budget!r} cannot be shared by processes that train one model together; leave "
+                "it None and add the fitted model's ledger_ to the budget with PrivacyBudget.spending."
+            )
+        return spending(self.budget, planned)
 
     def _check_method(self) -> None:
         self._check_net_parameters()
@@ -200,6 +220,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             delta=self.delta,
             clipping=clipping,
             adjacency="add-remove" if self.method == "dp-sgd" else self.adjacency,
+            columns=self._column_budgets(schema),
         )
         warmup = (public_per_epoch,) * (0 if self.method == "dp-sgd" else warm)
         private = (per_epoch,) * (steps // per_epoch)
@@ -210,6 +231,18 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             return None, warmup + (public_per_epoch,) * len(private), public
         return plan, warmup + private, public
 
+    def _column_budgets(self, schema: SensitiveSchema) -> dict[str, float | None]:
+        """Columns that the private branch reads, with the budgets that their domains state."""
+        own = {c: d.epsilon for c, d in schema.domains.items()}
+        if self.method == "dp-sgd":
+            if stated := [c for c, e in own.items() if e is not None]:
+                raise InvalidInputError(
+                    f"The domain of {', '.join(stated)} has an epsilon of its own, but method='dp-sgd' "
+                    "protects whole rows with one; leave it out, or choose another method."
+                )
+            return {}
+        return own
+
     def _seeds(self) -> np.random.SeedSequence:
         if self.random_state is None:
             return np.random.SeedSequence()
@@ -218,7 +251,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
 
     def _facts(self, encoder: TableEncoder, target: np.ndarray, weight: np.ndarray, *plan: Any) -> dict:
         """Public facts that processes that train together must have in common."""
-        apart = ("device", "verbose", "callbacks", "random_state", "imputer", "sensitive")
+        apart = ("device", "verbose", "callbacks", "random_state", "imputer", "sensitive", "budget")
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in apart}
         return {
             "the table's public columns and the domains": encoder._facts(),
@@ -284,14 +317,17 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         net.fit_more(rows)
 
     def _spent(self, net: Any) -> PrivacyLedger:
+        return self._cost(self.plan_, net.private_steps_, self.schema_, self.n_rows_)
+
+    def _cost(
+        self, plan: PrivatePlan | None, steps: int | None, schema: SensitiveSchema, n_rows: int
+    ) -> PrivacyLedger:
+        """What a fit of `steps` private steps spends."""
         source = f"{type(self).__name__}.fit(method={self.method!r})"
-        protects = () if self.method == "dp-sgd" else self.schema_.sensitive
-        if self.method == "non-private" and self.schema_.sensitive:
-            entry = LedgerEntry(0.0, 1.0, 1, self.adjacency, protects, self.n_rows_, source)
+        if self.method == "non-private" and schema.sensitive:
+            entry = LedgerEntry(0.0, 1.0, 1, self.adjacency, schema.sensitive, n_rows, source)
             return PrivacyLedger((entry,))
-        if self.plan_ is None or not net.private_steps_:
-            return PrivacyLedger()
-        return PrivacyLedger((self.plan_.entry(net.private_steps_, protects=protects, source=source),))
+        return PrivacyLedger() if plan is None else plan.ledger(steps or 0, source)
 
     def _epsilon(self) -> float:
         same = tuple(e for e in self.ledger_ if e.adjacency == self._adjacency)

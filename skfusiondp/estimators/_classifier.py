@@ -63,6 +63,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
         delta: float | None = None,
+        budget: Any = None,
         adjacency: str = "replace",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
@@ -94,6 +95,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
         self.delta = delta
+        self.budget = budget
         self.adjacency = adjacency
         self.max_grad_norm = max_grad_norm
         self.clipping = clipping

@@ -5,8 +5,9 @@ from __future__ import annotations
 _PARAMETERS = """
 sensitive : None, mapping or column selector, default=None
     Which columns are sensitive. None protects every column. A mapping declares public domains,
-    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; anything else is what
-    ColumnTransformer takes as columns. Undeclared domains come from the imputer's support rows.
+    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; a domain may state the column's own
+    ``epsilon=``. Anything else is what ColumnTransformer takes as columns. Undeclared domains come
+    from the imputer's support rows.
 imputer : FoundationImputer or None, default=None
     Makes the hybrid view. One without its own `sensitive` takes this estimator's. None imputes
     the centre of each domain.
@@ -20,6 +21,9 @@ noise_multiplier : float or None, default=None
     Noise standard deviation over `max_grad_norm`, in place of `epsilon`.
 delta : float or None, default=None
     None means 1 / (10 n_rows).
+budget : PrivacyBudget, str or None, default=None
+    What this fit and others may spend together, or the path of such a budget's file. A fit that
+    would overdraw it is refused before it reads a sensitive cell.
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so
     that both its views are the imputed one. The same noise gives a larger epsilon under "replace".

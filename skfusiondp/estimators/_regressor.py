@@ -56,6 +56,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
         delta: float | None = None,
+        budget: Any = None,
         adjacency: str = "replace",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
@@ -86,6 +87,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
         self.delta = delta
+        self.budget = budget
         self.adjacency = adjacency
         self.max_grad_norm = max_grad_norm
         self.clipping = clipping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,7 @@ def training_rows(
     target: np.ndarray,
     weight: np.ndarray,
     shard: range,
+    tiers: Sequence[tuple[str, ...]] = (),
 ) -> TrainingRows:
     """Encode the views that a method's branches read; no other view is made.
 
@@ -48,6 +50,8 @@ def training_rows(
     target, weight : ndarray of shape (n_rows, ...)
     shard : range
         Positions of the rows to train on.
+    tiers : sequence of tuple of str
+        Columns that each tier's difference makes true.
 
     Returns
     -------
@@ -60,11 +64,14 @@ def training_rows(
 
     mine = slice(shard.start, shard.stop)
     y, weights = torch.from_numpy(target[mine]), torch.from_numpy(weight[mine])
+    made_true = [torch.from_numpy(encoder._features_of(columns)) for columns in tiers]
     kind = _FREE_VIEW[method]
     private = method in PRIVATE_METHODS
     if isinstance(source, DiskTable):
         guess = imputer if kind == "hybrid" else None
-        return lazy_rows(source, shard, encoder, guess, y, weights, free=kind, private=private)
+        return lazy_rows(
+            source, shard, encoder, guess, y, weights, free=kind, private=private, tiers=made_true
+        )
     part = source[mine] if isinstance(source, PairedTable) else source.iloc[mine]
     true = free = None
     if method != "hybrid":
@@ -80,4 +87,4 @@ def training_rows(
             part = imputer._pair(part, None if len(shard) == len(source) else np.array(shard))
         free = encoder._encode(part.hybrid, part.expected)
     views = [torch.from_numpy(v) for v in (true, free) if v is not None] if private else None
-    return TrainingRows(None if free is None else torch.from_numpy(free), views, y, weights)
+    return TrainingRows(None if free is None else torch.from_numpy(free), views, y, weights, tiers=made_true)

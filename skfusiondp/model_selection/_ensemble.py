@@ -68,6 +68,8 @@ def why_not(net: Any, rows: Any) -> str | None:
         return "a device or verbose output is asked for"
     if type(net.criterion_).__name__ != "RowLoss" or next(net.module_.parameters()).dtype != torch.float32:
         return "criterion or precision is not the usual one"
+    if net.plan is not None and len(net.plan.tiers) > 1:
+        return "columns have budgets of their own"
     if net.engine_ is not None:
         names = tuple(n for n, _ in net.module_.named_parameters())
         if net.engine_.names != names or net.engine_.path != "book-keeping":
@@ -183,7 +185,7 @@ class Ensemble:
     def _step(self) -> None:
         drawn = [m.schedule._draw() for m in self.members]
         public = None if drawn[0][0] is None else np.stack([p for p, _ in drawn])  # type: ignore[misc]
-        private = None if drawn[0][1] is None else [i for _, i in drawn if i is not None]
+        private = [sample[0] for _, sample in drawn] if drawn[0][1] else None
         if private is not None:
             # Counted before the rows are used, as the net does.
             self.private_steps += 1
@@ -213,7 +215,7 @@ class Ensemble:
                 scale = (1.0 if public is None else net.alpha) / net.plan.expected_batch_size
                 noised = clipped[i]
                 for where, shape in self.layout.slots.values():
-                    noised[where] = net._noise.add_to(noised[where].reshape(shape)).flatten()
+                    noised[where] = net._tiers[0][1].add_to(noised[where].reshape(shape)).flatten()
                 total[i].add_(noised, alpha=scale)
         return total
 

@@ -119,6 +119,8 @@ def fit_all(
         why_not["fit takes further arguments" if fit_params else f"{name} has no stacked training"] = len(
             jobs
         )
+    elif estimator.budget is not None or any("budget" in c for c in candidates):
+        why_not["a shared budget is asked before each fit"] = len(jobs)
     else:
         _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not)
     left = [job for job in jobs if job not in done]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.array(self._names, dtype=object)
+
+    def _features_of(self, columns: Sequence[str]) -> np.ndarray:
+        """Which encoded features are of some sensitive columns: a mask of shape (n_encoded_features,)."""
+        sensitive = [c in columns for c, d in self.schema_.domains.items() for _ in range(d.width)]
+        public = len(self._names) - len(sensitive)
+        return np.array([False] * public + sensitive)
 
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
         values = np.column_stack([numeric_values(frame[c]) for c in self._numeric])

@@ -10,16 +10,20 @@ from ._accountant import (
     compute_delta,
     compute_epsilon,
 )
+from ._budget import PrivacyBudget
 from ._clipping import Clipping
-from ._ledger import LedgerEntry, PrivacyLedger
-from ._plan import PrivatePlan, make_plan
+from ._ledger import BoundEntry, LedgerEntry, PrivacyLedger
+from ._plan import PrivatePlan, Tier, make_plan
 
 __all__ = [
     "ADJACENCIES",
+    "BoundEntry",
     "Clipping",
     "LedgerEntry",
+    "PrivacyBudget",
     "PrivacyLedger",
     "PrivatePlan",
+    "Tier",
     "calibrate_noise_multiplier",
     "compute_delta",
     "compute_epsilon",

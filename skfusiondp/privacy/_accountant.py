@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._exceptions import InvalidInputError
 
 if TYPE_CHECKING:
-    from ._ledger import LedgerEntry
+    from ._ledger import Entry
 
 #: Neighbouring relations and what they say, in the words of the report.
 ADJACENCIES = {
@@ -26,15 +27,20 @@ _GRID = 1e-4
 _SEARCH_GRID = 1e-3
 # One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
 _NO_NOISE = 0.01
+_MAX_KINDS_OF_ROWS = 256
+
+#: (noise multiplier, sampling rate, steps) of a Gaussian, or (epsilon, delta) of anything else.
+Mechanism = tuple[float, float, int] | tuple[float, float]
 
 
-def compute_epsilon(entries: Sequence[LedgerEntry], delta: float) -> float:
+def compute_epsilon(entries: Sequence[Entry], delta: float) -> float:
     """Epsilon of the adaptive composition of `entries` at `delta`.
 
     Parameters
     ----------
-    entries : sequence of LedgerEntry
-        Mechanisms that ran on the same rows, all under one neighbouring relation.
+    entries : sequence of LedgerEntry or BoundEntry
+        Mechanisms that ran on the same table, all under one neighbouring relation. Those that name
+        different parts of one partition of the rows compose in parallel: the costliest part counts.
     delta : float in (0, 1)
 
     Returns
@@ -62,15 +68,16 @@ def compute_epsilon(entries: Sequence[LedgerEntry], delta: float) -> float:
     3.08
     """
     check_delta(delta)
-    return _epsilon(tuple(e.mechanism for e in entries), adjacency_of(entries), delta, _GRID)
+    adjacency = adjacency_of(entries)
+    return max(_epsilon(m, adjacency, delta, _GRID) for m in _of_one_row(entries))
 
 
-def compute_delta(entries: Sequence[LedgerEntry], epsilon: float) -> float:
+def compute_delta(entries: Sequence[Entry], epsilon: float) -> float:
     """Delta of the adaptive composition of `entries` at `epsilon`.
 
     Parameters
     ----------
-    entries : sequence of LedgerEntry
+    entries : sequence of LedgerEntry or BoundEntry
     epsilon : float, at least 0
 
     Returns
@@ -80,17 +87,17 @@ def compute_delta(entries: Sequence[LedgerEntry], epsilon: float) -> float:
     """
     if not epsilon >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
-    mechanisms = tuple(e.mechanism for e in entries)
-    if any(m[0] < _NO_NOISE for m in mechanisms):
-        return 1.0
-    if not mechanisms:
-        return 0.0
-    accountant = _accountant(mechanisms, adjacency_of(entries), _GRID)
-    return float(accountant.get_delta(epsilon))
+    adjacency = adjacency_of(entries)
+    return max(_delta(m, adjacency, float(epsilon), _GRID) for m in _of_one_row(entries))
 
 
 def calibrate_noise_multiplier(
-    epsilon: float, delta: float, sample_rate: float, steps: int, adjacency: str = "replace"
+    epsilon: float,
+    delta: float,
+    sample_rate: float,
+    steps: int,
+    adjacency: str = "replace",
+    beside: Sequence[Entry] = (),
 ) -> float:
     """Smallest noise multiplier found whose composed epsilon meets the target.
 
@@ -104,6 +111,8 @@ def calibrate_noise_multiplier(
     steps : int
         Number of steps, at least 1.
     adjacency : {"replace", "zero-out", "add-remove"}
+    beside : sequence of LedgerEntry or BoundEntry, default=()
+        What runs on the same rows too, and is paid from the same target.
 
     Returns
     -------
@@ -114,7 +123,8 @@ def calibrate_noise_multiplier(
     Raises
     ------
     InvalidInputError
-        If an argument is out of range or no noise multiplier below 1e6 meets the target.
+        If an argument is out of range, `beside` alone exceeds the target, or no noise multiplier
+        below 1e6 meets it.
 
     Examples
     --------
@@ -133,7 +143,18 @@ def calibrate_noise_multiplier(
             f"sample_rate={sample_rate!r} must be in (0, 1], steps={steps!r} at least 1 and "
             f"adjacency={adjacency!r} one of {', '.join(ADJACENCIES)}."
         )
-    return _calibrate(float(epsilon), float(delta), float(sample_rate), int(steps), adjacency)
+    if beside and {e.adjacency for e in beside} != {adjacency}:
+        raise InvalidInputError(
+            f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
+        )
+    others = tuple(e.mechanism for e in beside)
+    taken = _epsilon(others, adjacency, float(delta), _GRID)
+    if taken >= epsilon:
+        raise InvalidInputError(
+            f"epsilon={epsilon!r} is spent already by what runs beside, which costs {taken:.4g} at "
+            f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
+        )
+    return _calibrate(float(epsilon), float(delta), float(sample_rate), int(steps), adjacency, others)
 
 
 def check_delta(delta: float) -> None:
@@ -145,7 +166,7 @@ def check_delta(delta: float) -> None:
         )
 
 
-def adjacency_of(entries: Sequence[LedgerEntry]) -> str:
+def adjacency_of(entries: Sequence[Entry]) -> str:
     """The one neighbouring relation of `entries`."""
     relations = {e.adjacency for e in entries}
     if len(relations) > 1:
@@ -157,9 +178,11 @@ def adjacency_of(entries: Sequence[LedgerEntry]) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def _calibrate(epsilon: float, delta: float, q: float, steps: int, adjacency: str) -> float:
+def _calibrate(
+    epsilon: float, delta: float, q: float, steps: int, adjacency: str, beside: tuple[Mechanism, ...]
+) -> float:
     def spent(sigma: float) -> float:
-        return _epsilon(((sigma, q, steps),), adjacency, delta, _SEARCH_GRID)
+        return _epsilon((*beside, (sigma, q, steps)), adjacency, delta, _SEARCH_GRID)
 
     # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
     high = max(0.3, q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
@@ -179,19 +202,75 @@ def _calibrate(epsilon: float, delta: float, q: float, steps: int, adjacency: st
     return high
 
 
+def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
+    """The mechanisms that read one row, for every kind of row: parallel composition.
+
+    A row lies in one part of each partition, so it is read by that part's mechanisms and by those
+    that name no part.
+    """
+    parts: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.part:
+            named = parts.setdefault(entry.part.split("/", 1)[0], [])
+            if entry.part not in named:
+                named.append(entry.part)
+    if math.prod(len(p) for p in parts.values()) > _MAX_KINDS_OF_ROWS:
+        # Every entry counts for every row: an upper bound.
+        return [tuple(e.mechanism for e in entries)]
+    return [
+        tuple(e.mechanism for e in entries if not e.part or e.part in chosen)
+        for chosen in itertools.product(*parts.values())
+    ]
+
+
+def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
+    return any(len(m) == 3 and m[0] < _NO_NOISE for m in mechanisms)
+
+
 @functools.lru_cache(maxsize=4096)
-def _epsilon(mechanisms: tuple, adjacency: str, delta: float, grid: float) -> float:
-    if any(m[0] < _NO_NOISE for m in mechanisms):
+def _epsilon(mechanisms: tuple[Mechanism, ...], adjacency: str, delta: float, grid: float) -> float:
+    if _free_of_noise(mechanisms):
         return math.inf
     if not mechanisms:
         return 0.0
-    return float(_accountant(mechanisms, adjacency, grid).get_epsilon(delta))
+    return float(_composed(mechanisms, adjacency, _grid(mechanisms, grid)).get_epsilon_for_delta(delta))
 
 
-def _accountant(mechanisms: tuple, adjacency: str, grid: float):
+@functools.lru_cache(maxsize=4096)
+def _delta(mechanisms: tuple[Mechanism, ...], adjacency: str, epsilon: float, grid: float) -> float:
+    if _free_of_noise(mechanisms):
+        return 1.0
+    if not mechanisms:
+        return 0.0
+    return float(_composed(mechanisms, adjacency, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
+
+
+def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
+    # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
+    # and epsilon, astronomical by then, an upper bound.
+    noises = [(m[0], m[2]) for m in mechanisms if len(m) == 3]
+    reach = max((4 / s**2 * n for s, n in noises if s < 0.1), default=0.0)
+    return max(grid, reach / 1e6)
+
+
+@functools.lru_cache(maxsize=32)
+def _composed(mechanisms: tuple[Mechanism, ...], adjacency: str, grid: float) -> Any:
+    """The privacy loss distribution; a ledger that has grown by an entry costs one convolution."""
+    last = _loss_distribution(mechanisms[-1], adjacency, grid)
+    if len(mechanisms) == 1:
+        return last
+    return _composed(mechanisms[:-1], adjacency, grid).compose(last)
+
+
+@functools.lru_cache(maxsize=128)
+def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any:
     import dp_accounting as dpa
-    from dp_accounting import pld
+    from dp_accounting.pld import common
+    from dp_accounting.pld import privacy_loss_distribution as pld
 
+    if len(mechanism) == 2:
+        return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*mechanism), grid)
+    sigma, q, steps = mechanism
     # "Zero-out" is dp-accounting's REPLACE_SPECIAL: the row's contribution becomes null. For
     # "replace" see the docs' proof: the pair (+C, -C) dominates every pair of clipped vectors.
     relation = {
@@ -199,11 +278,9 @@ def _accountant(mechanisms: tuple, adjacency: str, grid: float):
         "zero-out": dpa.NeighboringRelation.REPLACE_SPECIAL,
         "add-remove": dpa.NeighboringRelation.ADD_OR_REMOVE_ONE,
     }[adjacency]
-    # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
-    # and epsilon, astronomical by then, an upper bound.
-    reach = max((4 / s**2 * n for s, _, n in mechanisms if s < 0.1), default=0.0)
-    accountant = pld.PLDAccountant(relation, max(grid, reach / 1e6))
-    for sigma, q, steps in mechanisms:
-        gaussian = dpa.GaussianDpEvent(sigma)
-        accountant.compose(dpa.SelfComposedDpEvent(dpa.PoissonSampledDpEvent(q, gaussian), steps))
-    return accountant
+    if q == 1:  # many Gaussian releases of all rows are one, of less noise
+        sigma, steps = sigma / math.sqrt(steps), 1
+    gaussian = pld.from_gaussian_mechanism(
+        sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=relation
+    )
+    return gaussian if steps == 1 else gaussian.self_compose(steps)

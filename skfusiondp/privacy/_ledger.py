@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .._exceptions import InvalidInputError
@@ -27,11 +27,14 @@ class LedgerEntry:
     adjacency : {"replace", "zero-out", "add-remove"}
         Neighbouring relation.
     protects : tuple of str
-        Sensitive columns; empty for whole rows.
+        Sensitive columns whose cells it read; empty for whole rows.
     n_rows : int
         Rows that the mechanism could read (public).
     source : str
         Which estimator and method wrote the entry.
+    part : str
+        ``"partition/part"`` where only one part of a public partition of the rows was read, such as
+        ``"site/3"``; parts of one partition compose in parallel. Empty for all rows.
 
     Raises
     ------
@@ -46,24 +49,23 @@ class LedgerEntry:
     protects: tuple[str, ...] = ()
     n_rows: int = 0
     source: str = ""
+    part: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protects", tuple(self.protects))
-        numbers = all(
-            isinstance(v, int | float) and not isinstance(v, bool)
-            for v in (self.noise_multiplier, self.sample_rate, self.steps)
-        )
         if not (
-            numbers
+            _are_numbers(self.noise_multiplier, self.sample_rate, self.steps)
             and 0 <= self.noise_multiplier < float("inf")
             and 0 < self.sample_rate <= 1
             and 1 <= self.steps < float("inf")
             and self.steps == int(self.steps)
             and self.adjacency in ADJACENCIES
+            and _is_part(self.part)
         ):
             raise InvalidInputError(
                 f"{self!r} is no valid ledger entry: noise_multiplier must be at least 0, sample_rate in "
-                f"(0, 1], steps a positive whole number and adjacency one of {', '.join(ADJACENCIES)}."
+                f"(0, 1], steps a positive whole number, adjacency one of {', '.join(ADJACENCIES)} and "
+                "part empty or of the form 'partition/part'."
             )
 
     @property
@@ -73,13 +75,75 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
+class BoundEntry:
+    """One mechanism known only by its (epsilon, delta), such as an accounted search.
+
+    Parameters
+    ----------
+    epsilon : float
+        At least 0.
+    delta : float in [0, 1)
+    adjacency : {"replace", "zero-out", "add-remove"}
+    protects : tuple of str
+    n_rows : int
+    source : str
+    part : str
+        As for ``LedgerEntry``.
+
+    Raises
+    ------
+    InvalidInputError
+        If a field is out of range.
+    """
+
+    epsilon: float
+    delta: float
+    adjacency: str = "replace"
+    protects: tuple[str, ...] = ()
+    n_rows: int = 0
+    source: str = ""
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "protects", tuple(self.protects))
+        if not (
+            _are_numbers(self.epsilon, self.delta)
+            and 0 <= self.epsilon < float("inf")
+            and 0 <= self.delta < 1
+            and self.adjacency in ADJACENCIES
+            and _is_part(self.part)
+        ):
+            raise InvalidInputError(
+                f"{self!r} is no valid ledger entry: epsilon must be at least 0, delta in [0, 1), adjacency "
+                f"one of {', '.join(ADJACENCIES)} and part empty or of the form 'partition/part'."
+            )
+
+    @property
+    def mechanism(self) -> tuple[float, float]:
+        """(epsilon, delta): all that the accountant needs."""
+        return (float(self.epsilon), float(self.delta))
+
+
+Entry = LedgerEntry | BoundEntry
+_KINDS: dict[str, Any] = {"gaussian": LedgerEntry, "bound": BoundEntry}
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def _is_part(part: Any) -> bool:
+    return part == "" or (isinstance(part, str) and all(part.partition("/")))
+
+
+@dataclass(frozen=True)
 class PrivacyLedger:
     """What was read, how, and under which neighbouring relation; immutable, merged with ``+``.
 
     Parameters
     ----------
-    entries : tuple of LedgerEntry
-        In the order in which they ran, all on the same rows.
+    entries : tuple of LedgerEntry or BoundEntry
+        In the order in which they ran, all on the same table.
 
     Examples
     --------
@@ -93,7 +157,7 @@ class PrivacyLedger:
     True
     """
 
-    entries: tuple[LedgerEntry, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
     def __add__(self, other: PrivacyLedger) -> PrivacyLedger:
         return PrivacyLedger(self.entries + other.entries)
@@ -101,7 +165,7 @@ class PrivacyLedger:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[LedgerEntry]:
+    def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
     def epsilon(self, delta: float) -> float:
@@ -112,9 +176,55 @@ class PrivacyLedger:
         """Delta of all entries together at `epsilon` (see ``compute_delta``)."""
         return compute_delta(self.entries, epsilon)
 
+    def epsilon_by_column(self, delta: float) -> dict[str, float]:
+        """Epsilon at `delta` of each column alone: of the entries that read it.
+
+        Parameters
+        ----------
+        delta : float in (0, 1)
+
+        Returns
+        -------
+        dict of str to float
+            For tables that differ only in that column's cell of one row. Where several columns of a row
+            may differ, the largest of their values holds; columns are in order of appearance.
+        """
+        columns = dict.fromkeys(c for e in self.entries for c in e.protects)
+        return {
+            c: compute_epsilon([e for e in self.entries if not e.protects or c in e.protects], delta)
+            for c in columns
+        }
+
+    def on(self, part: str) -> PrivacyLedger:
+        """The same entries, on one part of a public partition of the rows.
+
+        Parameters
+        ----------
+        part : str
+            ``"partition/part"``. Ledgers on different parts of one partition compose in parallel when
+            they are added: a row is in one part only.
+
+        Examples
+        --------
+        >>> from skfusiondp import PrivacyLedger
+        >>> from skfusiondp.accounting import LedgerEntry
+        >>> fit = PrivacyLedger((LedgerEntry(noise_multiplier=2.0, sample_rate=1.0, steps=1),))
+        >>> sites = fit.on("site/north") + fit.on("site/south")
+        >>> sites.epsilon(1e-5) == fit.epsilon(1e-5) < (fit + fit).epsilon(1e-5)
+        True
+        """
+        if any(e.part for e in self.entries):
+            raise InvalidInputError(
+                f"on({part!r}) was called on a ledger that names parts already; call it on the ledger of "
+                "each part, then add them."
+            )
+        return PrivacyLedger(tuple(replace(e, part=part) for e in self.entries))
+
     def to_json(self) -> str:
         """The entries as a JSON text."""
-        return json.dumps({"version": 1, "entries": [asdict(e) for e in self.entries]}, indent=2)
+        names = {kind: name for name, kind in _KINDS.items()}
+        entries = [{"kind": names[type(e)], **asdict(e)} for e in self.entries]
+        return json.dumps({"version": 1, "entries": entries}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> PrivacyLedger:
@@ -129,14 +239,21 @@ class PrivacyLedger:
             loaded: Any = json.loads(text)
             if loaded["version"] != 1:
                 raise ValueError(f"version {loaded['version']!r} is unknown")
-            known = {f.name for f in fields(LedgerEntry)}
-            for entry in loaded["entries"]:
-                if set(entry) - known:
-                    raise ValueError(f"unknown fields {sorted(set(entry) - known)}")
-            return cls(tuple(LedgerEntry(**entry) for entry in loaded["entries"]))
+            return cls(tuple(_loaded(entry) for entry in loaded["entries"]))
         except InvalidInputError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidInputError(
                 f"This text is not a ledger written by PrivacyLedger.to_json ({error}); nothing was loaded."
             ) from error
+
+
+def _loaded(entry: dict) -> Entry:
+    values = dict(entry)
+    kind = _KINDS[values.pop("kind", "gaussian")]
+    if unknown := set(values) - {f.name for f in fields(kind)}:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    columns, texts = values.get("protects", []), (values.get("source", ""), values.get("part", ""))
+    if isinstance(columns, str) or not all(isinstance(c, str) for c in (*columns, *texts)):
+        raise ValueError(f"protects={columns!r} must list names, and source and part be texts")
+    return kind(**values)

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from numbers import Real
 
 from .._exceptions import InvalidInputError
 from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta
 from ._clipping import Clipping
-from ._ledger import LedgerEntry
+from ._ledger import LedgerEntry, PrivacyLedger
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Columns with one budget, and the noise with which their gradient difference is released.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Columns whose true values this tier's difference brings in.
+    noise_multiplier : float
+        Noise standard deviation over the clipping norm.
+    clipping : Clipping
+    """
+
+    columns: tuple[str, ...]
+    noise_multiplier: float
+    clipping: Clipping
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise on the *sum* of clipped gradients."""
+        return self.noise_multiplier * self.clipping.max_grad_norm
 
 
 @dataclass(frozen=True)
@@ -24,9 +48,8 @@ class PrivatePlan:
         Poisson sampling rate q of one step.
     steps : int
         Private steps to run.
-    noise_multiplier : float
-        Noise standard deviation over the clipping norm.
-    clipping : Clipping
+    tiers : tuple of Tier
+        From the least sensitive columns to the most; one, unless columns have budgets of their own.
     adjacency : {"replace", "zero-out", "add-remove"}
     delta : float in (0, 1)
     """
@@ -34,32 +57,48 @@ class PrivatePlan:
     n_rows: int
     sample_rate: float
     steps: int
-    noise_multiplier: float
-    clipping: Clipping
+    tiers: tuple[Tier, ...]
     adjacency: str
     delta: float
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Noise multiplier of the most sensitive columns."""
+        return self.tiers[-1].noise_multiplier
+
+    @property
+    def clipping(self) -> Clipping:
+        """Clipping of the first tier, whose norm is the largest."""
+        return self.tiers[0].clipping
 
     @property
     def expected_batch_size(self) -> float:
         """q n: what the noised sum is divided by, whatever the realised batch was."""
         return self.sample_rate * self.n_rows
 
-    @property
-    def noise_std(self) -> float:
-        """Standard deviation of the noise on the *sum* of clipped gradients."""
-        return self.noise_multiplier * self.clipping.max_grad_norm
+    def ledger(self, steps: int, source: str = "") -> PrivacyLedger:
+        """What `steps` steps under this plan cost: an entry a tier.
 
-    def entry(self, steps: int, *, protects: tuple[str, ...] = (), source: str = "") -> LedgerEntry:
-        """The ledger entry of `steps` steps that ran under this plan."""
-        return LedgerEntry(
-            noise_multiplier=self.noise_multiplier,
-            sample_rate=self.sample_rate,
-            steps=steps,
-            adjacency=self.adjacency,
-            protects=protects,
-            n_rows=self.n_rows,
-            source=source,
-        )
+        A tier's difference reads its own columns and those of the tiers before it.
+        """
+        if not steps:
+            return PrivacyLedger()
+        entries: list[LedgerEntry] = []
+        columns: tuple[str, ...] = ()
+        for tier in self.tiers:
+            columns = (*columns, *tier.columns)
+            entries.append(
+                LedgerEntry(
+                    noise_multiplier=tier.noise_multiplier,
+                    sample_rate=self.sample_rate,
+                    steps=steps,
+                    adjacency=self.adjacency,
+                    protects=columns,
+                    n_rows=self.n_rows,
+                    source=source,
+                )
+            )
+        return PrivacyLedger(tuple(entries))
 
 
 def make_plan(
@@ -72,6 +111,7 @@ def make_plan(
     delta: float | None,
     clipping: Clipping,
     adjacency: str,
+    columns: Mapping[str, float | None] | None = None,
 ) -> PrivatePlan:
     """Make a plan that meets ``epsilon``, or that uses ``noise_multiplier`` as given.
 
@@ -88,7 +128,11 @@ def make_plan(
     delta : float or None
         None stands for 1/(10 n).
     clipping : Clipping
+        Of one tier, or of the tier that needs the least noise: the others' norms are smaller in
+        proportion, so that all tiers' noise has one standard deviation.
     adjacency : {"replace", "zero-out", "add-remove"}
+    columns : mapping of str to float or None, optional
+        Columns that the private branch reads, each with its own epsilon, or None for `epsilon`.
 
     Returns
     -------
@@ -108,13 +152,35 @@ def make_plan(
     delta = 1 / (10 * n_rows) if delta is None else delta
     check_delta(delta)
     q = batch_size / n_rows
+    columns = columns or {}
+    own = {c: e for c, e in columns.items() if e is not None}
     if noise_multiplier is None:
-        noise_multiplier = calibrate_noise_multiplier(
-            1.0 if epsilon is None else epsilon, delta, q, steps, adjacency
+        common = 1.0 if epsilon is None else epsilon
+        targets = {c: common if e is None else e for c, e in columns.items()}
+    elif own:
+        raise InvalidInputError(
+            f"noise_multiplier={noise_multiplier!r} is given, and so are budgets of {', '.join(own)}; "
+            "leave it None, or leave epsilon= out of the domains."
         )
     elif not (isinstance(noise_multiplier, Real) and 0 < noise_multiplier < math.inf):
         raise InvalidInputError(
             f"noise_multiplier={noise_multiplier!r} must be a positive, finite number; for training "
             "without noise say method='non-private'."
         )
-    return PrivatePlan(n_rows, q, steps, float(noise_multiplier), clipping, adjacency, delta)
+    if noise_multiplier is not None:
+        tier = Tier(tuple(columns), float(noise_multiplier), clipping)
+        return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta)
+    plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta)
+    # The most sensitive columns pay for the last difference only; each tier before pays for all after.
+    for target in sorted(set(targets.values()) or {common}):
+        after = plan.ledger(steps).entries
+        sigma = calibrate_noise_multiplier(target, delta, q, steps, adjacency, beside=after)
+        tier = Tier(tuple(c for c, e in targets.items() if e == target), sigma, clipping)
+        plan = replace(plan, tiers=(tier, *plan.tiers))
+    least = min(t.noise_multiplier for t in plan.tiers)
+    tiers = tuple(replace(t, clipping=_scaled(clipping, least / t.noise_multiplier)) for t in plan.tiers)
+    return replace(plan, tiers=tiers)
+
+
+def _scaled(clipping: Clipping, factor: float) -> Clipping:
+    return replace(clipping, max_grad_norm=clipping.max_grad_norm * factor)

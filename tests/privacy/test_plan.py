@@ -6,7 +6,7 @@ import math
 import pytest
 
 from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.accounting import Clipping, PrivacyLedger
+from skfusiondp.accounting import Clipping
 from skfusiondp.privacy import make_plan
 
 ARGUMENTS = {
@@ -24,13 +24,13 @@ def test_derived_quantities():
     plan = make_plan(1000, **ARGUMENTS)
     assert plan.sample_rate == 0.05
     assert plan.expected_batch_size == pytest.approx(50)
-    assert plan.noise_std == pytest.approx(1.2 * 2.5)
+    assert plan.tiers[0].noise_std == pytest.approx(1.2 * 2.5)
     assert plan.delta == pytest.approx(1e-4)  # 1/(10 n)
 
 
 def test_entry_states_what_the_plan_states():
-    plan = make_plan(1000, **ARGUMENTS)
-    entry = plan.entry(12, protects=("age",), source="here")
+    plan = make_plan(1000, **ARGUMENTS, columns={"age": None})
+    (entry,) = plan.ledger(12, source="here")
     assert entry.mechanism == (1.2, 0.05, 12)
     assert (entry.adjacency, entry.n_rows, entry.protects, entry.source) == (
         "replace",
@@ -46,7 +46,7 @@ def test_meets_the_target(adjacency, epsilon):
     plan = make_plan(
         1000, **{**ARGUMENTS, "noise_multiplier": None, "epsilon": epsilon, "adjacency": adjacency}
     )
-    spent = PrivacyLedger((plan.entry(plan.steps),)).epsilon(plan.delta)
+    spent = plan.ledger(plan.steps).epsilon(plan.delta)
     assert 0.97 * epsilon < spent <= epsilon
 
 
