@@ -1,0 +1,296 @@
+"""What is known of other libraries' steps: whether a fit reads cells, and what comes out.
+
+To teach ``check_pipeline`` a class, add a line to one of the tables. A key is the top-level package
+and the class name; subclasses are covered as long as they do not bring methods of their own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Get = Callable[[str], Any]  # a parameter of the step by its name
+
+_OUT = (
+    "Give it public columns only (ColumnTransformer, remainder='passthrough'); the private estimator "
+    "scales, encodes and completes sensitive columns by their declared domains. Or put FoundationImputer "
+    "in front, so that it sees the hybrid view."
+)
+_SELECT = "Select among public columns only, or on public rows beforehand, and pass sensitive columns by."
+_MODEL = (
+    "Train FusionDPClassifier or FusionDPRegressor instead, give this model public columns only, or put "
+    "FoundationImputer in front, so that it sees the hybrid view."
+)
+_HOLD = "Do it on public rows, or with predictions that no sensitive cell enters (method='hybrid')."
+_ROWS = "Weight classes in the loss instead, or drop rows by label alone (RandomUnderSampler)."
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a class does with the cells that it is fitted on.
+
+    Parameters
+    ----------
+    reads : str, None, or function of the parameters giving one of these
+        What its fit learns from cells, as the end of a sentence; None if nothing.
+    gives : {"same", "each", "mixed", "powers", "categories", "prediction"}
+        Which columns come out: those that went in; some made of each one; some made of all
+        together; powers and products; one a declared category; a prediction.
+    remedy : str
+    note : str
+        What cannot be seen and should be known.
+    """
+
+    reads: str | Callable[[Get], str | None] | None = None
+    gives: str = "same"
+    remedy: str = _OUT
+    note: str | Callable[[Get], str] = ""
+
+
+def _learns(what: str, gives: str = "same", remedy: str = _OUT) -> Rule:
+    return Rule(f"learns {what} from the cells", gives, remedy)
+
+
+def _encoder(get: Get) -> str | None:
+    if isinstance(get("categories"), str):
+        return "learns the categories from the cells (categories='auto')"
+    for name in ("min_frequency", "max_categories"):
+        if get(name) is not None:
+            return f"counts the cells of each category ({name})"
+    return None
+
+
+def _simple_imputer(get: Get) -> str | None:
+    if get("strategy") != "constant":
+        return f"fills with a statistic of the cells (strategy={get('strategy')!r})"
+    if not get("keep_empty_features"):
+        return "drops columns whose cells are all missing (keep_empty_features=False)"
+    if get("add_indicator"):
+        return "adds indicators for the columns in which it saw missing cells (add_indicator=True)"
+    return None
+
+
+def _function(get: Get) -> str:
+    if get("func") is None or isinstance(get("func"), np.ufunc):
+        return ""
+    return "runs its function on the cells as they are: it must work row by row, without statistics of them"
+
+
+def _if(name: str, free: Callable[[Any], bool], reads: str) -> Callable[[Get], str | None]:
+    return lambda get: None if free(get(name)) else reads
+
+
+_given = lambda value: value is not None  # noqa: E731
+_MODEL_READS = "is trained on the cells without privacy"
+
+STEPS: dict[str, Rule] = {
+    # Free: what they do to a row depends on that row and on parameters alone.
+    "sklearn.Normalizer": Rule(),
+    "sklearn.Binarizer": Rule(),
+    "sklearn.FunctionTransformer": Rule(note=_function),
+    "sklearn.PolynomialFeatures": Rule(gives="powers"),
+    "sklearn.HashingVectorizer": Rule(gives="mixed"),
+    "sklearn.FeatureHasher": Rule(gives="mixed"),
+    "sklearn.AdditiveChi2Sampler": Rule(gives="mixed"),
+    "sklearn.SkewedChi2Sampler": Rule(gives="mixed"),
+    "sklearn.PolynomialCountSketch": Rule(gives="mixed"),
+    "sklearn.GaussianRandomProjection": Rule(gives="mixed"),
+    "sklearn.SparseRandomProjection": Rule(gives="mixed"),
+    "sklearn.SparseCoder": Rule(gives="mixed"),
+    # They read labels only, and labels are public.
+    "sklearn.DummyClassifier": Rule(gives="prediction"),
+    "sklearn.DummyRegressor": Rule(gives="prediction"),
+    "imblearn.RandomUnderSampler": Rule(),
+    # Free with the right parameters.
+    "sklearn.OneHotEncoder": Rule(_encoder, "categories", "Declare categories=[...] and drop the limits."),
+    "sklearn.OrdinalEncoder": Rule(_encoder, "same", "Declare categories=[...] and drop the limits."),
+    "sklearn.SimpleImputer": Rule(
+        _simple_imputer, "same", "Use strategy='constant' with keep_empty_features=True. " + _OUT
+    ),
+    "sklearn.MissingIndicator": Rule(
+        _if("features", lambda v: v == "all", "keeps columns with missing cells (features='missing-only')"),
+        "mixed",
+        "Use features='all'.",
+    ),
+    "sklearn.SplineTransformer": Rule(
+        _if("knots", lambda v: not isinstance(v, str), "places its knots by the cells"),
+        "each",
+        "Give the knots as an array.",
+    ),
+    "sklearn.RBFSampler": Rule(
+        _if("gamma", lambda v: v != "scale", "takes its width from the cells' variance (gamma='scale')"),
+        "mixed",
+        "Give gamma as a number.",
+    ),
+    "sklearn.CountVectorizer": Rule(
+        _if("vocabulary", _given, "learns its vocabulary from the cells"), "mixed", "Give vocabulary=[...]."
+    ),
+    "sklearn.TfidfTransformer": Rule(
+        _if("use_idf", lambda v: not v, "counts the cells that hold a word (use_idf=True)"),
+        "mixed",
+        "Use use_idf=False.",
+    ),
+    # Never free.
+    "sklearn.StandardScaler": _learns("means and scales"),
+    "sklearn.MinMaxScaler": _learns("the smallest and largest value"),
+    "sklearn.MaxAbsScaler": _learns("the largest absolute value"),
+    "sklearn.RobustScaler": _learns("medians and quartiles"),
+    "sklearn.QuantileTransformer": _learns("quantiles"),
+    "sklearn.PowerTransformer": _learns("powers, means and scales"),
+    "sklearn.KBinsDiscretizer": _learns("the edges of its bins", "each"),
+    "sklearn.TargetEncoder": _learns("the mean target of each category", "each"),
+    "sklearn.KernelCenterer": _learns("means"),
+    "sklearn.KNNImputer": Rule("keeps the rows to fill others from"),
+    "sklearn.IterativeImputer": Rule("fits models of each column on the others"),
+    "sklearn.TfidfVectorizer": _learns("its vocabulary and word counts", "mixed"),
+    "sklearn.DictVectorizer": _learns("its vocabulary", "mixed"),
+    "sklearn.VarianceThreshold": Rule("selects columns by their variance", "same", _SELECT),
+    "sklearn.SelectorMixin": Rule("selects columns by their cells", "same", _SELECT),
+    "imblearn.RandomOverSampler": Rule(
+        "repeats rows, so that one row is read more often than the ledger counts", "same", _ROWS
+    ),
+    "imblearn.BaseSampler": Rule("chooses or makes rows by the cells of others", "same", _ROWS),
+    "skorch.NeuralNet": Rule(
+        "is trained on the cells without privacy, and its train_split and callbacks (early stopping) "
+        "read those that they hold out",
+        "prediction",
+        _MODEL,
+    ),
+}
+
+UNKNOWN_TRANSFORMER = Rule("is not known to be free or accounted", "mixed")
+UNKNOWN_MODEL = Rule("is not known to be free or accounted", "prediction", _MODEL)
+RESAMPLER = Rule("resamples rows, and is not known to do so by label alone", "same", _ROWS)
+SKLEARN_TRANSFORMER = Rule("learns from the cells", "mixed")
+SKLEARN_MODEL = Rule(_MODEL_READS, "prediction", _MODEL)
+STOPS_EARLY = Rule(
+    "is trained on the cells without privacy, and stops early by those that it holds out",
+    "prediction",
+    _MODEL,
+)
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What an estimator of estimators does beside fitting them.
+
+    Parameters
+    ----------
+    reads : str, None, or function of the parameters giving one of these
+        What it does with its members' predictions (or their cells); None if nothing.
+    remedy : str
+    selects : bool
+        Whether columns come out, and not a prediction.
+    follows : bool
+        Whether it is free where its members are accounted for: it uses what they learnt, nothing else.
+    loses : str
+        Which fits' ledgers go with the clones that it throws away; empty if none.
+    stacks : bool
+        Whether a final estimator is trained on the members' predictions.
+    """
+
+    reads: str | Callable[[Get], str | None] | None = None
+    remedy: str = _HOLD
+    selects: bool = False
+    follows: bool = False
+    loses: str = ""
+    stacks: bool = False
+
+
+_CHOOSES = "selects columns by scores on held-out rows, which no ledger counts"
+_NOT_PREFIT = "the cross-validation fits"
+_CHAIN = "feeds predictions of held-out rows to the next model as if they were public (cv)"
+
+
+def _chain(get: Get) -> str | None:
+    return None if get("cv") is None else _CHAIN
+
+
+METAS: dict[str, Meta] = {
+    "sklearn.VotingClassifier": Meta(),
+    "sklearn.VotingRegressor": Meta(),
+    "sklearn.BaggingClassifier": Meta(),
+    "sklearn.BaggingRegressor": Meta(),
+    "sklearn.OneVsRestClassifier": Meta(),
+    "sklearn.OneVsOneClassifier": Meta(),
+    "sklearn.OutputCodeClassifier": Meta(),
+    "sklearn.MultiOutputClassifier": Meta(),
+    "sklearn.MultiOutputRegressor": Meta(),
+    "sklearn.FixedThresholdClassifier": Meta(),
+    "sklearn.TransformedTargetRegressor": Meta(),
+    "sklearn.ClassifierChain": Meta(_chain, "Use cv=None."),
+    "sklearn.RegressorChain": Meta(_chain, "Use cv=None."),
+    "sklearn.StackingClassifier": Meta(stacks=True, loses=_NOT_PREFIT),
+    "sklearn.StackingRegressor": Meta(stacks=True, loses=_NOT_PREFIT),
+    "sklearn.CalibratedClassifierCV": Meta(
+        "calibrates on predictions that read true cells", loses="the cross-validation fits (ensemble=False)"
+    ),
+    "sklearn.TunedThresholdClassifierCV": Meta(
+        "tunes its threshold on predictions that read true cells", loses=_NOT_PREFIT
+    ),
+    "sklearn.SelfTrainingClassifier": Meta("makes labels out of predictions on true cells"),
+    "sklearn.BaseWeightBoosting": Meta("weights rows by errors on true cells", _MODEL),
+    "sklearn.RANSACRegressor": Meta("selects rows by errors on true cells", _MODEL, loses="earlier trials"),
+    "sklearn.RFECV": Meta(_CHOOSES, _SELECT, selects=True, loses=_NOT_PREFIT),
+    "sklearn.RFE": Meta(
+        "selects columns by a model of the cells", _SELECT, selects=True, follows=True, loses="earlier rounds"
+    ),
+    "sklearn.SelectFromModel": Meta(
+        "selects columns by a model of the cells", _SELECT, selects=True, follows=True
+    ),
+    "sklearn.SequentialFeatureSelector": Meta(_CHOOSES, _SELECT, selects=True, loses="all its fits"),
+}
+UNKNOWN_META = Meta("is not known to be free or accounted", _MODEL)
+_METHODS = ("fit", "fit_transform", "fit_resample", "partial_fit", "transform")
+
+
+def _known(estimator: Any, table: dict) -> tuple[Any, bool]:
+    """The entry of the nearest known ancestor, and whether the class does just what that does."""
+    for cls in type(estimator).__mro__:
+        entry = table.get(f"{cls.__module__.split('.')[0]}.{cls.__name__}")
+        if entry is not None:
+            own = all(
+                inspect.getattr_static(type(estimator), m, None) is inspect.getattr_static(cls, m, None)
+                for m in _METHODS
+            )
+            return entry, own
+    return None, False
+
+
+def knows_step(estimator: Any) -> bool:
+    """Tell whether the class, or one that it inherits from, is in the table of steps."""
+    return _known(estimator, STEPS)[0] is not None
+
+
+def knows_meta(estimator: Any) -> bool:
+    """Tell whether the class, or one that it inherits from, is in the table of metas."""
+    return _known(estimator, METAS)[0] is not None
+
+
+def rule_of(estimator: Any, get: Get) -> Rule:
+    """What is known of a step that has no members."""
+    rule, faithful = _known(estimator, STEPS)
+    model = not hasattr(estimator, "transform") and hasattr(estimator, "predict")
+    if rule is not None:
+        reads = rule.reads(get) if callable(rule.reads) else rule.reads
+        note = rule.note(get) if callable(rule.note) else rule.note
+        if reads is None and not faithful:
+            return Rule("overrides methods of a class that is known to be free", rule.gives)
+        return Rule(reads, rule.gives, rule.remedy, note)
+    if hasattr(estimator, "fit_resample"):
+        return RESAMPLER
+    if type(estimator).__module__.split(".")[0] != "sklearn":
+        return UNKNOWN_MODEL if model else UNKNOWN_TRANSFORMER
+    if not model:
+        return SKLEARN_TRANSFORMER
+    return STOPS_EARLY if getattr(estimator, "early_stopping", False) is True else SKLEARN_MODEL
+
+
+def meta_of(estimator: Any) -> Meta:
+    """What is known of an estimator of estimators."""
+    meta, faithful = _known(estimator, METAS)
+    return meta if meta is not None and (faithful or meta.reads) else UNKNOWN_META

@@ -1,0 +1,413 @@
+"""Pipelines that leak, each with the step that does, and pipelines that do not."""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.feature_selection import (
+    RFE,
+    SelectFromModel,
+    SelectKBest,
+    SequentialFeatureSelector,
+    VarianceThreshold,
+    f_classif,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import IterativeImputer, KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.linear_model import LogisticRegression, RANSACRegressor, Ridge
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    Binarizer,
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
+from skfusiondp.preprocessing import TableEncoder
+
+SENSITIVE = {"age": Numeric(18, 90), "bmi": Numeric(10, 60), "sex": Categorical(["F", "M"])}
+SEX = [["F", "M"]]
+
+
+def table(n=60):
+    """Two public numbers, a public category, and three sensitive columns (bmi partly missing)."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "lab": rng.normal(size=n),
+            "pulse": rng.normal(70, 9, size=n),
+            "ward": rng.choice(["a", "b", "c"], size=n),
+            "age": rng.uniform(20, 80, size=n).round(),
+            "bmi": np.where(rng.uniform(size=n) < 0.2, np.nan, rng.normal(25, 3, size=n)),
+            "sex": rng.choice(["F", "M"], size=n),
+        }
+    )
+
+
+def target(n=60):
+    return np.arange(n) % 2
+
+
+# Other people's classes ------------------------------------------------------------
+
+
+class OwnTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """A transformer that nobody knows."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        self.center_ = np.nanmean(np.asarray(X, dtype=float), axis=0)
+        return self
+
+    def transform(self, X):
+        return X - self.center_
+
+
+class CleverNormalizer(Normalizer):
+    """A subclass of something free that is no longer free."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.largest_ = np.nanmax(np.asarray(X, dtype=float))
+        return self
+
+
+class OwnScaler(StandardScaler):
+    """A subclass of something that fits."""
+
+
+class PlainNormalizer(Normalizer):
+    """A subclass that changes nothing."""
+
+
+class Accounted(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """A transformer of another library that writes its own ledger."""
+
+    _accounts_for_privacy = True
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Smote(BaseEstimator):
+    """A resampler as imbalanced-learn has them."""
+
+    def fit_resample(self, X, y):
+        return X, y
+
+    fit = fit_resample
+
+
+class RandomUnderSampler(Smote):
+    __module__ = "imblearn.under_sampling"
+
+
+class ResamplingPipeline(BaseEstimator):
+    """A pipeline with resamplers, known by its `steps` alone."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def fit(self, X, y):
+        return self
+
+
+class OwnClassifier(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+# Building blocks ------------------------------------------------------------
+
+
+def model(sensitive=SENSITIVE, **parameters):
+    return FusionDPClassifier(sensitive, **parameters)
+
+
+def support():
+    return table(40)
+
+
+def imputer(output="hybrid", sensitive=SENSITIVE):
+    return FoundationImputer(sensitive, support=support(), backend="domain", output=output, random_state=0)
+
+
+def columns(*transformers, remainder="passthrough"):
+    """A ColumnTransformer whose columns keep their names."""
+    made = ColumnTransformer(list(transformers), remainder=remainder, verbose_feature_names_out=False)
+    return made.set_output(transform="pandas")
+
+
+def on(step, where="age", sensitive=SENSITIVE):
+    """A step on some columns, and then the private model."""
+    where = [where] if isinstance(where, str) else where
+    return Pipeline([("prep", columns(("x", step, where))), ("clf", model(sensitive))])
+
+
+def then(*steps):
+    return Pipeline([*((f"s{i}", s) for i, s in enumerate(steps))])
+
+
+def one_hot(**parameters):
+    return OneHotEncoder(sparse_output=False, handle_unknown="ignore", **parameters)
+
+
+def public_model():
+    return then(columns(("x", StandardScaler(), ["lab", "pulse"]), remainder="drop"), LogisticRegression())
+
+
+def skorch_net():
+    import torch
+    from skorch import NeuralNetClassifier
+
+    return NeuralNetClassifier(torch.nn.Linear(6, 2))
+
+
+# As many rows as have the category of row 2: one less, and it is rare.
+KNIFE_EDGE = int((table()["sex"] == table()["sex"][2]).sum())
+NUMBERS = ["lab", "pulse", "age", "bmi"]
+LEAKY = {
+    # One step on a sensitive column
+    "standard scaler": (on(StandardScaler()), "prep__x"),
+    "min-max scaler": (on(MinMaxScaler()), "prep__x"),
+    "max-abs scaler": (on(MaxAbsScaler()), "prep__x"),
+    "robust scaler": (on(RobustScaler()), "prep__x"),
+    "quantiles": (on(QuantileTransformer(n_quantiles=10)), "prep__x"),
+    "powers of Yeo and Johnson": (on(PowerTransformer()), "prep__x"),
+    "bins": (on(KBinsDiscretizer(encode="ordinal", strategy="uniform")), "prep__x"),
+    "splines by quantiles": (on(SplineTransformer(knots="quantile")), "prep__x"),
+    "kernel width by variance": (on(RBFSampler(gamma="scale", random_state=0)), "prep__x"),
+    "categories from the data": (on(one_hot(), "sex"), "prep__x"),
+    "rare categories": (
+        on(one_hot(categories=SEX, min_frequency=KNIFE_EDGE), "sex"),
+        "prep__x",
+    ),
+    "ordinal categories": (
+        on(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), "sex"),
+        "prep__x",
+    ),
+    "target encoder": (on(TargetEncoder(random_state=0), "sex"), "prep__x"),
+    "mean imputer": (on(SimpleImputer(), "bmi"), "prep__x"),
+    "constant imputer that drops empty columns": (
+        on(SimpleImputer(strategy="constant", fill_value=0), "bmi"),
+        "prep__x",
+    ),
+    "constant imputer with indicators": (
+        on(
+            SimpleImputer(strategy="constant", fill_value=0, keep_empty_features=True, add_indicator=True),
+            "bmi",
+        ),
+        "prep__x",
+    ),
+    "indicator of columns with missing cells": (on(MissingIndicator(error_on_new=False), "bmi"), "prep__x"),
+    "neighbours as imputer": (on(KNNImputer(), NUMBERS), "prep__x"),
+    "iterative imputer": (on(IterativeImputer(max_iter=2, random_state=0), NUMBERS), "prep__x"),
+    "principal components": (on(PCA(1), ["lab", "age"]), "prep__x"),
+    "variance threshold": (on(VarianceThreshold()), "prep__x"),
+    "univariate selection": (on(SelectKBest(f_classif, k=1), ["lab", "age"]), "prep__x"),
+    "recursive elimination": (on(RFE(LogisticRegression(), n_features_to_select=1), "age"), "prep__x"),
+    "selection from a model": (on(SelectFromModel(LogisticRegression()), ["lab", "age"]), "prep__x"),
+    "sequential selection": (
+        on(SequentialFeatureSelector(DecisionTreeClassifier(random_state=0), cv=2), ["lab", "pulse", "age"]),
+        "prep__x",
+    ),
+    "an unknown transformer": (on(OwnTransformer()), "prep__x"),
+    "a subclass that fits": (on(CleverNormalizer()), "prep__x"),
+    "a subclass of a scaler": (on(OwnScaler()), "prep__x"),
+    # Ways to be handed a column
+    "by mask": (on(StandardScaler(), [True, False, False, True, False, False]), "prep__x"),
+    "by slice of names": (on(StandardScaler(), slice("age", "bmi")), "prep__x"),
+    "by negative position": (on(one_hot(), [-1]), "prep__x"),
+    "by selector of types": (on(StandardScaler(), make_column_selector(dtype_include="number")), "prep__x"),
+    "by function": (on(StandardScaler(), lambda X: [c for c in X.columns if c.startswith("a")]), "prep__x"),
+    "as remainder": (
+        then(columns(("x", "passthrough", ["ward", "sex"]), remainder=StandardScaler()), model()),
+        "s0__remainder",
+    ),
+    "in a union": (
+        then(
+            columns(("x", FeatureUnion([("pca", PCA(1)), ("same", "passthrough")]), ["lab", "age"])), model()
+        ),
+        "s0__x__pca",
+    ),
+    "three levels down": (
+        then(columns(("x", then(Accounted(), then(Accounted(), MinMaxScaler())), ["age"])), model()),
+        "s0__x__s1__s1",
+    ),
+    "a resampler in a duck-typed pipeline": (
+        ResamplingPipeline([("smote", Smote()), ("clf", model())]),
+        "smote",
+    ),
+    # Models
+    "a plain model": (then(columns(("x", one_hot(), ["ward"])), LogisticRegression()), "s1"),
+    "early stopping": (HistGradientBoostingClassifier(early_stopping=True), ""),
+    "a net without privacy": (skorch_net(), ""),
+    "an unknown model": (OwnClassifier(), ""),
+    "a forest beside a private model": (
+        VotingClassifier([("dp", model()), ("forest", RandomForestClassifier())]),
+        "forest",
+    ),
+    "a bag of the default model": (BaggingClassifier(), "estimator"),
+    "transformed target": (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), "regressor"),
+    "calibration": (CalibratedClassifierCV(model()), ""),
+    "tuned threshold": (TunedThresholdClassifierCV(model()), ""),
+    "self-training": (SelfTrainingClassifier(model()), ""),
+    "boosting": (AdaBoostClassifier(model()), ""),
+    "consensus": (RANSACRegressor(FusionDPRegressor(SENSITIVE)), ""),
+    "a chain over held-out predictions": (ClassifierChain(model(), cv=3), ""),
+    "a stack's default final model": (StackingClassifier([("dp", model())]), "final_estimator"),
+    "a stack's plain final model": (
+        StackingClassifier([("dp", model())], final_estimator=LogisticRegression()),
+        "final_estimator",
+    ),
+    # What the private model is told
+    "domains read off the cells": (model(["age", "bmi", "sex"]), ""),
+    "trained without noise": (model(method="non-private"), ""),
+    "declared too few": (
+        then(columns(("x", "passthrough", ["lab", "age"])), model({"age": Numeric(18, 90)})),
+        "s1",
+    ),
+    "renamed by one-hot encoding": (on(one_hot(categories=SEX), "sex"), "clf"),
+    "powers and products": (
+        on(PolynomialFeatures(2, include_bias=False), ["lab", "age"]),
+        "clf",
+    ),
+    "renamed by a prefix": (
+        then(
+            ColumnTransformer([("x", "passthrough", ["age"])], remainder="passthrough").set_output(
+                transform="pandas"
+            ),
+            model(),
+        ),
+        "s1",
+    ),
+    "imputed too few": (
+        then(imputer(sensitive={"age": Numeric(18, 90)}), StandardScaler(), model(SENSITIVE)),
+        "s1",
+    ),
+    "encoded too few": (then(TableEncoder({"age": Numeric(18, 90)}), LogisticRegression()), "s0"),
+    # Searches
+    "a candidate step": (
+        GridSearchCV(on(FunctionTransformer()), {"prep__x": ["passthrough", StandardScaler()]}),
+        "estimator__prep__x",
+    ),
+    "a candidate parameter": (
+        GridSearchCV(
+            on(SimpleImputer(strategy="constant", keep_empty_features=True), "bmi"),
+            [{"prep__x__strategy": ["constant", "median"]}],
+        ),
+        "estimator__prep__x",
+    ),
+    "a candidate method": (GridSearchCV(model(), {"method": ["fusiondp", "non-private"]}), "estimator"),
+}
+
+CLEAN = {
+    "the model alone": model(),
+    "scaled public columns": on(StandardScaler(), ["lab", "pulse"]),
+    "encoded public columns": on(one_hot(), "ward"),
+    "target-encoded public column": on(TargetEncoder(random_state=0), "ward"),
+    "imputed and selected public columns": on(then(SimpleImputer(), VarianceThreshold()), ["lab", "pulse"]),
+    "powers of public columns": on(PolynomialFeatures(2), ["lab", "pulse"]),
+    "public columns by position": on(StandardScaler(), [0, 1]),
+    "public columns by slice": on(StandardScaler(), slice("lab", "pulse")),
+    "public columns by mask": on(StandardScaler(), [True, True, False, False, False, False]),
+    "public columns by pattern": on(StandardScaler(), make_column_selector(pattern="lab|pulse")),
+    "a threshold": on(Binarizer(threshold=65)),
+    "rows to length one": on(Normalizer(), ["lab", "age"]),
+    "a subclass that changes nothing": on(PlainNormalizer(), ["lab", "age"]),
+    "a universal function": on(FunctionTransformer(np.log1p, feature_names_out="one-to-one")),
+    "a function by promise": on(FunctionTransformer(lambda X: X / 100)),
+    "constants for missing cells": on(
+        SimpleImputer(strategy="constant", fill_value=0, keep_empty_features=True), "bmi"
+    ),
+    "declared ordinal categories": on(
+        OrdinalEncoder(categories=SEX, handle_unknown="use_encoded_value", unknown_value=-1),
+        "sex",
+    ),
+    "declared categories under their new names": on(
+        one_hot(categories=SEX),
+        "sex",
+        {
+            **{c: SENSITIVE[c] for c in ("age", "bmi")},
+            "sex_F": Categorical([0.0, 1.0]),
+            "sex_M": Categorical([0.0, 1.0]),
+        },
+    ),
+    "splines with given knots": on(
+        SplineTransformer(knots=np.array([[20.0], [50.0], [80.0]]), extrapolation="constant"),
+        "age",
+        {
+            **{c: SENSITIVE[c] for c in ("bmi", "sex")},
+            **{f"age_sp_{i}": Numeric(0, 1) for i in range(5)},
+        },
+    ),
+    "another library's accounted step": on(Accounted()),
+    "a prefix that the model knows": then(
+        ColumnTransformer([("x", StandardScaler(), ["lab"])], remainder="passthrough").set_output(
+            transform="pandas"
+        ),
+        model({f"remainder__{c}": d for c, d in SENSITIVE.items()}),
+    ),
+    "the hybrid view is free": then(
+        imputer(), columns(("x", StandardScaler(), ["age", "bmi"]), ("o", one_hot(), ["ward", "sex"])),
+        LogisticRegression(),
+    ),
+    "the paired table": then(imputer("paired"), model(None)),
+    "public columns alone": public_model(),
+    "labels alone": DummyClassifier(),
+    "under-sampling by label": ResamplingPipeline([("under", RandomUnderSampler()), ("clf", model())]),
+    "a vote of a private and a public model": VotingClassifier([("dp", model()), ("p", public_model())]),
+    "a stack of public models": StackingClassifier([("p", public_model())]),
+    "a private model on top of a private one": StackingClassifier(
+        [("dp", model())], final_estimator=model(None, imputer=FoundationImputer(support=support()))
+    ),
+    "a bag of private models": BaggingClassifier(model()),
+    "one private model a class": OneVsRestClassifier(model()),
+    "calibrated on the hybrid view": CalibratedClassifierCV(model(method="hybrid")),
+    "transformed public target": TransformedTargetRegressor(
+        FusionDPRegressor(SENSITIVE), transformer=StandardScaler()
+    ),
+    "a plain search": GridSearchCV(on(StandardScaler(), "lab"), {"clf__max_grad_norm": [0.5, 1.0]}),
+    "a search that replaces the scaler": GridSearchCV(
+        on(StandardScaler()), {"prep__x": ["passthrough", Binarizer()]}
+    ),
+    "fitted elsewhere": on(FrozenEstimator(StandardScaler())),
+    "domains from support rows": model(["age", "bmi", "sex"], imputer=FoundationImputer(support=support())),
+}  # fmt: skip
