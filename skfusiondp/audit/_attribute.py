@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone, is_regressor
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length, check_random_state
 
 from .._exceptions import InvalidInputError
@@ -17,7 +17,7 @@ from .._paired import PairedTable
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame
 from ._canaries import Canaries, canary_columns, guess_coins
-from ._claim import fitted_part, last_step, stated_sensitive
+from ._claim import fitted_part, last_step, promised_epsilon, stated_sensitive, unbudgeted
 from ._result import AttributeAudit
 from ._statistics import epsilon_lower_bound
 from ._white_box import check_white_box, erases, pair, white_box_scores
@@ -64,7 +64,7 @@ def audit_attribute(
         Coins to guess. If not given, a tenth of them, but at least ``4 e^claim``, without which not even
         perfect guesses refute the claim; and never more than all.
     claim : float, optional
-        The epsilon to hold the bound against; the fit's own ``epsilon_`` if not given.
+        The epsilon to hold the bound against; if not given, what the fit's ledger says of `columns`.
     confidence : float in (0, 1), default=0.95
     random_state : int, RandomState instance or None, default=None
         Choice of canaries and coins. The fit has the estimator's own.
@@ -123,7 +123,7 @@ def audit_attribute(
     adjacency = "add-remove" if whole_rows else getattr(promise, "adjacency", "replace")
     direct = adjacency != "zero-out" or (score == "white-box" and erases(estimator))
     hops = 1 if direct else 2
-    claim = float(promise.epsilon_) if claim is None else float(claim)
+    claim = promised_epsilon(promise, chosen, adjacency) if claim is None else float(claim)
     count = _guesses(guesses, len(canaries), claim * hops)
     index, first = guess_coins(scores, count)
     correct = int((canaries.coins[index] == first).sum())
@@ -191,7 +191,7 @@ def _black_box_scores(
     if not canaries.columns:
         stays[canaries.rows[~canaries.coins]] = False
     whole = as_given(table)
-    model = clone(estimator).fit(whole if stays.all() else whole[stays], y[stays])
+    model = unbudgeted(estimator).fit(whole if stays.all() else whole[stays], y[stays])
     if not canaries.columns:
         return model, _fit_of_rows(model, whole, y)[canaries.rows]
     sides = [

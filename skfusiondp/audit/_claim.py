@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .._exceptions import InvalidInputError
+from ..privacy import PrivacyLedger
 
 
 def last_step(estimator: Any) -> Any:
@@ -32,6 +34,24 @@ def fitted_part(estimator: Any) -> Any:
             "checked; pass a fitted skfusiondp estimator, or a Pipeline that ends in one."
         )
     return part
+
+
+def promised_epsilon(part: Any, columns: tuple[str, ...], adjacency: str) -> float:
+    """Epsilon of the mechanisms that read some of the columns; of all where none is named."""
+    entries = [
+        e
+        for e in part.ledger_
+        if e.adjacency == adjacency and (not columns or not e.protects or set(columns) & set(e.protects))
+    ]
+    return PrivacyLedger(tuple(entries)).epsilon(part.delta_)
+
+
+def unbudgeted(estimator: Any) -> Any:
+    """A clone that draws on no shared budget: what an audit fits is not released."""
+    model = clone(estimator)
+    if "budget" in last_step(model).get_params(deep=False):
+        last_step(model).set_params(budget=None)
+    return model
 
 
 def stated_sensitive(estimator: Any) -> Any:

@@ -8,6 +8,7 @@ coin: a gradient of all others' zero, which is the worst case that the guarantee
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,8 @@ class CanaryListener(Callback):
         The canaries' rows as the first side of the coin has them, and as the second, if that one has a
         gradient at all.
     y : Tensor of shape (n_canaries, ...)
+    column : str, optional
+        Sensitive column that the module reads the coin's side from.
 
     Attributes
     ----------
@@ -91,9 +94,10 @@ class CanaryListener(Callback):
         against a Poisson-sampled Gaussian (Neyman and Pearson).
     """
 
-    def __init__(self, sides: Sequence[Tensor], y: Tensor):
+    def __init__(self, sides: Sequence[Tensor], y: Tensor, column: str | None = None):
         self.sides = sides
         self.y = y
+        self.column = column
         self.scores = np.zeros(len(y))
         self._seen = 0
 
@@ -106,13 +110,21 @@ class CanaryListener(Callback):
         alpha = 1.0 if batch is None else net.alpha
         gradient = dict(named_parameters)["canaries.weight"].grad
         # Known views give the canaries' parameters no gradient, so there is no public part to take away.
-        unit = plan.expected_batch_size / (alpha * plan.clipping.max_grad_norm)
+        tier, std = self._tier(plan)
+        unit = plan.expected_batch_size / (alpha * tier.clipping.max_grad_norm)
         seen = gradient[1 : 1 + len(self.y), 0].double().cpu().numpy() * unit
-        q, variance = plan.sample_rate, plan.noise_multiplier**2
+        q, variance = plan.sample_rate, (std / tier.clipping.max_grad_norm) ** 2
         # Each layer has its share of the clipping norm there: the canaries' parameters are one of them.
         step = len(net.engine_.names) ** -0.5 if plan.clipping.kind == "per-layer" else 1.0
         for side, x in zip((1, -1), self.sides, strict=False):
             self.scores += side * _log_mixture(side * seen * self._slopes(net, x), step, q, variance)
+
+    def _tier(self, plan: Any) -> tuple[Any, float]:
+        """The tier that brings the coins' column in, and the noise of all tiers together."""
+        tiers = getattr(plan, "tiers", (plan,))
+        own = [t for t in tiers if self.column in getattr(t, "columns", ())]
+        noise = math.hypot(*(t.noise_multiplier * t.clipping.max_grad_norm for t in tiers))
+        return (own or tiers)[0], noise
 
     def _slopes(self, net: Any, x: Tensor) -> np.ndarray:
         """Sign of each row's loss in its first output, at this step's parameters."""

@@ -61,8 +61,8 @@ class AttributeInference:
 
     def __str__(self) -> str:
         return (
-            f"{self.column} of {self.n_rows} rows: guessed right in {self.baseline:.1%} without the model, in "
-            f"{self.attack:.1%} with it (advantage {self.advantage:+.1%}, "
+            f"{self.column} of {self.n_rows} rows: guessed right in {self.baseline:.1%} without the model, "
+            f"in {self.attack:.1%} with it (advantage {self.advantage:+.1%}, "
             f"standard error {self.standard_error:.1%})"
         )
 
@@ -122,7 +122,8 @@ def attribute_inference(
     if target.ndim != 1:
         raise InvalidInputError(f"y has shape {target.shape}; attribute_inference takes one target a row.")
     domains = dict(part.schema_.domains)
-    column = next(iter(domains), None) if column is None else column
+    if column is None:
+        column = str(next(iter(domains), ""))
     if column not in domains:
         raise InvalidInputError(
             f"column={column!r} is no sensitive column; there are {', '.join(domains) or 'none'}."

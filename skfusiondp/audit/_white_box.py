@@ -15,6 +15,7 @@ from .._schema import Categorical, SensitiveSchema
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ._canaries import Canaries, two_values
+from ._claim import unbudgeted
 
 
 def white_box_scores(
@@ -46,14 +47,15 @@ def white_box_scores(
     training = table[np.flatnonzero(stays)]
     encoder = TableEncoder()._fit_schema(training.original, table.schema)
     names = list(encoder.get_feature_names_out())
-    model = clone(estimator)
+    model = unbudgeted(estimator)
     target = torch.from_numpy(clone(model)._check_target(y, len(y))[0][canaries.rows])
+    column = _read_from(canaries.columns, table.schema, model.epsilon or 1.0)
     sides = []
     for first in (True,) if one_sided else (True, False):
         known = canaries.set_in(table.original, table.schema, np.full(len(canaries), first))
         sides.append(torch.from_numpy(encoder._encode(known.iloc[canaries.rows])))
-    listener = CanaryListener(sides, target)
-    side = _side(canaries.columns, table.schema, names, one_sided)
+    listener = CanaryListener(sides, target, column)
+    side = _side(column, table.schema, names, one_sided)
     own = model.private_parameters
     model.set_params(
         sensitive=None,
@@ -130,13 +132,18 @@ def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[Pa
     return PairedTable(original, hybrid, wider, expected), names
 
 
+def _read_from(columns: tuple[str, ...], schema: SensitiveSchema, epsilon: float) -> str | None:
+    """The column of the coins with the largest budget: the one that is released with the least noise."""
+    return max(columns, key=lambda c: getattr(schema.domains[c], "epsilon", None) or epsilon, default=None)
+
+
 def _side(
-    columns: tuple[str, ...], schema: SensitiveSchema, names: list[str], one_sided: bool
+    column: str | None, schema: SensitiveSchema, names: list[str], one_sided: bool
 ) -> tuple[int | None, int | None, float, float]:
     """How the coin's side reads from the encoding: 1 for the first, -1 or 0 for the second."""
-    if not columns:
+    if column is None:
         return None, None, 0.0, 1.0
-    column, domain = columns[0], schema.domains[columns[0]]
+    domain = schema.domains[column]
     if not isinstance(domain, Categorical):
         feature = names.index(f"sensitive__{column}")
         return (feature, None, 0.5, 0.5) if one_sided else (feature, None, 1.0, 0.0)
