@@ -93,6 +93,11 @@ def test_the_mechanism_knows_neither_sklearn_nor_skorch_nor_imputation(file):
     "file",
     [
         "accounting.py",
+        "pipeline/_check.py",
+        "pipeline/_flow.py",
+        "pipeline/_report.py",
+        "pipeline/_rules.py",
+        "pipeline/_walk.py",
         "privacy/__init__.py",
         "privacy/_accountant.py",
         "privacy/_clipping.py",
@@ -132,3 +137,8 @@ def test_nets_know_neither_sklearn_nor_skorch_nor_tables(file):
 def test_imputers_and_encoders_know_no_training(file):
     above = [f"skfusiondp.{n}" for n in ("_net", "_batches", "nets", "privacy", "report")]
     assert not reaches(imports(file), "skorch", *above)
+
+
+@pytest.mark.parametrize("file", under("pipeline"), ids=str)
+def test_the_pipeline_check_knows_other_libraries_by_name_only(file):
+    assert not reaches(imports(file), "sklearn", "skorch", "imblearn", "skfusiondp.impute", "skfusiondp._net")

@@ -143,7 +143,7 @@ def _lines(
         for relation, count in Counter(e.adjacency for e in step.ledger_).items():
             own = PrivacyLedger(tuple(e for e in step.ledger_ if e.adjacency == relation))
             mechanisms = "mechanism" if count == 1 else "mechanisms"
-            place = path or type(step).__name__
+            place = f"step {path.replace('__', '.')}" if path else type(step).__name__
             lines[place if relation == adjacency else f"{place} ({relation})"] = (
                 f"epsilon {own.epsilon(delta):.5g} at delta {delta:.5g} ({count} {mechanisms}, {relation})"
             )

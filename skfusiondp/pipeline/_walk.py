@@ -390,7 +390,7 @@ def start_of(pipe: Any, X: Any) -> Flow:
         count = _remembered(pipe, "n_features_in_")
         if names is not None:
             known = flow_of([str(n) for n in names])
-        elif isinstance(count, int | np.integer):
+        elif isinstance(count, int | np.integer) and not _names_anywhere(pipe):
             known = flow_of([f"x{i}" for i in range(count)])
     return Flow(rest=frozenset({EVERY})) if known is None else known
 
@@ -399,6 +399,12 @@ def _remembered(pipe: Any, name: str) -> Any:
     with contextlib.suppress(Exception):  # unfitted pipelines and searches raise as they like
         return getattr(pipe, name)
     return None
+
+
+def _names_anywhere(pipe: Any) -> bool:
+    """Whether a step remembers column names, so that the table had some and was no array."""
+    parts = pipe.get_params(deep=True).values() if hasattr(pipe, "get_params") else ()
+    return any(_remembered(part, "feature_names_in_") is not None for part in parts)
 
 
 def _choices(search: Any) -> Iterator[dict[str, Any]]:
