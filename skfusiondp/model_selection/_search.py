@@ -11,6 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 
+from ..pipeline import check_pipeline
 from ..privacy import PrivacyLedger
 from ._trainer import Fitted, Outcome, fit_all, ledger_of
 
@@ -124,6 +125,7 @@ class StackedGridSearchCV(GridSearchCV):
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
+        check_pipeline(self, X=X, on_leak=_on_leak(self.estimator))
         self.ledger_ = PrivacyLedger()
         outcome = Outcome()
         try:
@@ -157,6 +159,13 @@ def _spends(estimator: Any) -> bool:
     """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(callable(getattr(part, "privacy_report", None)) for part in parts)
+
+
+def _on_leak(estimator: Any) -> str:
+    """The strictest of what the estimator and its parts want to happen if something leaks."""
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    wishes = {getattr(part, "on_leak", None) for part in parts if not isinstance(part, type)}
+    return next((wish for wish in ("raise", "warn") if wish in wishes), "ignore")
 
 
 def _recalling(estimator: Any, outcome: Outcome) -> Any:
