@@ -68,9 +68,7 @@ def plot(audits: dict, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(
-        len(audits), 1, figsize=(6, 1.5 * len(audits)), sharex=True, layout="constrained"
-    )
+    figure, axes = plt.subplots(len(audits), 1, figsize=(6, 1.5 * len(audits)), layout="constrained")
     for axis, (name, found) in zip(axes, audits.items(), strict=True):
         found.plot(axis).set_title(name, fontsize=10, loc="left")
     figure.savefig(path, dpi=130)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from .._exceptions import InvalidInputError
 from .._schema import Categorical, Domain, SensitiveSchema
+from .._tables import numeric_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,12 @@ class Canaries:
         for column in self.columns:
             domain = schema.domains[column]
             first, second = two_values(domain)
-            kind = object if isinstance(domain, Categorical) else np.float64
-            cells = frame[column].astype(kind).to_numpy(copy=True)
+            if isinstance(domain, Categorical):
+                cells = frame[column].astype(object).to_numpy(copy=True)
+            else:
+                cells = numeric_values(frame[column], sensitive=True).copy()
             cells[self.rows] = np.where(coins, _cell(first), _cell(second))
-            frame[column] = pd.Series(cells, index=frame.index, dtype=kind)
+            frame[column] = pd.Series(cells, index=frame.index, dtype=cells.dtype)
         return frame
 
 

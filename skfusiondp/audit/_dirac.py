@@ -121,10 +121,8 @@ class CanaryListener(Callback):
 
     def _tier(self, plan: Any) -> tuple[Any, float]:
         """The tier that brings the coins' column in, and the noise of all tiers together."""
-        tiers = getattr(plan, "tiers", (plan,))
-        own = [t for t in tiers if self.column in getattr(t, "columns", ())]
-        noise = math.hypot(*(t.noise_multiplier * t.clipping.max_grad_norm for t in tiers))
-        return (own or tiers)[0], noise
+        own = next((t for t in plan.tiers if self.column in t.columns), plan.tiers[0])
+        return own, math.hypot(*(t.noise_std for t in plan.tiers))
 
     def _slopes(self, net: Any, x: Tensor) -> np.ndarray:
         """Sign of each row's loss in its first output, at this step's parameters."""

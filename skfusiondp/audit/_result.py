@@ -122,10 +122,15 @@ border-radius:8px;padding:1rem 1.25rem"><b style="color:{colour}">{html.escape(s
             import matplotlib.pyplot as plt
 
             ax = plt.subplots(figsize=(6, 1.6), layout="constrained")[1]
-        colour = "C0" if self.consistent else "C3"
-        ax.barh([0], [self.epsilon_lower], color=colour, label=f"lower bound ({self.confidence:.0%})")
-        if math.isfinite(self.claim):
-            ax.axvline(self.claim, color="black", linestyle="--", label="claim")
-        ax.set(xlabel=f"ε at δ = {self.delta:.2g}, relation {self.adjacency}", yticks=[], xlim=(0, None))
-        ax.legend(fontsize=8, loc="lower right")
+        finite = math.isfinite(self.claim)
+        reach = max(self.epsilon_lower, self.claim if finite else 0, 0.1)
+        ax.barh([0], [self.epsilon_lower], height=0.5, color="C0" if self.consistent else "C3")
+        ax.text(self.epsilon_lower + 0.01 * reach, 0, f"≥ {self.epsilon_lower:.2f}", va="center")
+        if finite:
+            ax.axvline(self.claim, color="black", linestyle="--")
+            ax.text(self.claim + 0.01 * reach, 0.42, "claim", va="center")
+        ax.set(xlim=(0, 1.2 * reach), ylim=(-0.4, 0.6), yticks=[])
+        ax.set_xlabel(
+            f"ε at δ = {self.delta:.2g}, relation {self.adjacency}, {self.confidence:.0%} confidence"
+        )
         return ax

@@ -225,8 +225,10 @@ def risk(estimator: Any) -> Risk:
     }
     for column, domain in {} if row else dict(part.schema_.domains).items():
         categories = getattr(domain, "categories", ())
-        if len(categories) > 2:
-            success[f"{column}, {len(categories)} equally likely"] = attack_success(ledger, len(categories))
+        if len(categories) > 1:
+            # A column with a budget of its own is not read by every entry.
+            own = PrivacyLedger(tuple(e for e in ledger if not e.protects or column in e.protects))
+            success[f"{column}, {len(categories)} equally likely"] = attack_success(own, len(categories))
     advantage = compute_delta(ledger.entries, 0.0)
     plan = getattr(part, "plan_", None)
     rounds = 0 if plan is None else round(1 / plan.sample_rate)

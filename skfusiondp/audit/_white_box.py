@@ -134,7 +134,7 @@ def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[Pa
 
 def _read_from(columns: tuple[str, ...], schema: SensitiveSchema, epsilon: float) -> str | None:
     """The column of the coins with the largest budget: the one that is released with the least noise."""
-    return max(columns, key=lambda c: getattr(schema.domains[c], "epsilon", None) or epsilon, default=None)
+    return max(columns, key=lambda c: schema.domains[c].epsilon or epsilon, default=None)
 
 
 def _side(

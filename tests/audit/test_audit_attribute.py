@@ -169,6 +169,32 @@ def test_only_the_named_column_is_set_and_the_estimator_is_left_alone(paired, ad
     assert fit.get_params() == before and not hasattr(fit, "ledger_")
 
 
+def test_any_kind_of_table_and_a_table_whose_every_column_is_sensitive(df_module, adult, rows):
+    table = df_module(adult.table[:300])
+    fit = model(sensitive=adult.sensitive, epochs=1)
+    reference = audited(fit, adult.table[:300], adult.target[:300], n_canaries=100)
+    assert audited(fit, table, adult.target[:300], n_canaries=100) == reference
+    X, y = rows
+    everything = audited(model(sensitive=None, epochs=1), X, y)
+    assert everything.columns == ("x0", "x1", "x2", "x3") and everything.consistent
+
+
+def test_a_column_with_a_budget_of_its_own_is_held_against_its_own_claim(rows):
+    X, y = rows
+    own = {0: Numeric(-3, 3, epsilon=0.5), 1: Numeric(-3, 3)}
+    bounds = {c: audited(model(sensitive=own, epsilon=6.0), X, y, columns=c) for c in ("x0", "x1")}
+    assert bounds["x0"].claim <= 0.5 < 5.0 < bounds["x1"].claim <= 6.0
+    assert all(found.consistent for found in bounds.values()) and bounds["x1"].epsilon_lower > 0
+
+
+def test_a_shared_budget_is_not_drawn_on(rows):
+    from skfusiondp import PrivacyBudget
+
+    budget = PrivacyBudget(1.0, 1e-3)
+    audited(model(epsilon=4.0, epochs=1, budget=budget), *rows, n_canaries=50)
+    assert len(budget.ledger) == 0
+
+
 def test_a_single_category_is_set_against_missing():
     assert two_values(Categorical(["x"])) == ("x", None)
     assert two_values(Categorical(["x", "y", "z"])) == ("z", "x")

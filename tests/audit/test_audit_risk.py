@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from skfusiondp import FusionDPClassifier, Numeric, PrivacyLedger
+from skfusiondp import Categorical, FusionDPClassifier, Numeric, PrivacyLedger
 from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.audit import attack_success, noise_floor, risk
@@ -79,6 +79,15 @@ def test_risk_of_a_fit_reads_its_ledger():
     assert "Separation" in str(found) and "<table>" in found._repr_html_() and "at most" in found.sentence
     with pytest.raises(InvalidInputError, match="has no ledger_"):
         risk(FusionDPClassifier())
+
+
+def test_a_column_with_a_budget_of_its_own_is_harder_to_guess():
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, size=(300, 3)).astype(float)
+    own = {0: Categorical([0.0, 1.0, 2.0], epsilon=0.2), 1: Categorical([0.0, 1.0, 2.0])}
+    fit = FusionDPClassifier(own, method="feature-dp", epsilon=4.0, epochs=1).fit(X, X[:, 2] > 0)
+    found = risk(fit).success
+    assert 1 / 3 < found["x0, 3 equally likely"] < 0.4 < found["x1, 3 equally likely"]
 
 
 def test_noise_floor_is_the_papers():
