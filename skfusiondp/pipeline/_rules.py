@@ -210,11 +210,18 @@ def _chain(get: Get) -> str | None:
     return None if get("cv") is None else _CHAIN
 
 
+def _bootstrap(get: Get) -> str | None:
+    # A row that is drawn k times moves a member by k clipped gradients, and its ledger counts one.
+    if not get("bootstrap"):
+        return None
+    return "draws rows with replacement, so that one row is read more often than the ledgers count"
+
+
 METAS: dict[str, Meta] = {
     "sklearn.VotingClassifier": Meta(),
     "sklearn.VotingRegressor": Meta(),
-    "sklearn.BaggingClassifier": Meta(),
-    "sklearn.BaggingRegressor": Meta(),
+    "sklearn.BaggingClassifier": Meta(_bootstrap, "Use bootstrap=False with max_samples below 1."),
+    "sklearn.BaggingRegressor": Meta(_bootstrap, "Use bootstrap=False with max_samples below 1."),
     "sklearn.OneVsRestClassifier": Meta(),
     "sklearn.OneVsOneClassifier": Meta(),
     "sklearn.OutputCodeClassifier": Meta(),

@@ -14,7 +14,7 @@ import numpy as np
 from .._paired import PairedTable
 from .._schema import Categorical, Numeric
 from ._flow import EVERY, Column, Flow, flow_of, joined
-from ._rules import SKLEARN_MODEL, Meta, knows_meta, knows_step, meta_of, rule_of
+from ._rules import SKLEARN_MODEL, UNKNOWN_META, Meta, knows_meta, knows_step, meta_of, rule_of
 
 _SEARCHES = ("param_grid", "param_distributions", "search_spaces")
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
@@ -109,7 +109,9 @@ class Walk:
         sources = self._predictions(estimator, meta, flow, path)
         reads = meta.reads(lambda n: self._get(estimator, path, n)) if callable(meta.reads) else meta.reads
         if reads is not None:
-            self._say(estimator, path, sources, "leak", reads, meta.remedy)
+            # What nobody knows may read any cell that it is handed, whatever its members do.
+            about = flow.sources if meta is UNKNOWN_META else sources
+            self._say(estimator, path, about, "leak", reads, meta.remedy)
         if meta.selects:
             return flow
         return _prediction(sources)

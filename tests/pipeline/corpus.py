@@ -154,6 +154,19 @@ class OwnClassifier(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X))
 
 
+class OwnMeta(ClassifierMixin, BaseEstimator):
+    """An estimator of estimators that nobody knows."""
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
 # Building blocks ------------------------------------------------------------
 
 
@@ -285,6 +298,8 @@ LEAKY = {
         "forest",
     ),
     "a bag of the default model": (BaggingClassifier(), "estimator"),
+    "a bag of repeated rows": (BaggingClassifier(model()), ""),
+    "an unknown estimator of estimators": (OwnMeta(public_model()), ""),
     "transformed target": (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), "regressor"),
     "calibration": (CalibratedClassifierCV(model()), ""),
     "tuned threshold": (TunedThresholdClassifierCV(model()), ""),
@@ -398,7 +413,7 @@ CLEAN = {
     "a private model on top of a private one": StackingClassifier(
         [("dp", model())], final_estimator=model(None, imputer=FoundationImputer(support=support()))
     ),
-    "a bag of private models": BaggingClassifier(model()),
+    "a bag of private models": BaggingClassifier(model(), bootstrap=False, max_samples=0.5),
     "one private model a class": OneVsRestClassifier(model()),
     "calibrated on the hybrid view": CalibratedClassifierCV(model(method="hybrid")),
     "transformed public target": TransformedTargetRegressor(

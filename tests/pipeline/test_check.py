@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import all_estimators
 
 from skfusiondp import FusionDPClassifier, Numeric, PrivacyLeakError, PrivacyLeakWarning
 from skfusiondp._exceptions import InvalidInputError
@@ -110,6 +111,23 @@ def test_steps_called_leaks_do_learn_from_a_cell_and_steps_called_clean_do_not()
     assert len(leaky) >= 25 and len(clean) >= 14, (sorted(leaky), sorted(clean))
     assert {n for n, steps in leaky.items() if not moved(steps)} == set()
     assert {n for n, steps in clean.items() if moved(steps)} == set()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_transformer_of_scikit_learn_that_is_called_free_learns_from_a_cell():
+    free, leaks = set(), set()
+    for name, cls in all_estimators("transformer"):
+        try:
+            step = cls()
+            step.set_params(**({"random_state": 0} if "random_state" in step.get_params() else {}))
+            steps = then(columns(("x", step, ["lab", "age"])))
+        except (TypeError, ValueError):  # needs arguments, or has no frames to give
+            continue
+        (leaks if check_pipeline(steps, NAMES, X=table()).leaks else free).add(name)
+        if name in free:
+            assert not moved(steps), name
+    assert {"Binarizer", "FunctionTransformer", "Normalizer", "PolynomialFeatures"} <= free
+    assert len(free) >= 8 and len(leaks) >= 40, (free, leaks)
 
 
 # What is read, and what is not ------------------------------------------------------------
