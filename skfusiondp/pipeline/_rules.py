@@ -301,3 +301,15 @@ def meta_of(estimator: Any) -> Meta:
     """What is known of an estimator of estimators."""
     meta, faithful = _known(estimator, METAS)
     return meta if meta is not None and (faithful or meta.reads) else UNKNOWN_META
+
+
+def is_ours(estimator: Any) -> bool:
+    """Tell whether an estimator writes down itself what it reads of sensitive cells."""
+    return bool(getattr(estimator, "_accounts_for_privacy", False)) or any(
+        cls.__module__.split(".")[0] == "skfusiondp" for cls in type(estimator).__mro__
+    )
+
+
+def is_a(estimator: Any, name: str) -> bool:
+    """Tell whether a class of that name is among the ancestors."""
+    return any(cls.__name__ == name for cls in type(estimator).__mro__)

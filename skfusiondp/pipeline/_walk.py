@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._paired import PairedTable
 from .._schema import Categorical, Numeric
-from ._flow import EVERY, Column, Flow, flow_of, joined
-from ._rules import SKLEARN_MODEL, UNKNOWN_META, Meta, knows_meta, knows_step, meta_of, rule_of
+from ._flow import EVERY, Flow, flow_of, joined
+from ._rules import (
+    SKLEARN_MODEL,
+    UNKNOWN_META,
+    Meta,
+    is_a,
+    is_ours,
+    knows_meta,
+    knows_step,
+    meta_of,
+    rule_of,
+)
+from ._shapes import after, gives_frame, imputed, named_by, prediction
 
 _SEARCHES = ("param_grid", "param_distributions", "search_spaces")
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
-_MOST_POWERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,11 @@ class Walk:
             return self._search(estimator, flow, path)
         if is_ours(estimator):
             return self._ours(estimator, flow, path)
-        if _is_a(estimator, "FrozenEstimator"):
+        if is_a(estimator, "FrozenEstimator"):
             self._say(
                 estimator, path, flow.sources, "note", "was fitted before; what it learnt must be public", ""
             )
-            return self._after(estimator, flow, "mixed" if hasattr(estimator, "transform") else "prediction")
+            return after(estimator, flow, "mixed" if hasattr(estimator, "transform") else "prediction")
         if knows_meta(estimator) or (not knows_step(estimator) and list(self._members(estimator, path))):
             return self._meta(estimator, flow, path)
         return self._step(estimator, flow, path)
@@ -92,7 +101,7 @@ class Walk:
             self._say(estimator, path, flow.sources, "leak", rule.reads, rule.remedy)
         if rule.note:
             self._say(estimator, path, flow.sources, "note", rule.note, "")
-        return self._after(estimator, flow, rule.gives)
+        return after(estimator, flow, rule.gives)
 
     def _meta(self, estimator: Any, flow: Flow, path: str) -> Flow:
         meta = meta_of(estimator)
@@ -114,7 +123,7 @@ class Walk:
             self._say(estimator, path, about, "leak", reads, meta.remedy)
         if meta.selects:
             return flow
-        return _prediction(sources)
+        return prediction(sources)
 
     def _predictions(self, estimator: Any, meta: Meta, flow: Flow, path: str) -> frozenset[str]:
         """Visit the members; the sensitive columns that enter their predictions."""
@@ -133,7 +142,7 @@ class Walk:
                 continue
             sources |= self.visit(member, flow, _join(path, name)).sources
         if meta.stacks:
-            stacked = _prediction(sources)
+            stacked = prediction(sources)
             if self._get(estimator, path, "passthrough"):
                 stacked = joined([stacked, flow], named=False)
             final = self._get(estimator, path, "final_estimator")
@@ -184,7 +193,7 @@ class Walk:
                 "covered by the released model's epsilon",
                 "Choose parameters beforehand or on public rows.",
             )
-        return outs[0] if len(outs) == 1 else _prediction(sources)
+        return outs[0] if len(outs) == 1 else prediction(sources)
 
     # Containers ------------------------------------------------------------
 
@@ -212,17 +221,17 @@ class Walk:
                 given = flow
             else:
                 left = left.without(given)
-            parts.append(_named_by(naming, name, self.visit(step, given, full)))
+            parts.append(named_by(naming, name, self.visit(step, given, full)))
         rest = self.visit(self._get(estimator, path, "remainder"), left, _join(path, "remainder"))
-        parts.append(_named_by(naming, "remainder", rest))
-        return joined(parts, _gives_frame(estimator))
+        parts.append(named_by(naming, "remainder", rest))
+        return joined(parts, gives_frame(estimator))
 
     def _union(self, estimator: Any, flow: Flow, path: str) -> Flow:
         naming = getattr(estimator, "verbose_feature_names_out", True)
         parts = []
         for name, step in self._get(estimator, path, "transformer_list"):
-            parts.append(_named_by(naming, name, self.visit(step, flow, _join(path, name))))
-        return joined(parts, _gives_frame(estimator))
+            parts.append(named_by(naming, name, self.visit(step, flow, _join(path, name))))
+        return joined(parts, gives_frame(estimator))
 
     # This library's own steps ------------------------------------------------------------
 
@@ -233,7 +242,7 @@ class Walk:
         if sensitive is None and imputer is not None:
             sensitive = getattr(imputer, "sensitive", None)
         if not hasattr(estimator, "sensitive"):
-            return self._after(estimator, flow, "prediction" if method or _predicts(estimator) else "same")
+            return after(estimator, flow, "prediction" if method or _predicts(estimator) else "same")
         if sensitive is None and flow.protected is not None and method:
             stated = Flow(tuple(c for c in flow.columns if c.sources and c.sources <= flow.protected))
         else:
@@ -257,13 +266,13 @@ class Walk:
                     "reads beyond that is not covered",
                     "",
                 )
-        if _is_a(estimator, "FoundationImputer"):
-            return _imputed(estimator, stated, treated_as_public, flow)
-        if _is_a(estimator, "TableEncoder"):
-            return self._after(estimator, flow, "mixed")
+        if is_a(estimator, "FoundationImputer"):
+            return imputed(estimator, stated, treated_as_public, flow)
+        if is_a(estimator, "TableEncoder"):
+            return after(estimator, flow, "mixed")
         if method:
-            return _prediction(treated_as_public if method == "hybrid" else flow.sources)
-        return self._after(estimator, flow, "prediction" if _predicts(estimator) else "same")
+            return prediction(treated_as_public if method == "hybrid" else flow.sources)
+        return after(estimator, flow, "prediction" if _predicts(estimator) else "same")
 
     def _stated(self, estimator: Any, sensitive: Any, flow: Flow, path: str) -> Flow:
         """The columns of the step's own `sensitive`."""
@@ -345,27 +354,6 @@ class Walk:
             "Declare each one: sensitive={column: Numeric(low, high) or Categorical([...])}.",
         )
 
-    # What comes out ------------------------------------------------------------
-
-    def _after(self, estimator: Any, flow: Flow, gives: str) -> Flow:
-        # Resamplers and functions hand on the kind of table that they are handed.
-        keeps = not hasattr(estimator, "transform") or _is_a(estimator, "FunctionTransformer")
-        named = flow.named if gives == "same" and keeps else _gives_frame(estimator)
-        flow = replace(flow, named=named, protected=None)
-        if gives == "same":
-            return replace(flow, columns=tuple(replace(c, dtype=None) for c in flow.columns))
-        if gives == "prediction":
-            return _prediction(flow.sources)
-        if gives == "powers" and (powers := _powers(estimator, flow)) is not None:
-            return replace(flow, columns=powers)
-        if gives == "categories" and (categories := _categories(estimator, flow)) is not None:
-            return replace(flow, columns=categories)
-        if gives in ("each", "categories"):
-            return replace(
-                flow, columns=tuple(Column(f"{c.name}_*", c.sources, many=True) for c in flow.columns)
-            )
-        return Flow((Column("*", flow.sources, many=True),), None, "", named)
-
     def _say(
         self, estimator: Any, path: str, sources: frozenset[str], severity: str, why: str, remedy: str
     ) -> None:
@@ -375,13 +363,6 @@ class Walk:
 
     def _get(self, estimator: Any, path: str, name: str) -> Any:
         return self._instead.get(_join(path, name), getattr(estimator, name, None))
-
-
-def is_ours(estimator: Any) -> bool:
-    """Tell whether an estimator writes down itself what it reads of sensitive cells."""
-    return bool(getattr(estimator, "_accounts_for_privacy", False)) or any(
-        cls.__module__.split(".")[0] == "skfusiondp" for cls in type(estimator).__mro__
-    )
 
 
 def start_of(pipe: Any, X: Any) -> Flow:
@@ -423,72 +404,6 @@ def _choices(search: Any) -> Iterator[dict[str, Any]]:
         yield from ({**first, k: other} for k, v in lists.items() for other in v[1:])
 
 
-def _imputed(imputer: Any, stated: Flow, treated_as_public: frozenset[str], flow: Flow) -> Flow:
-    if imputer.output == "paired":
-        return replace(flow, protected=stated.sources)
-    # Each guess is made from the row's public columns: what those carry, it carries.
-    columns = tuple(
-        replace(c, sources=treated_as_public, dtype=None) if c in stated.columns else c for c in flow.columns
-    )
-    rest = treated_as_public if stated.rest is not None else flow.rest
-    return replace(flow, columns=columns, rest=rest, protected=None)
-
-
-def _powers(estimator: Any, flow: Flow) -> tuple[Column, ...] | None:
-    """The columns of PolynomialFeatures, by its own rule: it looks at nothing but their number."""
-    if flow.rest is not None or any(c.many for c in flow.columns) or not flow.columns:
-        return None
-    names = [c.name for c in flow.columns]
-    made = type(estimator)(**estimator.get_params(deep=False)).fit(np.zeros((1, len(names))))
-    if made.n_output_features_ > _MOST_POWERS:
-        return None
-    sources = [
-        frozenset().union(*(c.sources for c, p in zip(flow.columns, row, strict=True) if p))
-        for row in made.powers_
-    ]
-    return tuple(map(Column, made.get_feature_names_out(names), sources))
-
-
-def _categories(estimator: Any, flow: Flow) -> tuple[Column, ...] | None:
-    """The columns of a OneHotEncoder with declared categories."""
-    categories = getattr(estimator, "categories", None)
-    if (
-        isinstance(categories, str)
-        or flow.rest is not None
-        or getattr(estimator, "drop", None) is not None
-        or getattr(estimator, "feature_name_combiner", "concat") != "concat"
-        or categories is None
-        or len(categories) != len(flow.columns)
-    ):
-        return None
-    pairs = zip(flow.columns, categories, strict=True)
-    return tuple(Column(f"{c.name}_{k}", c.sources) for c, kinds in pairs for k in kinds)
-
-
-def _prediction(sources: Iterable[str]) -> Flow:
-    return Flow((Column("prediction*", frozenset(sources), many=True),), named=False)
-
-
-def _named_by(naming: Any, step: str, flow: Flow) -> Flow:
-    if naming is False:
-        return flow
-    if isinstance(naming, str):
-        return flow.renamed(lambda n: naming.format(transformer_name=step, feature_name=n))
-    if callable(naming):
-        return flow.renamed(lambda n: naming(step, n))
-    return flow.renamed(lambda n: f"{step}__{n}")
-
-
-def _gives_frame(estimator: Any) -> bool:
-    if is_ours(estimator):
-        return not _is_a(estimator, "TableEncoder")
-    own = getattr(estimator, "_sklearn_output_config", {}).get("transform")
-    if own is not None:
-        return own != "default"
-    sklearn = sys.modules.get("sklearn")
-    return sklearn is not None and sklearn.get_config().get("transform_output", "default") != "default"
-
-
 def _predicts(estimator: Any) -> bool:
     return hasattr(estimator, "predict") and not hasattr(estimator, "transform")
 
@@ -504,10 +419,6 @@ def _texts(sensitive: Any) -> list[str]:
 
 def _has(estimator: Any, *names: str) -> bool:
     return all(hasattr(estimator, n) for n in names)
-
-
-def _is_a(estimator: Any, name: str) -> bool:
-    return any(cls.__name__ == name for cls in type(estimator).__mro__)
 
 
 def _join(path: str, name: Any) -> str:
