@@ -19,6 +19,8 @@ _HOMES = {
     "FoundationImputer": ".impute",
     "FusionDPClassifier": ".estimators",
     "FusionDPRegressor": ".estimators",
+    "OffsetFusionClassifier": ".offset",
+    "OffsetFusionRegressor": ".offset",
     "PrivacyBudget": ".privacy",
     "PrivacyBudgetError": "._exceptions",
     "PrivacyLedger": ".privacy",
@@ -34,6 +36,7 @@ _MODULES = (
     "impute",
     "model_selection",
     "nets",
+    "offset",
     "preprocessing",
     "report",
 )
@@ -49,6 +52,8 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .estimators import FusionDPClassifier as FusionDPClassifier
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .impute import FoundationImputer as FoundationImputer
+    from .offset import OffsetFusionClassifier as OffsetFusionClassifier
+    from .offset import OffsetFusionRegressor as OffsetFusionRegressor
     from .privacy import PrivacyBudget as PrivacyBudget
     from .privacy import PrivacyLedger as PrivacyLedger
     from .report import PrivacyReport as PrivacyReport

@@ -1,0 +1,437 @@
+"""What the offset estimators share: the public score, the structure, one plan, ledger and report."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    check_random_state,
+)
+
+from .._exceptions import InvalidInputError
+from .._schema import Numeric, SensitiveSchema, resolve_schema
+from .._tables import as_frame, check_table
+from ..impute import FoundationImputer
+from ..privacy import PrivacyLedger, PrivatePlan, make_plan
+from ..report import PrivacyReport
+from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
+from ._structure import PublicColumns, Structure
+
+_MIN_ROWS = 11
+_FOLDS = 5
+# Releases: curvature from labelled support rows lets one Newton step do; without it steps are short.
+_NEWTON_STEPS, _GRADIENT_STEPS = 1, 50
+_SHAPE_ROWS, _SHAPE_POINTS = 500, 25
+
+
+class BaseOffsetFusion(BaseEstimator):
+    """Common half of OffsetFusionClassifier and OffsetFusionRegressor; not for users."""
+
+    @abstractmethod
+    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:
+        """Validate y; return targets of shape (n_rows, n_outputs), strata and the loss."""
+
+    @abstractmethod
+    def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and strata of support rows, as the training target was encoded."""
+
+    @abstractmethod
+    def _default_model(self, seed: int) -> Any:
+        """The public model where the user gives none."""
+
+    @abstractmethod
+    def _model_target(self, target: np.ndarray) -> np.ndarray:
+        """The target as the public model takes it."""
+
+    @abstractmethod
+    def _score_of(self, model: Any, public: Any) -> np.ndarray:
+        """A model's score, of shape (n_rows, n_outputs)."""
+
+    @abstractmethod
+    def _constant_score(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The score that knows no column, of shape (n_outputs,)."""
+
+    def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
+        return np.ones(n_rows)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaseOffsetFusion:
+        """Train the public model for free, and the correction under the budget.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+            A pandas or polars frame, or an array.
+        y : array-like of shape (n_rows,)
+            Target, public.
+        sample_weight : array-like of shape (n_rows,), optional
+            Public weights of rows. A row's weighted contribution is clipped like any other.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            For a parameter, table, domain or target that cannot be used. Nothing has been paid for then.
+        PrivacyLeakError
+            If ``on_leak="raise"`` and something would read sensitive cells without paying.
+        """
+        if y is None:
+            raise InvalidInputError(
+                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
+            )
+        self._check_parameters()
+        frame = check_table(self, X, reset=True)
+        n = len(frame)
+        support = self._support()
+        imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
+        sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
+        schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+        target, strata, loss = self._encode_target(y)
+        check_consistent_length(frame, target)
+        if n < _MIN_ROWS:
+            raise InvalidInputError(
+                f"X has n_samples={n} rows (n_features={frame.shape[1]}); private training needs at least "
+                f"{_MIN_ROWS}, and gives useful models from some thousands on: add rows."
+            )
+        weight = self._row_weight(y, n)
+        if sample_weight is not None:
+            weight = weight * _check_sample_weight(sample_weight, frame, ensure_non_negative=True)
+        if not weight.sum() > 0:
+            raise InvalidInputError("sample_weight is zero for every row; give some rows a weight.")
+        weight = weight / weight.mean()
+        if support is not None:
+            lacking = [c for c in schema.columns if c not in support]
+            if lacking:
+                raise InvalidInputError(
+                    f"support lacks the column(s) {lacking} of the training table; give public rows with "
+                    "the same columns (an array as support goes with an array as X)."
+                )
+        labelled = self.support_target is not None
+        plan = self._plan(n, loss, labelled, schema)
+        seeds = self._seeds()
+
+        public = frame[list(schema.public)]
+        rows = self._support_rows(support, schema.public)
+        columns = PublicColumns().fit(public if rows is None else pd.concat([public, rows["frame"]])[
+            list(schema.public)
+        ])  # fmt: skip
+        score = self._fit_public(columns, public, target, weight, strata, rows, seeds[0])
+        if rows is not None:
+            rows["public"] = columns.transform(rows["frame"][list(schema.public)])
+            score, rows["score"] = score[:n], score[n:]
+        structure = Structure(schema.domains, loss).fit(
+            columns.transform(public), score, target, weight, strata,
+            rows if rows is not None else None if support is None else {"frame": support},
+            np.random.default_rng(seeds[1]),
+        )  # fmt: skip
+        self.imputer_ = None if self.imputer is None else self._fit_imputer(frame, schema, seeds[2])
+        self.schema_, self.plan_, self.n_rows_, self.delta_ = schema, plan, n, plan.delta
+        self._loss, self._columns, self._structure = loss, columns, structure
+        self._labelled, self._supported = labelled, support is not None
+        self._correct(frame, score, target, weight, seeds[3])
+        self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
+        return self
+
+    def _check_parameters(self) -> None:
+        if self.adjacency not in ("replace", "zero-out"):
+            raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of replace, zero-out.")
+        if self.epsilon is not None and self.noise_multiplier is not None:
+            raise InvalidInputError(
+                f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "
+                "either states the budget: leave one None."
+            )
+        if self.imputer is not None and not isinstance(self.imputer, FoundationImputer):
+            raise InvalidInputError(
+                f"imputer={self.imputer!r} is no FoundationImputer; wrap a scikit-learn model as "
+                "FoundationImputer(backend=model, support=...)."
+            )
+        if self.support_target is not None and self.support is None:
+            raise InvalidInputError("support_target is given without support; give the rows that it labels.")
+        whole = isinstance(self.steps, int | np.integer) and not isinstance(self.steps, bool)
+        if self.steps is not None and not (whole and self.steps >= 1):
+            raise InvalidInputError(f"steps={self.steps!r} must be a whole number of at least 1, or None.")
+
+    def _support(self) -> pd.DataFrame | None:
+        given = self.support
+        if given is None and self.imputer is not None:
+            given = self.imputer.support
+        if given is None:
+            return None
+        support = as_frame(given)
+        if not len(support):
+            raise InvalidInputError("support has no rows; give public rows, or support=None.")
+        if self.support_target is not None and len(self.support_target) != len(support):
+            raise InvalidInputError(
+                f"support has {len(support)} rows and support_target {len(self.support_target)} labels; "
+                "give each row its label."
+            )
+        return support
+
+    def _support_rows(self, support: pd.DataFrame | None, public: tuple) -> dict[str, Any] | None:
+        if support is None or self.support_target is None:
+            return None
+        target, strata = self._encode_support_target(self.support_target)
+        return {"frame": support, "target": target, "strata": strata}
+
+    def _plan(self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema) -> PrivatePlan:
+        # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
+        own = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
+        strictest = min([*own, 1.0 if self.epsilon is None else self.epsilon]) if own else None
+        steps = self.steps or (_NEWTON_STEPS if labelled else _GRADIENT_STEPS)
+        return make_plan(
+            n,
+            batch_size=n,
+            steps=int(steps),
+            epsilon=self.epsilon,
+            noise_multiplier=self.noise_multiplier,
+            delta=self.delta,
+            clipping=accountant_clipping(loss, self.max_grad_norm, self.adjacency),
+            adjacency=self.adjacency,
+            columns=dict.fromkeys(schema.sensitive, strictest),
+        )
+
+    def _seeds(self) -> list[Any]:
+        if self.random_state is None:
+            # The last, of the noise, stays with the operating system.
+            return [*np.random.SeedSequence().generate_state(3).tolist(), None]
+        return check_random_state(self.random_state).randint(2**31 - 2, size=4).tolist()
+
+    def _fit_imputer(self, frame: pd.DataFrame, schema: SensitiveSchema, seed: int) -> FoundationImputer:
+        imputer = clone(self.imputer)
+        if imputer.support is None and self.support is not None:
+            imputer.set_params(support=self.support)
+        if imputer.random_state is None:
+            imputer.set_params(random_state=int(seed) % (2**31 - 1))
+        return imputer._fit_schema(frame, schema)
+
+    def _fit_public(
+        self,
+        columns: PublicColumns,
+        public: pd.DataFrame,
+        target: np.ndarray,
+        weight: np.ndarray,
+        strata: np.ndarray,
+        rows: dict[str, Any] | None,
+        seed: int,
+    ) -> np.ndarray:
+        """Fit the public model on public rows; return cross-fitted scores of all of them."""
+        if rows is not None:
+            public = pd.concat([public, rows["frame"][list(public.columns)]], ignore_index=True)
+            target, strata = np.vstack([target, rows["target"]]), np.concatenate([strata, rows["strata"]])
+            weight = np.concatenate([weight, np.ones(len(rows["target"]))])
+        own = self.public_model is None
+        table: Any = columns.transform(public) if own else public
+        labels = self._model_target(target)
+        base = self._default_model(seed) if own else self.public_model
+        self.public_constant_ = self._constant_score(target, weight)
+        self.public_model_ = None
+        folds = min(_FOLDS, int(np.unique(strata, return_counts=True)[1].min()))
+        if not public.shape[1] or folds < 2:
+            return np.tile(self.public_constant_, (len(target), 1))
+
+        def fitted(chosen: Any) -> Any:
+            part = table[chosen] if own else table.iloc[chosen].reset_index(drop=True)
+            given = {"sample_weight": weight[chosen]} if own else {}
+            return clone(base).fit(part, labels[chosen], **given)
+
+        score = np.empty((len(target), len(self.public_constant_)))
+        splitter = StratifiedKFold if self._stratified else KFold
+        for train, held in splitter(folds, shuffle=True, random_state=seed).split(target, strata):
+            score[held] = self._score_of(fitted(train), table[held] if own else table.iloc[held])
+        self.public_model_ = fitted(np.arange(len(target)))
+        return score
+
+    def _correct(
+        self, frame: pd.DataFrame, score: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int | None
+    ) -> None:
+        """The private part: everything here that reads `frame` goes through releases of the plan."""
+        done = 0
+
+        def started() -> None:
+            nonlocal done
+            done += 1
+
+        self.steps_run_, self.coef_ = 0, None
+        try:
+            if self.schema_.sensitive:
+                encoded = self._columns.transform(frame[list(self.schema_.public)])
+                phi = self._structure.features(encoded, score, frame)
+                offset = score + self._structure.free_score(encoded, score, frame)
+                self.coef_ = fit_correction(
+                    phi, offset, target, weight, self._loss, self.plan_,
+                    noise_generator(seed), self._structure.curvature, started,
+                )  # fmt: skip
+        finally:
+            # An interrupted or failed fit has paid for the releases that began.
+            self.steps_run_ = done
+            spent = self.plan_.ledger(done, source=f"{type(self).__name__}.fit")
+            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
+        same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
+        self.epsilon_ = PrivacyLedger(same).epsilon(self.delta_)
+
+    def _public_score(self, public: pd.DataFrame) -> np.ndarray:
+        if self.public_model_ is None:
+            return np.tile(self.public_constant_, (len(public), 1))
+        table = self._columns.transform(public) if self.public_model is None else public
+        return self._score_of(self.public_model_, table)
+
+    def _score_frame(self, frame: pd.DataFrame) -> np.ndarray:
+        public = frame[list(self.schema_.public)]
+        score = self._public_score(public)
+        if not self.schema_.sensitive:
+            return score
+        encoded = self._columns.transform(public)
+        phi = self._structure.features(encoded, score, frame)
+        return score + self._structure.free_score(encoded, score, frame) + phi @ self.coef_
+
+    def _scores(self, X: Any) -> np.ndarray:
+        """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
+        check_is_fitted(self, "shapes_")
+        frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
+        absent = [c for c in self.schema_.sensitive if c not in frame]
+        if absent:
+            if self.imputer_ is None:
+                raise InvalidInputError(
+                    f"X lacks the sensitive column(s) {absent} and this model has no imputer; pass "
+                    "imputer=FoundationImputer(...) at construction, or a table with all columns."
+                )
+            imputed = self.imputer_._impute_frame(frame)
+            frame = frame.assign(**{c: imputed[c] for c in absent})[list(self.schema_.columns)]
+        return self._score_frame(frame)
+
+    def _shapes(self, public: pd.DataFrame, rng: np.random.Generator) -> dict:
+        """Partial dependence over public cells of training rows; other sensitive cells are drawn."""
+        rows = rng.choice(len(public), size=min(len(public), _SHAPE_ROWS), replace=False)
+        frame = public.iloc[rows].reset_index(drop=True)
+        for c, d in self.schema_.domains.items():
+            frame[c] = d.draw(len(frame), rng)
+        frame = frame[list(self.schema_.columns)]
+        shapes = {}
+        for c, d in self.schema_.domains.items():
+            grid = np.linspace(d.low, d.high, _SHAPE_POINTS) if isinstance(d, Numeric) else list(d.categories)
+            effect = np.array([self._score_frame(frame.assign(**{c: v})).mean(axis=0) for v in grid])
+            shapes[c] = (np.array(grid), effect - effect.mean(axis=0))
+        return shapes
+
+    def shape_functions(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        """What each sensitive column does to the score, privately.
+
+        Partial dependence over public cells of training rows, other sensitive cells drawn from their
+        domains; a function of the released model and of public facts, so it costs nothing.
+
+        Returns
+        -------
+        mapping of str to (values, effects)
+            `values` of shape (n_points,) from the column's domain, `effects` of shape
+            (n_points, n_outputs), with mean zero over the points: log odds, class scores, or standard
+            deviations of the target.
+        """
+        check_is_fitted(self, "shapes_")
+        return MappingProxyType(self.shapes_)
+
+    def plot_shapes(self) -> Any:
+        """Draw the shape functions, a panel a sensitive column.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from matplotlib.figure import Figure
+
+        shapes = self.shape_functions()
+        n = max(1, len(shapes))
+        figure = Figure(figsize=(3 * n, 2.6), layout="constrained")
+        panels = np.ravel(figure.subplots(1, n, squeeze=False))
+        for axis, (column, (values, effect)) in zip(panels, shapes.items(), strict=False):
+            if isinstance(self.schema_.domains[column], Numeric):
+                axis.step(values, effect, where="mid")
+            else:
+                for k in range(effect.shape[1]):
+                    axis.plot([str(v) for v in values], effect[:, k], "o")
+            axis.set_title(column)
+        panels[0].set_ylabel("effect on the score")
+        return figure
+
+    def privacy_report(self) -> PrivacyReport:
+        """What this fit protects, between which neighbours, at which cost; and what it does not.
+
+        Returns
+        -------
+        PrivacyReport
+            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
+        """
+        check_is_fitted(self, "shapes_")
+        facts = ["the number of rows, the plan and its parameters", "the labels and the weights of rows",
+                 f"the public columns: {', '.join(self.schema_.public) or 'none'}"]  # fmt: skip
+        sources = sorted(set(self.schema_.sources.values()) - {"training cells"})
+        if sources:
+            facts.append(f"the domains of the sensitive columns ({', '.join(sources)})")
+        if self._labelled:
+            facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
+        elif self._supported:
+            facts.append("the support rows: bins of the sensitive columns")
+        if self.imputer_ is not None:
+            facts.append("what the imputer learnt: its support rows or its pretrained model")
+        gaps = ["choosing hyper-parameters by comparing fits on the same sensitive cells"]
+        if self.schema_.leaks:
+            gaps.insert(0, f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; "
+                           "declare them")  # fmt: skip
+        if self.random_state is not None:
+            gaps.append(f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
+                        "use random_state=None for a release")  # fmt: skip
+        gaps.append("low-order bits of the floating-point noise (Mironov 2012)")
+        if self.adjacency == "zero-out":
+            gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
+        others = {e.adjacency for e in self.ledger_} - {self.adjacency}
+        if others:
+            gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
+        domains, origin = self.schema_.domains, self.schema_.sources
+        return PrivacyReport(
+            estimator=type(self).__name__,
+            method="offset",
+            protected={c: {**d.to_dict(), "source": origin.get(c, "declared")} for c, d in domains.items()},
+            adjacency=self.adjacency,
+            epsilon=self.epsilon_,
+            delta=self.delta_,
+            n_rows=self.n_rows_,
+            mechanism={
+                "noise_multiplier": self.plan_.noise_multiplier,
+                "max_grad_norm": self.max_grad_norm,
+                "sensitivity": self.plan_.clipping.sensitivity(self.adjacency),
+                "sampling_rate": 1.0,
+                "steps_planned": self.plan_.steps,
+                "steps_run": self.steps_run_,
+                "fits_in_ledger": len(self.ledger_),
+            },
+            ledger=self.ledger_,
+            public=tuple(facts),
+            not_covered=tuple(gaps),
+        )
+
+    def __getstate__(self) -> dict:
+        state = super().__getstate__()
+        if "shapes_" in state:
+            # A saved model carries no rows.
+            state["support"] = state["support_target"] = None
+            if isinstance(state.get("imputer"), FoundationImputer):
+                state["imputer"] = clone(state["imputer"]).set_params(support=None)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags

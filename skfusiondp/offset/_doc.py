@@ -1,0 +1,88 @@
+"""The documentation that the offset estimators share, written once."""
+
+from __future__ import annotations
+
+_PARAMETERS = """
+sensitive : None, mapping or column selector, default=None
+    Which columns are sensitive. None protects every column. A mapping declares public domains,
+    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; anything else is what
+    ColumnTransformer takes as columns. Undeclared domains come from the support rows.
+public_model : estimator or None, default=None
+    Fitted on a frame of the public columns and the target. None is gradient boosting.
+support : table of shape (n_support, at least n_columns) or None, default=None
+    Public rows with true sensitive cells, none of them a training row. None: the imputer's, if any.
+support_target : array-like of shape (n_support,) or None, default=None
+    Their labels, public too. Then these rows also train the public model, and give the correction its
+    trees, its start and its curvature.
+imputer : FoundationImputer or None, default=None
+    Fills sensitive columns that are absent when predicting. One without support takes `support`.
+epsilon : float or None, default=None
+    Budget, met by calibrating the noise. None means 1.0, unless `noise_multiplier` is given.
+noise_multiplier : float or None, default=None
+    Noise standard deviation over half the sensitivity ("replace") or over `max_grad_norm`
+    ("zero-out"), in place of `epsilon`.
+delta : float or None, default=None
+    None means 1 / (10 n_rows).
+adjacency : {"replace", "zero-out"}, default="replace"
+    Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so that
+    the row adds nothing.
+max_grad_norm : float, default={clip}
+    Bound C of a row's gradient.
+steps : int or None, default=None
+    Full-batch releases. None means one Newton step with labelled support rows, else 50.
+on_leak : {"warn", "raise", "ignore"}, default="warn"
+    What happens where something would read sensitive cells without paying.
+random_state : int, RandomState or None, default=None
+    Makes a fit repeatable, noise included; the report says that this voids the promise against
+    whoever knows it. None takes noise from the operating system's entropy.
+"""
+
+_ATTRIBUTES = """
+epsilon_ : float
+    Epsilon of everything in `ledger_` under `adjacency`, at `delta_`.
+delta_ : float
+    The delta that `epsilon_` goes with.
+ledger_ : PrivacyLedger
+    Every mechanism that read sensitive cells, over all fits of this object.
+plan_ : PrivatePlan
+    Noise, steps and relation; its clipping norm is half the sensitivity under "replace".
+schema_ : SensitiveSchema
+    Columns and the domains of the sensitive ones.
+public_model_ : estimator or None
+    The fitted public model; None if there is no public column.
+imputer_ : FoundationImputer or None
+    The fitted imputer.
+coef_ : ndarray of shape (n_features, n_outputs) or None
+    Values of the correction: the released sums after post-processing.
+n_rows_ : int
+    Number of training rows.
+n_features_in_ : int
+    Number of columns seen in ``fit``.
+feature_names_in_ : ndarray of shape (n_columns,)
+    Names of the columns seen in ``fit``, if they have any.
+"""
+
+_NOTES = """
+The released model is (epsilon, delta)-indistinguishable between training tables that differ in the
+sensitive cells of one row; public columns, labels, weights and the number of rows are known to the
+adversary (feature-level DP, arXiv 2506.19836). Sensitive training cells enter sums of clipped
+row gradients, released with Gaussian noise over the full batch, and nothing else. docs/offset.md has the
+method and the proof.
+"""
+
+
+def with_parameters(cls: type) -> type:
+    """Fill the shared parts into a class's docstring."""
+    import inspect
+
+    clip = inspect.signature(cls).parameters["max_grad_norm"].default
+    doc = cls.__doc__ or ""
+    for name, text in (
+        ("parameters", _PARAMETERS.replace("{clip}", repr(clip))),
+        ("attributes", _ATTRIBUTES),
+        ("notes", _NOTES),
+    ):
+        lines = [f"    {line}" if line else "" for line in text.strip().splitlines()]
+        doc = doc.replace(f"    {{{name}}}", "\n".join(lines))
+    cls.__doc__ = doc
+    return cls

@@ -1,0 +1,329 @@
+"""Everything that is learnt for free: encodings, hybrid rows, trees, bins. No sensitive training cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils.extmath import randomized_svd
+
+from .._schema import Domain, Numeric
+from .._tables import is_numeric, numeric_values
+from ._mechanism import Loss, PublicCurvature
+
+# Hybrid draws a training row, trees of the donor forest, weight of a true row against a hybrid one.
+_DRAWS, _FOREST, _TRUE_WEIGHT = 2, 60, 3.0
+_TREES, _SHRINKAGE = 60, 0.1
+_DIRECTIONS = 200
+# Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
+_SURER = 0.6
+_PAIR_LEVELS = 12
+# Eighths of a domain, and finer towards both ends, where skewed columns keep their rows.
+_FRACTIONS = np.unique(
+    np.concatenate([np.linspace(0, 1, 9)[1:-1], 2.0 ** -np.arange(4, 9), 1 - 2.0 ** -np.arange(4, 9)])
+)
+
+
+class PublicColumns:
+    """Public columns as numbers with NaN where missing; categories by their position."""
+
+    def fit(self, frame: pd.DataFrame) -> PublicColumns:
+        """Learn kinds and categories of the columns of `frame`."""
+        self.categories: dict[str, dict[str, int] | None] = {}
+        for c in frame.columns:
+            known = sorted({str(v) for v in frame[c].dropna()}) if not is_numeric(frame[c]) else None
+            self.categories[c] = None if known is None else {v: i for i, v in enumerate(known)}
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return a float array of shape (n_rows, n_public)."""
+        out = np.empty((len(frame), len(self.categories)))
+        for j, (c, known) in enumerate(self.categories.items()):
+            if known is None:
+                values = numeric_values(frame[c])
+                # Trees need numbers that float32 holds.
+                out[:, j] = np.clip(values, -1e30, 1e30)
+            else:
+                out[:, j] = [np.nan if pd.isna(v) else known.get(str(v), np.nan) for v in frame[c]]
+        return out
+
+
+def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.ndarray:
+    """Sensitive columns by their domains alone: clipped numbers (NaN: missing), indicators of categories."""
+    parts = [
+        d.clean(frame[c])[:, None] if isinstance(d, Numeric) else d.encode(frame[c])
+        for c, d in domains.items()
+    ]
+    return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
+
+
+@dataclass
+class Trees:
+    """A boosted sum of small trees: what it adds to the score, and which leaf a row falls into."""
+
+    trees: list[tuple[DecisionTreeRegressor, np.ndarray]] = field(default_factory=list)
+
+    def leaves(self, table: np.ndarray) -> list[np.ndarray]:
+        """The node that each row ends in, tree by tree."""
+        return [tree.apply(table) for tree, _ in self.trees]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of nodes of each tree."""
+        return [tree.tree_.node_count for tree, _ in self.trees]
+
+    def score(self, table: np.ndarray, n_outputs: int) -> np.ndarray:
+        """Sum of the trees' values, of shape (n_rows, n_outputs)."""
+        total = np.zeros((len(table), n_outputs))
+        for tree, values in self.trees:
+            total += values[tree.apply(table)]
+        return total
+
+
+def boost(
+    table: np.ndarray,
+    target: np.ndarray,
+    offset: np.ndarray,
+    weight: np.ndarray,
+    loss: Loss,
+    depth: int,
+    rng: np.random.Generator,
+) -> Trees:
+    """Newton boosting of small trees from a fixed offset, by row and column subsampling."""
+    found = Trees()
+    score = offset.copy()
+    least = max(15, len(table) // 250)
+    for _ in range(_TREES):
+        residual = loss.residuals(score, target)
+        h = np.maximum(loss.curvature(score), 1e-3)
+        flat = h.mean(axis=1)
+        drawn = rng.random(len(table)) < 0.7
+        if drawn.sum() < 2 * least:
+            drawn[:] = True
+        tree = DecisionTreeRegressor(
+            max_depth=depth,
+            min_samples_leaf=min(least, max(1, len(table) // 4)),
+            max_features=0.4,
+            random_state=int(rng.integers(2**31 - 1)),
+        ).fit(table[drawn], (-residual / flat[:, None])[drawn], sample_weight=(weight * flat)[drawn])
+        nodes = tree.apply(table)
+        values = np.column_stack(
+            [
+                _SHRINKAGE
+                * -np.bincount(nodes, weight * residual[:, k], tree.tree_.node_count)
+                / (np.bincount(nodes, weight * h[:, k], tree.tree_.node_count) + 1.0)
+                for k in range(score.shape[1])
+            ]
+        )
+        score += values[nodes]
+        found.trees.append((tree, values))
+    return found
+
+
+def donate(
+    public: np.ndarray,
+    strata: np.ndarray,
+    support_public: np.ndarray,
+    support_sensitive: np.ndarray,
+    support_strata: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw support rows that lend their sensitive cells to training rows: alike in public columns and label.
+
+    A row draws a tree of a forest grown on the support rows of its stratum, then a support row of its
+    leaf. Whole rows are lent, so sensitive columns keep their dependence.
+
+    Returns
+    -------
+    ndarray of shape (n_draws, n_rows)
+        Positions of support rows.
+    """
+    chosen = rng.integers(len(support_public), size=(_DRAWS, len(public)))
+    filled = np.nan_to_num(support_sensitive, nan=0.0)
+    scale = filled.std(axis=0)
+    filled = (filled - filled.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
+        pool = np.flatnonzero(support_strata == stratum)
+        if len(pool) < 16 or not public.shape[1]:
+            if len(pool):
+                chosen[:, rows] = rng.choice(pool, size=(_DRAWS, len(rows)))
+            continue
+        forest = ExtraTreesRegressor(
+            _FOREST, min_samples_leaf=8, max_features=0.4, random_state=int(rng.integers(2**31 - 1))
+        ).fit(support_public[pool], filled[pool])
+        here, there = forest.apply(public[rows]), forest.apply(support_public[pool])
+        trees = rng.integers(_FOREST, size=(_DRAWS, len(rows)))
+        for tree in range(_FOREST):
+            order = np.argsort(there[:, tree], kind="stable")
+            leaves, starts, counts = np.unique(there[order, tree], return_index=True, return_counts=True)
+            for draw in range(_DRAWS):
+                mine = np.flatnonzero(trees[draw] == tree)
+                leaf = np.searchsorted(leaves, here[mine, tree])
+                pick = starts[leaf] + (rng.random(len(mine)) * counts[leaf]).astype(int)
+                chosen[draw, rows[mine]] = pool[order[pick]]
+    return chosen
+
+
+class Bins:
+    """Piecewise-constant bases: each sensitive column, times the public score, and pairs of columns."""
+
+    def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame | None, score: np.ndarray):
+        self.domains = dict(domains)
+        self.edges: dict[str, np.ndarray] = {}
+        for c, d in domains.items():
+            if not isinstance(d, Numeric):
+                continue
+            self.edges[c] = d.low + (d.high - d.low) * _FRACTIONS
+            if support is not None and c in support:
+                known = d.clean(support[c])
+                known = known[~np.isnan(known)]
+                if len(known):
+                    self.edges[c] = np.unique(np.quantile(known, np.linspace(0, 1, 17)[1:-1]))
+        self.score_edges = np.unique(np.quantile(score[:, 0], [0.25, 0.5, 0.75]))
+
+    def codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        """The active indicator of each group of each row, and the groups' sizes."""
+        single, coarse = {}, {}
+        for c, d in self.domains.items():
+            if isinstance(d, Numeric):
+                values = d.clean(frame[c])
+                edges, some = self.edges[c], self.edges[c][1::3]
+                single[c] = _cut(values, edges), len(edges) + 2
+                coarse[c] = _cut(values, some), len(some) + 2
+            else:
+                single[c] = d.codes(frame[c]), d.width
+                coarse[c] = np.minimum(single[c][0], _PAIR_LEVELS), min(d.width, _PAIR_LEVELS + 1)
+        level = np.searchsorted(self.score_edges, score[:, 0])
+        groups = list(single.values())
+        groups += [(c * (len(self.score_edges) + 1) + level, k * (len(self.score_edges) + 1))
+                   for c, k in single.values()]  # fmt: skip
+        pairs = list(combinations(coarse, 2)) if len(coarse) <= 10 else []
+        groups += [
+            (coarse[a][0] * coarse[b][1] + coarse[b][0], coarse[a][1] * coarse[b][1]) for a, b in pairs
+        ]
+        return [g for g, _ in groups], [k for _, k in groups]
+
+
+def _cut(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
+
+
+def indicators(codes: list[np.ndarray], sizes: list[int]) -> sp.csr_matrix:
+    """Indicator columns of all groups, scaled so that each row has norm 1 whatever its cells are."""
+    n, k = len(codes[0]), len(codes)
+    columns = np.column_stack(codes) + np.cumsum([0, *sizes[:-1]])
+    data = np.full(n * k, k**-0.5)
+    return sp.csr_matrix((data, columns.ravel(), np.arange(0, n * k + 1, k)), shape=(n, sum(sizes)))
+
+
+class Structure:
+    """Features of the correction and the free part of the score, from public facts alone.
+
+    Parameters
+    ----------
+    domains : mapping of str to domain
+        Of the sensitive columns.
+    loss : Loss
+    """
+
+    def __init__(self, domains: Mapping[str, Domain], loss: Loss):
+        self.domains, self.loss = dict(domains), loss
+        self.trees: list[Trees] = []
+        self.bins: Bins | None = None
+        self.curvature: PublicCurvature | None = None
+
+    def fit(
+        self,
+        public: np.ndarray,
+        score: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray,
+        strata: np.ndarray,
+        support: Mapping[str, Any] | None,
+        rng: np.random.Generator,
+    ) -> Structure:
+        """Learn trees from hybrid and support rows where these are labelled, else bins.
+
+        Parameters
+        ----------
+        public : ndarray of shape (n_rows, n_public)
+        score : ndarray of shape (n_rows, n_outputs)
+            Cross-fitted.
+        target : ndarray of shape (n_rows, n_outputs)
+        weight : ndarray of shape (n_rows,)
+        strata : ndarray of shape (n_rows,)
+            Classes, or classes of a number.
+        support : mapping or None
+            "frame" and, where rows are labelled, "public", "score", "target", "strata".
+        rng : numpy.random.Generator
+        """
+        if not (support and "target" in support and self.domains):
+            self.bins = Bins(self.domains, support["frame"] if support else None, score)
+            return self
+        true = sensitive_matrix(support["frame"], self.domains)
+        own = self._table(support["public"], support["score"], true)
+        lent = donate(
+            np.column_stack([public, score]),
+            strata,
+            np.column_stack([support["public"], support["score"]]),
+            true,
+            support["strata"],
+            rng,
+        )
+        hybrid = np.vstack([self._table(public, score, true[rows]) for rows in lent])
+        table = np.vstack([hybrid, own])
+        stacked = np.concatenate([np.tile(weight / len(lent), len(lent)), np.full(len(own), _TRUE_WEIGHT)])
+        labels = np.vstack([np.tile(target, (len(lent), 1)), support["target"]])
+        offset = np.vstack([np.tile(score, (len(lent), 1)), support["score"]])
+        self.trees = [
+            boost(table, labels, offset, stacked, self.loss, 4, rng),
+            # Values of these are left to the private step: few rows, true dependence.
+            boost(own, support["target"], support["score"], np.ones(len(own)), self.loss, 3, rng),
+        ]
+        self.curvature = self._curvature(hybrid, np.tile(score, (len(lent), 1)), weight, len(lent), rng)
+        return self
+
+    def features(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> sp.csr_matrix:
+        """Features of true rows: non-negative, norm 1.
+
+        Returns
+        -------
+        csr_matrix of shape (n_rows, n_features)
+        """
+        if self.bins is not None:
+            return indicators(*self.bins.codes(frame, score))
+        table = self._table(public, score, sensitive_matrix(frame, self.domains))
+        return indicators(*self._leaves(table))
+
+    def free_score(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+        """What the trees of hybrid rows add to the score: a function of true cells, learnt without any."""
+        if not self.trees:
+            return np.zeros_like(score)
+        table = self._table(public, score, sensitive_matrix(frame, self.domains))
+        return self.trees[0].score(table, score.shape[1])
+
+    def _leaves(self, table: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        codes = [c for t in self.trees for c in t.leaves(table)]
+        return codes, [k for t in self.trees for k in t.sizes]
+
+    def _curvature(
+        self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, draws: int, rng: np.random.Generator
+    ) -> PublicCurvature:
+        phi = indicators(*self._leaves(hybrid))
+        k = min(_DIRECTIONS, min(phi.shape) - 1)
+        seed = int(rng.integers(2**31 - 1))
+        _, _, basis = randomized_svd(phi, k, n_iter=2, random_state=seed)
+        h = self.loss.curvature(score) * np.tile(weight, draws)[:, None] / draws
+        h = h * (1.0 if self.loss.task == "regression" else _SURER)
+        return PublicCurvature(basis.T, np.square(phi @ basis.T).T @ h)
+
+    def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
+        return np.column_stack([public, score, sensitive])

@@ -1,0 +1,193 @@
+"""The offset estimators: what they read, what they pay, and that it is worth it."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import roc_auc_score
+
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    Numeric,
+    OffsetFusionClassifier,
+    OffsetFusionRegressor,
+)
+from skfusiondp._exceptions import InvalidInputError
+from skfusiondp.datasets import load_adult
+
+DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
+
+
+def made(n, seed):
+    rng = np.random.default_rng(seed)
+    lab = rng.normal(size=n)
+    ward = rng.choice(["north", "south"], n).astype(object)
+    age = np.clip(50 + 20 * rng.normal(size=n) + 5 * lab, 0, 100)
+    sex = rng.choice(["f", "m"], n).astype(object)
+    age[rng.random(n) < 0.1] = np.nan
+    logit = lab + (np.nan_to_num(age, nan=50) - 50) / 8 + (sex == "m")
+    y = (logit + rng.logistic(size=n) > 0).astype(int)
+    return pd.DataFrame({"lab": lab, "age": age, "ward": ward, "sex": sex}), y, logit
+
+
+TRAIN, Y, NUMBER = made(400, 0)
+SUPPORT, Y_SUPPORT, N_SUPPORT = made(200, 1)
+
+
+def scrambled(table):
+    rng = np.random.default_rng(5)
+    age = np.where(rng.random(len(table)) < 0.3, np.nan, rng.uniform(-50, 500, len(table)))
+    sex = rng.choice(np.array(["f", "m", None, "?"], dtype=object), len(table))
+    return table.assign(age=np.where(np.arange(len(table)), age, 20.0), sex=sex)
+
+
+def classifier(**parameters):
+    return OffsetFusionClassifier(DOMAINS, **{"random_state": 0, **parameters})
+
+
+LABELLED = {"support": SUPPORT, "support_target": Y_SUPPORT}
+
+
+@pytest.mark.parametrize("given", [{}, {"support": SUPPORT}, LABELLED], ids=["none", "support", "labelled"])
+def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given):
+    one, two = (classifier(**given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
+    assert not np.array_equal(one.coef_, two.coef_)  # the change matters
+    assert pickle.dumps(one.public_model_) == pickle.dumps(two.public_model_)
+    assert pickle.dumps(one._structure) == pickle.dumps(two._structure)
+    assert one.schema_ == two.schema_ and one.plan_ == two.plan_ and one.ledger_ == two.ledger_
+    assert one.epsilon_ == two.epsilon_ and one.delta_ == two.delta_
+    assert one.privacy_report() == two.privacy_report()
+
+
+def test_features_have_norm_one_and_no_sign_whatever_the_cells():
+    model = classifier(**LABELLED).fit(TRAIN, Y)
+    for table in (TRAIN, scrambled(TRAIN)):
+        public = model._columns.transform(table[["lab", "ward"]])
+        score = model._public_score(table[["lab", "ward"]])
+        phi = model._structure.features(public, score, table)
+        assert phi.min() >= 0
+        np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["gradient", "newton"])
+def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
+    model = classifier(epsilon=2.0, delta=1e-4, adjacency=adjacency, **given).fit(TRAIN, Y)
+    (entry,) = model.ledger_
+    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 50, adjacency)
+    assert entry.protects == ("age", "sex") and entry.noise_multiplier == model.plan_.noise_multiplier
+    assert model.epsilon_ == model.ledger_.epsilon(1e-4) and 1.9 < model.epsilon_ <= 2.0
+    assert model.privacy_report().mechanism["steps_run"] == entry.steps
+    model.fit(TRAIN, Y)
+    assert len(model.ledger_) == 2 and model.epsilon_ > 2.0
+
+
+def test_a_column_with_a_smaller_budget_sets_that_of_all():
+    domains = {"age": Numeric(0, 100, epsilon=0.5), "sex": Categorical(["f", "m"])}
+    assert OffsetFusionClassifier(domains, epsilon=2.0).fit(TRAIN, Y).epsilon_ <= 0.5
+
+
+def test_an_interrupted_fit_has_paid(monkeypatch):
+    from skfusiondp.offset import _mechanism
+
+    real, calls = _mechanism.noised_sum, []
+
+    def breaks(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(_mechanism, "noised_sum", breaks)
+    model = classifier(steps=9)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(TRAIN, Y)
+    assert [e.steps for e in model.ledger_] == [3]
+
+
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
+def test_pickle_predicts_alike_and_carries_no_rows(given):
+    model = classifier(imputer=FoundationImputer(support=SUPPORT), **given).fit(TRAIN, Y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(TRAIN), model.predict_proba(TRAIN))
+    assert again.support is None and again.support_target is None and again.imputer.support is None
+    assert TRAIN["lab"].to_numpy().tobytes() not in pickle.dumps(model)
+    assert again.privacy_report() == model.privacy_report()
+
+
+def test_absent_sensitive_columns_are_imputed_or_refused():
+    model = classifier(imputer=FoundationImputer(), **LABELLED).fit(TRAIN, Y)
+    probability = model.predict_proba(TRAIN.drop(columns=["age", "sex"]))
+    assert np.isfinite(probability).all()
+    assert not np.array_equal(probability, model.predict_proba(TRAIN))
+    assert np.isfinite(model.predict_proba(TRAIN.assign(age=np.nan))).all()
+    with pytest.raises(InvalidInputError, match="imputer="):
+        classifier().fit(TRAIN, Y).predict(TRAIN.drop(columns="age"))
+
+
+def test_it_learns_what_sensitive_columns_add():
+    test, y, _ = made(2000, 9)
+    model = classifier(epsilon=20.0, **LABELLED).fit(TRAIN, Y)
+    base = model._public_score(test[["lab", "ward"]])[:, 0]
+    assert roc_auc_score(y, model.decision_function(test)) > roc_auc_score(y, base) + 0.1
+    ages, effect = model.shape_functions()["age"]
+    assert ages[0] == 0 and effect[-1, 0] > effect[0, 0] + 0.5
+    assert len(model.plot_shapes().axes) == 2
+
+
+def test_beats_the_public_columns_on_adult():
+    adult = load_adult()
+    train, test = slice(0, 8000), slice(8000, 16000)
+    model = OffsetFusionClassifier(adult.sensitive, epsilon=1.0, random_state=0)
+    model.fit(adult.table[train], adult.target[train])
+    public = model._public_score(adult.table[test][list(model.schema_.public)])[:, 0]
+    private = model.decision_function(adult.table[test])
+    assert model.epsilon_ <= 1.0
+    assert roc_auc_score(adult.target[test], private) > roc_auc_score(adult.target[test], public) + 0.02
+
+
+def test_three_classes_any_public_model_weights_and_polars_like_arrays():
+    y = np.array(["a", "b", "c"], dtype=object)[np.digitize(NUMBER, [-1, 1])]
+    ys = np.array(["a", "b", "c"], dtype=object)[np.digitize(N_SUPPORT, [-1, 1])]
+    model = classifier(
+        public_model=LogisticRegression(), support=SUPPORT.drop(columns="ward"), support_target=ys
+    )
+    model.fit(TRAIN.drop(columns="ward"), y, sample_weight=np.arange(len(y)))
+    probability = model.predict_proba(TRAIN.drop(columns="ward"))
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert model.decision_function(TRAIN.drop(columns="ward")).shape == (len(y), 3)
+
+
+@pytest.mark.parametrize("given", [{}, {"support": SUPPORT, "support_target": N_SUPPORT}])
+def test_regressor_uses_sensitive_columns(given):
+    model = OffsetFusionRegressor(DOMAINS, epsilon=20.0, random_state=0, **given).fit(TRAIN, NUMBER)
+    test, _, number = made(1000, 8)
+    public = Ridge().fit(TRAIN[["lab"]], NUMBER).score(test[["lab"]], number)
+    assert model.score(test, number) > public + 0.1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"epsilon": 1.0, "noise_multiplier": 1.0}, "leave one None"),
+        ({"adjacency": "add-remove"}, "replace, zero-out"),
+        ({"steps": 0}, "steps=0"),
+        ({"max_grad_norm": -1.0}, "max_grad_norm"),
+        ({"imputer": LogisticRegression()}, "no FoundationImputer"),
+        ({"support_target": Y_SUPPORT}, "without support"),
+        ({"support": SUPPORT, "support_target": Y_SUPPORT[:5]}, "each row its label"),
+        ({"support": SUPPORT.drop(columns="lab"), "support_target": Y_SUPPORT}, "lacks"),
+        ({"support": SUPPORT, "support_target": Y_SUPPORT + 7}, "does not have"),
+        ({"epsilon": 0}, "epsilon=0"),
+        ({"delta": 2.0}, "delta"),
+        ({"class_weight": "unheard"}, "class_weight"),
+    ],
+)
+def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
+    model = classifier(**parameters)
+    with pytest.raises(InvalidInputError, match=words):
+        model.fit(TRAIN, Y)
+    assert not hasattr(model, "ledger_")
