@@ -69,11 +69,17 @@ class Canaries:
 
 
 def two_values(domain: Domain) -> tuple[Any, Any]:
-    """The two values that a coin chooses from: the ends of an interval, the last and first category."""
+    """The two values that a coin chooses from: far apart, also as the network sees them.
+
+    The last category against the first; the upper end of an interval against the lower, or against a
+    missing cell where that one is encoded farther away.
+    """
     if isinstance(domain, Categorical):
         cats = domain.categories
         return cats[-1], cats[0] if len(cats) > 1 else None
-    return domain.high, domain.low
+    high, low, missing = domain.encode([domain.high, domain.low, np.nan])
+    farther = np.linalg.norm(high - missing) > np.linalg.norm(high - low)
+    return domain.high, np.nan if farther else domain.low
 
 
 def canary_columns(schema: SensitiveSchema, columns: str | Sequence[str] | None) -> tuple[str, ...]:

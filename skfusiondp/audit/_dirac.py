@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,14 @@ from torch import Tensor, nn
 _STEEP = 1e6
 
 
+class Side(NamedTuple):
+    """``weights . (x[features] - known)``: 1 for a coin's first side, -1 or 0 for its second, else 0."""
+
+    features: tuple[int, ...]
+    known: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
 class CanaryModule(nn.Module):
     """A module, and for each canary a parameter that only this canary's row has a gradient for.
 
@@ -29,11 +37,12 @@ class CanaryModule(nn.Module):
     n_features, n_outputs : int
         Of the whole; the module inside does not see the bits.
     base : torch module class or instance
-    bits : sequence of int
-        Features that spell a canary's number in binary; all are off for any other row.
-    side : tuple of (int or None, int or None, float, float)
-        Features a and b, factor and shift: ``factor * (x[a] - x[b]) + shift`` is a canary's slope. It is 1
-        for the coin's first side, -1 or 0 for the second, and 0 for the known view.
+    bits : tuple of int
+        Features that spell a canary's number in binary; all are 0 for any other row.
+    unseen : tuple of int
+        Features that the base module does not see.
+    side : Side or None
+        How steep a canary's own parameter is. None: as steep for each.
     **kwargs
         For a `base` that is a class.
     """
@@ -44,12 +53,13 @@ class CanaryModule(nn.Module):
         n_outputs: int,
         base: Any,
         bits: tuple[int, ...],
-        side: tuple[int | None, int | None, float, float],
+        unseen: tuple[int, ...],
+        side: Side | None,
         **kwargs: Any,
     ):
         super().__init__()
         self._bits, self._side = list(bits), side
-        self._rest = [i for i in range(n_features) if i not in set(bits)]
+        self._rest = [i for i in range(n_features) if i not in set(unseen)]
         if inspect.isclass(base):
             takes = inspect.signature(base).parameters
             for name, value in (("n_features", len(self._rest)), ("n_outputs", n_outputs)):
@@ -63,11 +73,11 @@ class CanaryModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The base module's outputs; the canaries' parameters are in their gradient only."""
         powers = 2 ** torch.arange(len(self._bits), device=x.device)
-        number = ((x[:, self._bits] > 0) * powers).sum(1)
-        first, second, factor, shift = self._side
-        slope: Any = shift
-        if first is not None:
-            slope = shift + factor * (x[:, first] - (0.0 if second is None else x[:, second]))
+        number = ((x[:, self._bits] > 0.5) * powers).sum(1)
+        slope: Any = 1.0
+        if self._side is not None:
+            known, weights = x.new_tensor(self._side.known), x.new_tensor(self._side.weights)
+            slope = ((x[:, list(self._side.features)] - known) * weights).sum(1)
         own = self.canaries(number)[:, 0]
         outputs = self.base(x[:, self._rest])
         outputs = outputs[:, None] if outputs.dim() == 1 else outputs
@@ -108,6 +118,8 @@ class CanaryListener(Callback):
         self._seen = net.private_steps_
         plan = net.plan
         alpha = 1.0 if batch is None else net.alpha
+        if alpha == 0:  # the private gradient is weighed away: nobody sees it
+            return
         gradient = dict(named_parameters)["canaries.weight"].grad
         # Known views give the canaries' parameters no gradient, so there is no public part to take away.
         tier, std = self._tier(plan)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from .._exceptions import InvalidInputError
 from .._paired import PairedTable
-from .._schema import Categorical, SensitiveSchema
+from .._schema import SensitiveSchema
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ._canaries import Canaries, two_values
@@ -40,7 +40,6 @@ def white_box_scores(
     from ..nets import MLP
     from ._dirac import CanaryListener, CanaryModule
 
-    one_sided = not canaries.columns or erases(estimator)
     table, bits = _numbered(paired, canaries, erased=erases(estimator))
     stays = np.ones(len(table), dtype=bool)
     stays[canaries.rows[~canaries.coins]] = bool(canaries.columns)
@@ -50,19 +49,20 @@ def white_box_scores(
     model = unbudgeted(estimator)
     target = torch.from_numpy(clone(model)._check_target(y, len(y))[0][canaries.rows])
     column = _read_from(canaries.columns, table.schema, model.epsilon or 1.0)
+    side, one_sided = _side(column, table.schema, names, erased=erases(estimator))
     sides = []
     for first in (True,) if one_sided else (True, False):
         known = canaries.set_in(table.original, table.schema, np.full(len(canaries), first))
         sides.append(torch.from_numpy(encoder._encode(known.iloc[canaries.rows])))
     listener = CanaryListener(sides, target, column)
-    side = _side(column, table.schema, names, one_sided)
     own = model.private_parameters
     model.set_params(
         sensitive=None,
         imputer=None,
         module=CanaryModule,
         module__base=MLP if model.module is None else model.module,
-        module__bits=tuple(names.index(f"public__{b}") for b in bits),
+        module__bits=tuple(names.index(f"public__{b}_on") for b in bits),
+        module__unseen=tuple(i for i, n in enumerate(names) if n.startswith("public__canary bit ")),
         module__side=side,
         callbacks=[*(model.callbacks or ()), listener],
         private_parameters=None if own is None else [*(f"base.{p}" for p in own), "canaries.weight"],
@@ -113,7 +113,7 @@ def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[Pa
     names = [f"canary bit {b}" for b in range(len(canaries).bit_length())]
     number = np.zeros(len(paired), dtype=np.int64)
     number[canaries.rows] = np.arange(1, len(canaries) + 1)
-    bits = pd.DataFrame({n: (number >> b & 1).astype(float) for b, n in enumerate(names)})
+    bits = pd.DataFrame({n: np.where(number >> b & 1, "on", "off") for b, n in enumerate(names)})
     wider = replace(schema, columns=(*schema.columns, *names))
     original = canaries.set_in(paired.original.reset_index(drop=True), schema)
     hybrid = paired.hybrid.reset_index(drop=True)
@@ -137,16 +137,19 @@ def _read_from(columns: tuple[str, ...], schema: SensitiveSchema, epsilon: float
     return max(columns, key=lambda c: schema.domains[c].epsilon or epsilon, default=None)
 
 
-def _side(
-    column: str | None, schema: SensitiveSchema, names: list[str], one_sided: bool
-) -> tuple[int | None, int | None, float, float]:
-    """How the coin's side reads from the encoding: 1 for the first, -1 or 0 for the second."""
+def _side(column: str | None, schema: SensitiveSchema, names: list[str], erased: bool) -> tuple[Any, bool]:
+    """How the coin's side reads from the encoding, and whether its second side has no gradient."""
+    from ._dirac import Side
+
     if column is None:
-        return None, None, 0.0, 1.0
+        return None, True
     domain = schema.domains[column]
-    if not isinstance(domain, Categorical):
-        feature = names.index(f"sensitive__{column}")
-        return (feature, None, 0.5, 0.5) if one_sided else (feature, None, 1.0, 0.0)
-    features = domain.feature_names(column)
-    first, second = (names.index(f"sensitive__{features[domain.codes([v])[0]]}") for v in two_values(domain))
-    return (first, None if one_sided else second, 1.0, 0.0)
+    features = tuple(names.index(f"sensitive__{n}") for n in domain.feature_names(column))
+    first, second = (domain.encode([v])[0].astype(float) for v in two_values(domain))
+    if erased:
+        weights = (first - second) / np.square(first - second).sum()
+        return Side(features, tuple(second.tolist()), tuple(weights.tolist())), True
+    weights = np.linalg.lstsq(np.stack([first, second]), np.array([1.0, -1.0]))[0]
+    side = Side(features, (0.0,) * len(features), tuple(weights.tolist()))
+    # A value that is encoded as nothing cannot be told from the known view.
+    return side, bool(abs(weights @ second) < 0.5)

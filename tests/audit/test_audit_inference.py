@@ -55,7 +55,7 @@ def test_a_private_model_adds_next_to_nothing(rows):
     model = FusionDPClassifier(DOMAINS, method="feature-dp", epsilon=0.5, epochs=2, random_state=0)
     found = attribute_inference(model.fit(table, s ^ p), table, s ^ p, column="s")
     # The label with the public cell tells the secret; whoever knows both needs no model.
-    assert found.baseline > 0.9 and abs(found.advantage) < 0.05
+    assert found.baseline > 0.7 and abs(found.advantage) < 0.05
     assert json.loads(found.to_json())["n_rows"] == 600 and "without the model" in str(found)
 
 
