@@ -16,9 +16,9 @@ from ..privacy import Clipping, PrivatePlan
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
 _PRIOR = 1.0
-# Largest step without curvature, over the one that a Lipschitz bound makes safe; and the noise that all
-# steps together may add to a score.
-_LONGEST, _NOISE_IN_SCORE = 8.0, 0.3
+# Largest step without curvature, over the inverse Lipschitz bound (momentum is stable up to 18), and the
+# noise that all steps together may add to a score.
+_LONGEST, _NOISE_IN_SCORE = 16.0, 0.8
 _MOMENTUM = 0.8
 
 
@@ -177,7 +177,7 @@ def fit_correction(
         return average
     n = max(float(weight.sum()), 1e-12)
     steepest = n if loss.task == "regression" else n / 4
-    quiet = _NOISE_IN_SCORE * steepest / (std * plan.steps)
+    quiet = _NOISE_IN_SCORE * steepest / (std * np.sqrt(plan.steps))
     size = min(_LONGEST, quiet) * (1 - _MOMENTUM) / steepest
     velocity = np.zeros_like(theta)
     for step in range(plan.steps):
