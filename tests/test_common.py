@@ -18,7 +18,13 @@ from skfusiondp import (
     OffsetFusionRegressor,
 )
 from skfusiondp.model_selection import StackedGridSearchCV
-from skfusiondp.preprocessing import TableEncoder
+from skfusiondp.preprocessing import (
+    PrivateCategories,
+    PrivateQuantileTransformer,
+    PrivateSelector,
+    PrivateStandardScaler,
+    TableEncoder,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -28,6 +34,10 @@ CHECKED = [
     OffsetFusionClassifier(steps=5),
     OffsetFusionRegressor(steps=5),
     TableEncoder(),
+    PrivateQuantileTransformer(random_state=0),
+    PrivateStandardScaler(random_state=0),
+    PrivateCategories(random_state=0),
+    PrivateSelector(n_columns=1, random_state=0),
     # As scikit-learn checks its own searches: folds of the checks' tables are too small to be private.
     StackedGridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2, error_score="raise"),
 ]

@@ -1,5 +1,15 @@
-"""Encoders that turn a table into numbers without reading sensitive training cells."""
+"""Encoders that read no sensitive training cell, and transformers that pay for what they learn."""
 
+from ._categories import PrivateCategories
 from ._encoder import TableEncoder
+from ._moments import PrivateStandardScaler
+from ._quantiles import PrivateQuantileTransformer
+from ._selector import PrivateSelector
 
-__all__ = ["TableEncoder"]
+__all__ = [
+    "PrivateCategories",
+    "PrivateQuantileTransformer",
+    "PrivateSelector",
+    "PrivateStandardScaler",
+    "TableEncoder",
+]

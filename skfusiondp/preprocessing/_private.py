@@ -1,0 +1,277 @@
+"""What the transformers that pay for a release share: plan, release, ledger and report."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._exceptions import InvalidInputError
+from .._schema import Categorical, Numeric, SensitiveSchema, resolve_schema
+from .._tables import check_table, is_polars
+from ..impute._containers import SetOutput, replace_columns
+from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
+from ..privacy._accountant import check_delta
+from ..privacy._budget import spending
+from ..privacy._release import clipping_norm, noise_std_in_units, release
+from ..report import PrivacyReport
+
+_ADJACENCIES = ("replace", "zero-out")
+_EPSILON = 0.5
+
+
+class PrivateTransformer(  # type: ignore[call-arg]
+    OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """One Gaussian release about the sensitive columns, from which all else follows; not for users.
+
+    A subclass says what a row adds to the total, and bounds it: a column's share of that vector has the
+    length 0 if the cell is missing or erased, at most `_reach` otherwise, and two shares lie at most
+    `_diameter` apart. Shares of d columns are concatenated, so both bounds grow by sqrt(d).
+    """
+
+    _kinds: ClassVar[tuple[type, ...]] = (Numeric, Categorical)
+    _diameter: ClassVar[float]
+    _reach: ClassVar[float]
+    _unit: ClassVar[float] = 1.0
+
+    sensitive: Any
+    epsilon: float | None
+    noise_multiplier: float | None
+    delta: float | None
+    adjacency: str
+    budget: Any
+    on_leak: str
+    random_state: Any
+
+    @abstractmethod
+    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+        """Sum over rows of what each adds, whole multiples of `_unit`, one array of int64."""
+
+    @abstractmethod
+    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+        """Compute everything from the release: post-processing."""
+
+    def fit(self, X: Any, y: Any = None) -> PrivateTransformer:
+        """Release what is learnt about the sensitive columns, with noise, and write it to the ledger.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+            A pandas or polars frame, or an array.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            For a parameter, column or domain that cannot be used; no sensitive cell has been paid for.
+        PrivacyBudgetError
+            If the fit would overdraw `budget`; nothing was read.
+        PrivacyLeakError
+            If ``on_leak="raise"`` and a domain is missing.
+        """
+        self._check_parameters()
+        frame = check_table(self, X, reset=True)
+        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
+        own = [c for c, d in schema.domains.items() if d.epsilon is not None]
+        if own:
+            raise InvalidInputError(
+                f"The domain of {', '.join(own)} has an epsilon of its own, but {type(self).__name__} "
+                "releases all columns together; give it domains without one."
+            )
+        columns = self._columns_to_read(schema, y)
+        n = len(frame)
+        delta = 1 / (10 * n) if self.delta is None else float(self.delta)
+        sigma = self._noise_multiplier(n)
+        spent = self._ledger_of(sigma, columns, n)
+        with spending(self.budget, spent) as settle:
+            self.schema_, self.n_rows_, self.delta_ = schema, n, delta
+            self.noise_multiplier_, self.columns_ = sigma, columns
+            self.clipping_norm_ = self._norm(len(columns))
+            try:
+                self._release(frame, sigma, columns)
+            finally:
+                # What fails half way has read the cells all the same.
+                self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
+                settle(spent)
+        same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
+        self.epsilon_ = PrivacyLedger(same).epsilon(delta)
+        return self
+
+    def _release(self, frame: pd.DataFrame, sigma: float, columns: tuple[str, ...]) -> None:
+        released = np.zeros(0)
+        if columns:
+            std = noise_std_in_units(sigma, self.clipping_norm_, self._unit)
+            total = self._total(frame, columns)
+            released = release(total, std, self.random_state) * self._unit
+        self._learn(released, columns)
+
+    def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
+        return tuple(c for c, d in schema.domains.items() if isinstance(d, self._kinds))
+
+    def _norm(self, n_columns: int) -> float:
+        wide = math.sqrt(max(n_columns, 1))
+        return clipping_norm(self.adjacency, self._diameter * wide, self._reach * wide)
+
+    def _noise_multiplier(self, n_rows: int) -> float:
+        if self.noise_multiplier is not None:
+            return float(self.noise_multiplier)
+        delta = 1 / (10 * n_rows) if self.delta is None else float(self.delta)
+        epsilon = _EPSILON if self.epsilon is None else self.epsilon
+        return calibrate_noise_multiplier(epsilon, delta, 1.0, 1, self.adjacency)
+
+    def _ledger_of(self, sigma: float, columns: tuple[str, ...], n_rows: int) -> PrivacyLedger:
+        if not columns:
+            return PrivacyLedger()
+        source = f"{type(self).__name__}.fit"
+        return PrivacyLedger((LedgerEntry(sigma, 1.0, 1, self.adjacency, columns, n_rows, source),))
+
+    def _planned_ledger(self, n_rows: int) -> PrivacyLedger:
+        """The most that a fit on `n_rows` rows spends."""
+        self._check_parameters()
+        return self._ledger_of(self._noise_multiplier(n_rows), ("?",), n_rows)
+
+    def _check_parameters(self) -> None:
+        if self.adjacency not in _ADJACENCIES:
+            raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of {', '.join(_ADJACENCIES)}.")
+        if self.epsilon is not None and self.noise_multiplier is not None:
+            raise InvalidInputError(
+                f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "
+                "either states the budget: leave one None."
+            )
+        sigma = self.noise_multiplier
+        if sigma is not None and not (is_number(sigma) and 0 < float(sigma) < math.inf):
+            raise InvalidInputError(f"noise_multiplier={sigma!r} must be a positive, finite number, or None.")
+        if self.delta is not None:
+            check_delta(self.delta)
+
+    def transform(self, X: Any) -> Any:
+        """Transform the sensitive columns; public ones pass as they are.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        table of shape (n_rows, n_columns)
+            Of the kind given, or that ``set_output`` asks for. Missing cells stay missing.
+        """
+        check_is_fitted(self, "ledger_")
+        frame = check_table(self, X, reset=False)
+        new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
+        if is_polars(X):
+            return self._contain(_replaced_in_polars(X, new), X)
+        return self._contain(replace_columns(X, frame, new, list(self.schema_.columns)), X)
+
+    def _transformed(self, cells: pd.Series, column: str) -> Any:
+        """New cells of one column."""
+        raise NotImplementedError
+
+    @property
+    def domains_(self) -> dict[str, Numeric | Categorical]:
+        """Domain of each sensitive column of the transformed table."""
+        check_is_fitted(self, "ledger_")
+        return {c: self._new_domain(c) if c in self.columns_ else d for c, d in self.schema_.domains.items()}
+
+    def _new_domain(self, column: str) -> Numeric | Categorical:
+        return self.schema_.domains[column]
+
+    def privacy_report(self) -> PrivacyReport:
+        """What the fit protects, between which neighbours, at which cost; and what it does not.
+
+        Returns
+        -------
+        PrivacyReport
+            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
+        """
+        check_is_fitted(self, "ledger_")
+        protected = {
+            c: {**d.to_dict(), "source": self.schema_.sources[c]} for c, d in self.schema_.domains.items()
+        }
+        gaps = []
+        if self.schema_.leaks:
+            gaps.append(
+                f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; declare them"
+            )
+        if self.random_state is not None:
+            gaps.append(
+                f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; use "
+                "random_state=None for a release"
+            )
+        if self.adjacency == "zero-out":
+            gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
+        others = {e.adjacency for e in self.ledger_} - {self.adjacency}
+        if others:
+            gaps.append(f"earlier fits of this transformer under {', '.join(sorted(others))}")
+        gaps.append("transformed rows: each depends on its own cells; what was learnt is protected")
+        facts = ["the number of rows and the parameters", *self._public_facts()]
+        facts.append(f"the public columns: {', '.join(self.schema_.public) or 'none'}")
+        return PrivacyReport(
+            estimator=type(self).__name__,
+            method="gaussian",
+            protected=protected,
+            adjacency=self.adjacency,
+            epsilon=self.epsilon_,
+            delta=self.delta_,
+            n_rows=self.n_rows_,
+            mechanism={
+                "noise_multiplier": self.noise_multiplier_,
+                "clipping_norm": self.clipping_norm_,
+                "columns_read": ", ".join(self.columns_) or "none",
+                "fits_in_ledger": len(self.ledger_),
+            },
+            ledger=self.ledger_,
+            public=tuple(facts),
+            not_covered=tuple(gaps),
+        )
+
+    def _public_facts(self) -> tuple[str, ...]:
+        return ()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _replaced_in_polars(X: Any, new: pd.DataFrame) -> Any:
+    import polars as pl
+
+    columns = []
+    for name in new:
+        cells = new[name].astype(object)
+        columns.append(pl.Series(name, cells.where(cells.notna(), None).tolist(), strict=False))
+    return X.with_columns(columns)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a parameter is a number."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A parameter that must be a whole number of at least `least`."""
+    fine = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    if not fine:
+        raise InvalidInputError(f"{name}={value!r} must be a whole number of at least {least}.")
+    return int(value)
+
+
+def bins(values: np.ndarray, domain: Numeric, n_bins: int) -> np.ndarray:
+    """Which of equally wide bins of the domain each value lies in; `n_bins` where it is missing."""
+    scaled = (values - domain.low) / (domain.high - domain.low) * n_bins
+    inside = np.clip(np.nan_to_num(scaled), 0, n_bins - 1).astype(np.int64)
+    return np.where(np.isnan(values), n_bins, inside)
