@@ -188,6 +188,81 @@ def delta_of(rdp: np.ndarray, epsilon: float) -> float:
     return min(1.0, float(np.exp(min(0.0, np.min(log_delta)))))
 
 
+Spec = tuple[tuple[Mechanism, ...], float, int]
+
+
+def calibrate_repeated(
+    specs: Sequence[Spec], epsilon: float, delta: float, adjacency: str, repetitions: Repetitions
+) -> tuple[list[float], float]:
+    """Noise for each kind of run, such that the best of so many runs of random kinds meets a target.
+
+    Parameters
+    ----------
+    specs : sequence of (mechanisms beside, sampling rate, steps)
+        What a run of each kind does: mechanisms whose noise is given, and steps whose noise is sought.
+    epsilon, delta : float
+        Target for the whole.
+    adjacency : {"replace", "zero-out", "add-remove"}
+    repetitions : Repetitions
+
+    Returns
+    -------
+    noise_multipliers : list of float
+        One a kind; together they were evaluated, and met the target.
+    epsilon : float
+        What the whole costs.
+
+    Raises
+    ------
+    InvalidInputError
+        If no noise multiplier below 1e5 meets the target.
+
+    Notes
+    -----
+    Which kind runs is drawn from public knowledge and released with the run, so one run's divergence is
+    at most the largest of the kinds' at each order. Each kind is calibrated alone, to a common target
+    that is lowered until all together meet `epsilon`.
+    """
+    check_delta(delta)
+    if not (_is_number(epsilon) and 0 < float(epsilon) < math.inf):
+        raise InvalidInputError(f"epsilon={epsilon!r} must be a positive, finite number.")
+    distinct = list(dict.fromkeys(specs))
+    target = float(epsilon)
+    while True:
+        sigmas = {s: _calibrated(s, target, float(delta), adjacency, repetitions) for s in distinct}
+        curves = [rdp_of((*s[0], (sigmas[s], s[1], s[2])), adjacency) for s in distinct]
+        total = epsilon_of(repetitions.compose(np.max(curves, axis=0)), delta)
+        if total <= epsilon:
+            return [sigmas[s] for s in specs], total
+        target *= 0.999 * epsilon / total
+
+
+@functools.lru_cache(maxsize=512)
+def _calibrated(spec: Spec, epsilon: float, delta: float, adjacency: str, repetitions: Repetitions) -> float:
+    beside, q, steps = spec
+    known = rdp_of(beside, adjacency)
+
+    def spent(sigma: float) -> float:
+        return epsilon_of(repetitions.compose(known + rdp_of([(sigma, q, steps)], adjacency)), delta)
+
+    high = max(0.5, q * math.sqrt(steps) / epsilon)
+    while spent(high) > epsilon:
+        high *= 2
+        if high > 1e5:
+            raise InvalidInputError(
+                f"No noise multiplier below 1e5 brings a search to epsilon={epsilon:.4g} at "
+                f"delta={delta:.4g} with n_trials={repetitions.mean:g}; raise epsilon, expect fewer trials, "
+                "or spend less in the steps before."
+            )
+    low = high / 2
+    while low > 0.1 and spent(low) <= epsilon:
+        low, high = low / 2, low
+    while high / low > 1.002:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if spent(middle) <= epsilon else (middle, high)
+    return high
+
+
 @functools.lru_cache(maxsize=4096)
 def _step(sigma: float, q: float, adjacency: str) -> tuple[float, ...]:
     """Renyi divergences of one step."""
@@ -206,11 +281,10 @@ def _step(sigma: float, q: float, adjacency: str) -> tuple[float, ...]:
 
 def _divergence(order: float, sigma: float, p: tuple[float, float], q: tuple[float, float]) -> float:
     """Renyi divergence of two mixtures ``(1 - w) N(0, sigma^2) + w N(m, sigma^2)``, each given as (w, m)."""
-    # Peaks of the integrand lie between these: where all mass of P is at its mean and all of Q at its own.
-    reach = 2 * order + 1
-    width = _TAIL * sigma
-    step = sigma * min(1.0, sigma) / 16
-    low, high = -reach - width, reach + width
+    # Peaks of the integrand lie between those of its components' products.
+    peaks = [order * m + (1 - order) * k for m in (0.0, p[1]) for k in (0.0, q[1])]
+    low, high = min(peaks) - _TAIL * sigma, max(peaks) + _TAIL * sigma
+    step = sigma * min(1.0, sigma) / 8
     n = max(int((high - low) / step), 1)
     if n > 2_000_000:
         return math.inf  # so little noise that an order this high bounds nothing

@@ -1,0 +1,188 @@
+"""One trial of a private search: what it will spend, and whether it kept to that."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+
+from .._exceptions import InvalidInputError
+from .._schema import Numeric, SensitiveSchema
+from ..privacy import PrivacyLedger
+from ..privacy._accountant import Mechanism
+from ..privacy._selection import Spec, rdp_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Parameters to try, and the mechanisms that a fit with them runs.
+
+    Parameters
+    ----------
+    parameters : dict
+    spec : Spec
+        Mechanisms of the steps before, and sampling rate and steps of the last one.
+    adjacency : str
+    """
+
+    parameters: dict
+    spec: Spec
+    adjacency: str
+
+
+def candidates_of(param_distributions: Any) -> list[dict]:
+    """Every combination of listed values.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is no list: each candidate's cost must be known before the first trial.
+    """
+    grids = [param_distributions] if isinstance(param_distributions, Mapping) else param_distributions
+    if not isinstance(grids, Sequence) or not grids or not all(isinstance(g, Mapping) for g in grids):
+        raise InvalidInputError(
+            f"param_distributions={param_distributions!r} must be a dict of lists, or a list of such dicts."
+        )
+    for grid in grids:
+        for name, values in grid.items():
+            if not isinstance(values, list | tuple | np.ndarray) or not len(values):
+                raise InvalidInputError(
+                    f"param_distributions[{name!r}]={values!r} must list the values to try: the cost of each "
+                    "is worked out before the first trial, so draw some values from a distribution first."
+                )
+    return list(ParameterGrid([dict(g) for g in grids]))
+
+
+def steps_of(estimator: Any) -> list[Any]:
+    """The steps of a pipeline, or the estimator alone."""
+    steps = getattr(estimator, "steps", None)
+    return [step for _, step in steps] if isinstance(steps, list) else [estimator]
+
+
+def final_name(estimator: Any) -> str:
+    """Prefix of the parameters of a pipeline's last step."""
+    steps = getattr(estimator, "steps", None)
+    return f"{steps[-1][0]}__" if isinstance(steps, list) else ""
+
+
+def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) -> Candidate:
+    """What a fit on `n_rows` rows with these parameters will run, from public facts alone.
+
+    With `must_impute`, a model that will have no hybrid view to be scored on is refused.
+
+    Raises
+    ------
+    InvalidInputError
+        If a step states no cost, has a budget of its own, or trains without noise.
+    """
+    model = clone(estimator).set_params(**clone(parameters, safe=False))
+    *before, final = steps_of(model)
+    for step in (*before, final):
+        if getattr(step, "budget", None) is not None:
+            raise InvalidInputError(
+                f"budget={step.budget!r} of {type(step).__name__}: trials are paid together; give the budget "
+                "to the search, and leave that of its estimators None."
+            )
+    entries = sum((_ledger(s, n_rows) for s in before if _pays(s)), PrivacyLedger())
+    if not _pays(final) or "noise_multiplier" not in final.get_params(deep=False):
+        raise InvalidInputError(
+            f"{type(final).__name__} is no private estimator whose noise can be set: search over a "
+            "FusionDPClassifier, a FusionDPRegressor, or a pipeline that ends in one."
+        )
+    imputes = final.imputer is not None or getattr(final, "method", None) in ("fusiondp", "hybrid")
+    if must_impute and not imputes:
+        raise InvalidInputError(
+            f"validation='hybrid' needs {type(final).__name__} to impute sensitive columns, and with "
+            f"{parameters!r} it has no imputer; pass imputer=FoundationImputer(...) to it, or to the search "
+            "validation='private' or public rows."
+        )
+    final.set_params(epsilon=None, noise_multiplier=1.0)
+    own = _ledger(final, n_rows)
+    if len(own) != 1:
+        raise InvalidInputError(
+            f"{type(final).__name__} with {parameters!r} runs {len(own)} mechanisms; a search calibrates "
+            "one: leave budgets of columns out, and search without noise by any other search."
+        )
+    (entry,) = own.entries
+    relations = {e.adjacency for e in entries + own}
+    if len(relations) > 1:
+        raise InvalidInputError(f"The steps state different neighbouring relations, {sorted(relations)}.")
+    if len(entry.mechanism) != 3 or entry.mechanism[0] != 1.0:
+        raise InvalidInputError(
+            f"{type(final).__name__} with {parameters!r} trains without the noise that it is given "
+            "(method='non-private'?); choose a private method."
+        )
+    _, rate, steps = entry.mechanism
+    return Candidate(parameters, (tuple(e.mechanism for e in entries), rate, steps), relations.pop())
+
+
+def prepared(estimator: Any, candidate: Candidate, sigma: float, delta: float, seeds: Any) -> Any:
+    """An unfitted estimator of a candidate, with its noise set and randomness of its own.
+
+    `seeds` is None, for secure noise, or a generator. A fixed seed of the estimator's would give
+    every trial the same noise.
+    """
+    model = clone(estimator).set_params(**clone(candidate.parameters, safe=False))
+    for step in steps_of(model):
+        if _pays(step) and "random_state" in step.get_params(deep=False):
+            step.set_params(random_state=None if seeds is None else int(seeds.integers(2**31 - 1)))
+    steps_of(model)[-1].set_params(epsilon=None, noise_multiplier=sigma, delta=delta)
+    return model
+
+
+def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
+    """The ledger of a trial's steps, which cost no more than was planned.
+
+    Raises
+    ------
+    InvalidInputError
+        If they did: then the search's bound does not hold.
+    """
+    spent = sum((s.ledger_ for s in steps_of(model) if _pays(s)), PrivacyLedger())
+    before, rate, steps = candidate.spec
+    plan = rdp_of((*before, (sigma, rate, steps)), candidate.adjacency)
+    real: list[Mechanism] = [e.mechanism for e in spent]
+    same = all(e.adjacency == candidate.adjacency for e in spent)
+    if not same or np.any(rdp_of(real, candidate.adjacency) > plan * (1 + 1e-9)):
+        raise InvalidInputError(
+            f"A trial with {candidate.parameters!r} spent more than it had planned, so the search's bound "
+            "does not hold; nothing is released. Its estimator's plan and its fit disagree."
+        )
+    return spent
+
+
+def _pays(step: Any) -> bool:
+    return callable(getattr(step, "privacy_report", None))
+
+
+def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
+    """What a step's fit will write to its ledger."""
+    if hasattr(step, "_planned_ledger"):
+        return step._planned_ledger(n_rows)
+    plan_of = getattr(step, "_plan", None)
+    if plan_of is None:
+        raise InvalidInputError(
+            f"{type(step).__name__} pays for reading sensitive cells, but does not say beforehand how much; "
+            "it cannot be a step of a search."
+        )
+    # Rate and steps are the same whatever the sensitive columns are, if there are any.
+    schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
+    if "loss" in inspect.signature(plan_of).parameters:
+        from ..offset._mechanism import Loss
+
+        labelled = step.support_target is not None
+        return _entries(plan_of(n_rows, Loss("binary"), labelled, schema))
+    step._check_method()
+    plan, *_ = plan_of(n_rows, schema)
+    if plan is None:
+        return step._cost(plan, None, schema, n_rows)
+    return _entries(plan)
+
+
+def _entries(plan: Any) -> PrivacyLedger:
+    return plan.ledger(plan.steps)

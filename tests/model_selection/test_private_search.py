@@ -1,0 +1,351 @@
+"""The accounted search: one bound for all trials, nothing of any trial but the best, and honest noise."""
+
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.pipeline import make_pipeline
+
+from skfusiondp import (
+    Categorical,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+    PrivacyBudget,
+    PrivacyLedger,
+)
+from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError, SkfusiondpError
+from skfusiondp.accounting import LedgerEntry, compute_epsilon
+from skfusiondp.model_selection import PrivateRandomSearchCV
+from skfusiondp.model_selection._scores import paid_score
+from skfusiondp.model_selection._trainer import ledger_of
+from skfusiondp.preprocessing import PrivateQuantileTransformer
+from skfusiondp.privacy._selection import ORDERS, Repetitions, epsilon_of, rdp_of
+from skfusiondp.report import PrivacyReport
+
+SENSITIVE = {"age": Numeric(0, 1), "sex": Categorical(["f", "m"])}
+pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+
+
+class Stub(ClassifierMixin, BaseEstimator):
+    """A private estimator by promise: it keeps a ledger, and records what it was asked for."""
+
+    fitted: list = []  # noqa: RUF012
+
+    def __init__(
+        self, steps=10, rate=0.1, epsilon=None, noise_multiplier=None, delta=None, imputer=None,
+        random_state=None, budget=None, extra=0, quality=0.0,
+    ):  # fmt: skip
+        self.steps, self.rate, self.epsilon, self.noise_multiplier = steps, rate, epsilon, noise_multiplier
+        self.delta, self.imputer, self.random_state, self.budget = delta, imputer, random_state, budget
+        self.extra, self.quality = extra, quality
+
+    def _planned_ledger(self, n_rows):
+        return PrivacyLedger((LedgerEntry(self.noise_multiplier, self.rate, self.steps, n_rows=n_rows),))
+
+    def fit(self, X, y):
+        Stub.fitted.append(self)
+        self.classes_, self.n_features_in_ = np.unique(y), np.shape(X)[1]
+        self.schema_ = type("Schema", (), {"sensitive": (), "domains": {}})()
+        entry = LedgerEntry(self.noise_multiplier, self.rate, self.steps + self.extra, n_rows=len(y))
+        self.ledger_ = PrivacyLedger((entry,))
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y):
+        return self.quality
+
+    def privacy_report(self):
+        return PrivacyReport("Stub", "fusiondp", {}, "replace", 1.0, 1e-5, 10)
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    Stub.fitted = []
+
+
+X, Y = np.zeros((50, 2)), np.arange(50) % 2
+PUBLIC = (X[:4], Y[:4])
+
+
+def search(grid, estimator=None, **parameters):
+    settings = {"n_trials": 5, "epsilon": 1.0, "delta": 1e-5, "validation": PUBLIC, "random_state": 0}
+    return PrivateRandomSearchCV(estimator or Stub(), grid, **{**settings, **parameters})
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.random((240, 3)), columns=["a", "b", "age"])
+    return frame.assign(sex=np.where(rng.random(240) < 0.5, "f", "m"))
+
+
+@pytest.fixture(scope="module")
+def target(table):
+    return (table["age"] + table["b"] > 1).astype(int).to_numpy()
+
+
+def fusion(cls=FusionDPClassifier, **parameters):
+    return cls(SENSITIVE, **{"steps": 4, "public_epochs": 1, "batch_size": 40, **parameters})
+
+
+# The bound --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"eta": 0.0}, {"distribution": "poisson"}])
+def test_the_total_is_the_hand_computed_one_and_meets_the_target(settings):
+    grid = {"steps": [10, 40], "rate": [0.1, 0.3]}
+    model = search(grid, n_trials=8, **settings).fit(X, Y)
+    sigma = {(m.steps, m.rate): m.noise_multiplier for m in Stub.fitted}
+    repetitions = Repetitions(8, **settings)
+    curves = [rdp_of([(s, rate, steps)], "replace") for (steps, rate), s in sigma.items()]
+    by_hand = epsilon_of(repetitions.compose(np.max(curves, axis=0)), 1e-5)
+    (entry,) = model.ledger_.entries
+    assert 0.97 < entry.epsilon <= 1.0 and by_hand <= entry.epsilon + 1e-12
+    if len(sigma) == 4:
+        assert by_hand == pytest.approx(entry.epsilon)
+    assert entry.epsilon <= model.epsilon_ <= 1.0 and model.delta_ == 1e-5 == entry.delta
+    # One trial by the accountant: what would be claimed if the choice were forgotten.
+    assert model.epsilon_of_one_trial_ < 0.8 * model.epsilon_
+    one = max(compute_epsilon(m.ledger_.entries, 1e-5) for m in Stub.fitted)
+    assert one <= model.epsilon_of_one_trial_ + 1e-9
+
+
+def test_a_single_candidate_by_the_theorem_alone():
+    search({}, n_trials=5).fit(X, Y)
+    sigma = Stub.fitted[0].noise_multiplier
+    rdp, gamma = rdp_of([(sigma, 0.1, 10)], "replace"), 1 / 5  # geometric
+    hat = 2 * min((1 - 1 / b) * r + math.log(1 / gamma) / b for b, r in zip(ORDERS, rdp, strict=True))
+    total = rdp + hat + math.log(5) / (ORDERS - 1)
+    epsilon = np.min(total + np.log1p(-1 / ORDERS) - np.log(1e-5 * ORDERS) / (ORDERS - 1))
+    assert 0.98 < epsilon <= 1.0
+
+
+def test_the_number_of_trials_has_the_stated_distribution_and_no_other():
+    counts = []
+    for seed in range(600):
+        Stub.fitted = []
+        search({}, n_trials=3, random_state=seed).fit(X, Y)
+        counts.append(len(Stub.fitted))
+    observed = np.bincount(np.minimum(counts, 8), minlength=9)[1:]
+
+    def p_value(gamma):
+        p = gamma * (1 - gamma) ** np.arange(7)
+        return stats.chisquare(observed, 600 * np.append(p, 1 - p.sum())).pvalue
+
+    assert p_value(1 / 3) > 1e-3 > p_value(1 / 4)
+
+
+def test_candidates_are_drawn_with_equal_probability_and_with_replacement():
+    for seed in range(60):
+        search({"quality": [0.1, 0.2, 0.3]}, n_trials=10, random_state=seed).fit(X, Y)
+    counts = np.unique([m.quality for m in Stub.fitted], return_counts=True)[1]
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_every_trial_has_noise_of_its_own_even_if_the_estimator_has_a_seed():
+    search({}, Stub(random_state=7), n_trials=20).fit(X, Y)
+    seeds = [m.random_state for m in Stub.fitted]
+    assert len(seeds) > 2 and len(set(seeds)) == len(seeds) and 7 not in seeds
+    Stub.fitted = []
+    search({}, Stub(random_state=7), random_state=None).fit(X, Y)
+    assert {m.random_state for m in Stub.fitted} == {None}
+
+
+def test_a_trial_that_spends_more_than_planned_is_caught():
+    with pytest.raises(InvalidInputError, match="more than it had planned"):
+        search({}, Stub(extra=1)).fit(X, Y)
+
+
+def test_steps_before_that_pay_are_part_of_a_trial(table, target):
+    step = PrivateQuantileTransformer(SENSITIVE, noise_multiplier=20.0)
+    pipe = make_pipeline(step, fusion())
+    grid = {"fusiondpclassifier__lr": [0.001, 0.01]}
+    model = search(grid, pipe, n_trials=2, validation="hybrid", validation_size=0.25).fit(table, target)
+    final = model.best_estimator_[-1]
+    mechanisms = [e.mechanism for e in model.best_estimator_[0].ledger_ + final.ledger_]
+    assert mechanisms[0] == (20.0, 1.0, 1) and mechanisms[1][1:] == (40 / 180, 4)
+    by_hand = epsilon_of(Repetitions(2).compose(rdp_of(mechanisms, "replace")), 1e-5)
+    assert by_hand == pytest.approx(model.ledger_.entries[0].epsilon)
+    assert model.predict(table).shape == (240,)
+    assert len(ledger_of(model)) == 1  # what is inside is counted already
+
+
+# What is kept -----------------------------------------------------------------------------
+
+
+def test_only_the_best_trial_is_kept():
+    model = search({"quality": [0.1, 0.2, 0.9]}, n_trials=40, random_state=1).fit(X, Y)
+    tried = [m.quality for m in Stub.fitted]
+    assert len(tried) > 3 and model.best_score_ == max(tried) == model.best_params_["quality"]
+    assert model.best_estimator_.quality == model.best_score_
+    assert not hasattr(model, "cv_results_")
+    held = [v for k, v in vars(model).items() if k.endswith("_")]
+    assert sum(isinstance(v, Stub) for v in held) == 1
+    assert not any(isinstance(v, int) and v == len(tried) for v in held)
+    assert not any(isinstance(v, list) for v in held)
+
+
+def test_a_failed_trial_has_paid_for_the_search():
+    class Breaks(Stub):
+        def fit(self, X, y):
+            raise RuntimeError("boom")
+
+    budget = PrivacyBudget(2.0, 1e-4)
+    model = search({}, Breaks(), budget=budget)
+    with pytest.raises(RuntimeError, match="boom"):
+        model.fit(X, Y)
+    assert len(model.ledger_) == len(budget.ledger) == 1
+
+
+def test_poisson_without_a_trial_has_paid_and_says_so():
+    empty = next(s for s in range(99) if Repetitions(1.1, "poisson").draw(np.random.default_rng(s)) == 0)
+    budget = PrivacyBudget(2.0, 1e-4)
+    model = search({}, distribution="poisson", n_trials=1.1, random_state=empty, budget=budget)
+    with pytest.raises(SkfusiondpError, match="no trial"):
+        model.fit(X, Y)
+    assert not Stub.fitted and len(budget.ledger) == 1
+
+
+def test_a_budget_is_met_and_refuses_before_a_trial():
+    budget = PrivacyBudget(1.5, 1e-4)
+    search({}, budget=budget).fit(X, Y)
+    assert 0.9 < budget.spent <= 1.0
+    Stub.fitted = []
+    with pytest.raises(PrivacyBudgetError):
+        search({}, budget=budget).fit(X, Y)
+    assert not Stub.fitted
+
+
+def test_a_second_fit_adds_to_the_ledger():
+    model = search({}).fit(X, Y).fit(X, Y)
+    assert len(model.ledger_) == 2 and model.delta_ == 2e-5 and 1.9 < model.epsilon_ <= 2.0
+    assert not hasattr(clone(model), "ledger_")
+
+
+# Scores -----------------------------------------------------------------------------------
+
+
+class Right(Stub):
+    def predict(self, X):
+        return np.asarray(X)[:, 0]
+
+
+def test_a_paid_score_has_the_noise_that_was_accounted_and_no_less():
+    y = np.ones(100)
+    X = np.repeat([1.0, 0.0], [70, 30])[:, None]
+    for adjacency, norm in (("replace", 0.5), ("zero-out", 1.0)):
+        scores = [paid_score(Right(), X, y, "accuracy", 8.0, adjacency, None) for _ in range(4000)]
+        noise = (np.array(scores) - 0.7) * 100 / (8.0 * norm)
+        assert stats.kstest(noise, "norm").pvalue > 1e-4
+        assert stats.kstest(noise * 1.1, "norm").pvalue < 1e-2
+
+
+@pytest.mark.parametrize("cell", [np.nan, np.inf, -1e9, 1e9, 0.5])
+def test_one_row_changes_a_paid_score_by_no_more_than_its_share(cell):
+    def scoring(model, X, y):
+        return X[:, 0]
+
+    X = np.full((10, 1), 0.5)
+    other = X.copy()
+    other[3] = cell
+    a, b = (paid_score(None, x, np.zeros(10), scoring, 1e-12, "replace", 0) for x in (X, other))
+    assert abs(a - b) <= 0.1 + 1e-9
+
+
+def test_a_paid_score_counts_where_training_costs_less():
+    plain = search({}, validation="private", n_trials=5).fit(X, Y)
+    rdp = rdp_of([(Stub.fitted[0].noise_multiplier, 0.1, 10)], "replace")
+    assert epsilon_of(Repetitions(5).compose(rdp), 1e-5) <= plain.ledger_.entries[0].epsilon
+    assert plain.best_score_ != round(plain.best_score_ * 10) / 10  # noise
+
+
+def test_the_hybrid_score_reads_no_true_sensitive_cell(table, target):
+    """Held-out rows' sensitive cells changed: the same trials, score and model."""
+    model = fusion(random_state=0)
+    first = search({"lr": [0.01, 0.03]}, model, n_trials=2, validation="hybrid").fit(table, target)
+    rng = np.random.default_rng(0)
+    # The split is drawn from the seed and public facts: find it by what training was given.
+    seen = []
+
+    class Spy(FusionDPClassifier):
+        def fit(self, X, y):
+            seen.append(list(X.index))
+            return super().fit(X, y)
+
+    spy = Spy(**model.get_params(deep=False))
+    search({"lr": [0.01, 0.03]}, spy, n_trials=2, validation="hybrid").fit(table, target)
+    held = np.setdiff1d(np.arange(240), seen[0])
+    assert len(held) == 48
+    changed = table.copy()
+    changed.loc[held, "age"] = rng.random(48)
+    changed.loc[held, "sex"] = "m"
+    again = search({"lr": [0.01, 0.03]}, model, n_trials=2, validation="hybrid").fit(changed, target)
+    assert again.best_score_ == first.best_score_ and again.best_params_ == first.best_params_
+    assert np.array_equal(again.predict_proba(table), first.predict_proba(table))
+
+
+@pytest.mark.parametrize("validation", ["hybrid", "private", "public"])
+def test_all_kinds_of_validation_on_the_real_estimator(table, target, validation):
+    rows = (table[:50], target[:50]) if validation == "public" else validation
+    model = search({"lr": [0.01]}, fusion(), n_trials=1.5, validation=rows).fit(table, target)
+    assert model.score(table, target) == model.best_estimator_.score(table, target)
+    report = model.privacy_report()
+    text = str(report)
+    assert "Epsilon of the search" in text and "Epsilon of one trial" in text
+    assert report.to_dict()["mechanism"]["epsilon_of_one_trial"] < report.epsilon <= 1.0
+    assert not any("comparing fits" in g for g in report.not_covered)
+    assert list(model.classes_) == [0, 1] and model.n_features_in_ == 4
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(table), model.predict(table))
+
+
+def test_regression_and_zero_out(table):
+    y = table["age"] * 2 + table["b"]
+    estimator = fusion(FusionDPRegressor, adjacency="zero-out")
+    model = search({"lr": [0.01]}, estimator, n_trials=1.5, validation="private").fit(table, y)
+    assert model.ledger_.entries[0].adjacency == "zero-out" and model.predict(table).shape == (240,)
+
+
+# Bad input --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "grid"),
+    [
+        ({"n_trials": 1}, {}),
+        ({"eta": -1}, {}),
+        ({"distribution": "normal"}, {}),
+        ({"epsilon": 0}, {}),
+        ({"epsilon": 1e-3}, {}),
+        ({"delta": 2}, {}),
+        ({"validation": "cv"}, {}),
+        ({"validation": "hybrid"}, {}),
+        ({"validation": "private", "validation_size": 2}, {}),
+        ({"validation": "private", "scoring": "roc_auc"}, {}),
+        ({"random_state": "no"}, {}),
+        ({"budget": 3}, {}),
+        ({}, {"steps": stats.randint(1, 9)}),
+        ({}, {"steps": []}),
+        ({}, {"noise_multiplier": [1.0]}),
+        ({}, {"epsilon": [1.0]}),
+        ({}, 7),
+        ({"estimator": Stub(budget=PrivacyBudget(1.0, 1e-5))}, {}),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused_before_a_trial(parameters, grid):
+    with pytest.raises(InvalidInputError):
+        search(grid, **parameters).fit(X, Y)
+    assert not Stub.fitted
+
+
+@pytest.mark.parametrize("method", ["non-private", "hybrid"])
+def test_methods_without_noise_are_refused(table, target, method):
+    with pytest.raises(InvalidInputError):
+        search({}, fusion(method=method), validation="hybrid").fit(table, target)
