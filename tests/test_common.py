@@ -39,7 +39,11 @@ CHECKED = [
     PrivateCategories(random_state=0),
     PrivateSelector(n_columns=1, random_state=0),
     PrivateRandomSearchCV(
-        FusionDPClassifier(steps=5, public_epochs=1), {"lr": [0.01]}, n_trials=1.5, random_state=0
+        FusionDPClassifier(steps=5, public_epochs=1),
+        {"lr": [0.01]},
+        n_trials=1.5,
+        validation_size=0.05,
+        random_state=0,
     ),
     # As scikit-learn checks its own searches: folds of the checks' tables are too small to be private.
     StackedGridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2, error_score="raise"),
