@@ -202,6 +202,11 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         candidates = self._candidates(n_train, isinstance(X, PairedTable))
         specs = [c.spec for c in candidates] + [_SCORING] * (self.validation == "private")
         adjacency = candidates[0].adjacency
+        if adjacency == "add-remove" and held_out is not None:
+            raise InvalidInputError(
+                f"validation={self.validation!r} splits the rows, which another row would split otherwise, so "
+                "method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
+            )
         target = math.floor(round(float(self.epsilon) / _GRID, 6)) * _GRID or self.epsilon
         sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
         one_trial = _costliest(specs, sigmas, adjacency, delta)
@@ -418,7 +423,10 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         PrivacyReport
             Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
         """
-        own = steps_of(self._best())[-1].privacy_report()
+        reports = [s.privacy_report() for s in steps_of(self._best()) if hasattr(s, "privacy_report")]
+        own = reports[-1]
+        # A column that a step before has left out was read all the same.
+        protected = {c: d for r in reports for c, d in r.protected.items()}
         repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         shape = {"eta": float(self.eta), "gamma": repetitions.gamma}
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
@@ -433,7 +441,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         return PrivacyReport(
             estimator=type(self).__name__,
             method=own.method,
-            protected=own.protected,
+            protected=protected,
             adjacency=own.adjacency,
             epsilon=self.epsilon_,
             delta=self.delta_,

@@ -25,7 +25,7 @@ from skfusiondp.accounting import LedgerEntry, compute_epsilon
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.model_selection._scores import paid_score
 from skfusiondp.model_selection._trainer import ledger_of
-from skfusiondp.preprocessing import PrivateQuantileTransformer
+from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateSelector
 from skfusiondp.privacy._selection import ORDERS, Repetitions, epsilon_of, rdp_of
 from skfusiondp.report import PrivacyReport
 
@@ -361,3 +361,31 @@ def test_bad_input_is_refused_before_a_trial(parameters, grid):
 def test_methods_without_noise_are_refused(table, target, method):
     with pytest.raises(InvalidInputError):
         search({}, fusion(method=method), validation="hybrid").fit(table, target)
+
+
+def test_the_figures_of_the_guide():
+    from skfusiondp.accounting import calibrate_noise_multiplier
+    from skfusiondp.privacy._selection import calibrate_repeated
+
+    (sigma,), _ = calibrate_repeated([((), 1 / 32, 640)], 1.0, 1e-5, "replace", Repetitions(10))
+    trial = LedgerEntry(sigma, 1 / 32, 640)
+    assert f"{sigma:.1f} {calibrate_noise_multiplier(1.0, 1e-5, 1 / 32, 640):.1f}" == "13.5 5.9"
+    assert f"{compute_epsilon([trial], 1e-5):.2f} {compute_epsilon([trial] * 10, 1e-5):.2f}" == "0.41 1.43"
+
+
+def test_the_report_names_columns_that_a_step_before_left_out(table, target):
+    pipe = make_pipeline(PrivateSelector(SENSITIVE, n_columns=1, epsilon=0.2), fusion())
+    # Which column stays is known after the fit only; a callable names what is left.
+    pipe[-1].set_params(sensitive=lambda X: [c for c in SENSITIVE if c in X], on_leak="ignore")
+    model = search({}, pipe, n_trials=1.5, epsilon=2.0, validation="private").fit(table, target)
+    assert set(model.privacy_report().protected) == set(SENSITIVE)
+
+
+def test_whole_rows_are_searched_on_public_rows_only(table, target):
+    """One more row would change who is held out, so neighbours would differ in many rows."""
+    estimator = fusion(method="dp-sgd")
+    with pytest.raises(InvalidInputError, match="dp-sgd"):
+        search({}, estimator, validation="private").fit(table, target)
+    public = (table[:50], target[:50])
+    model = search({}, estimator, n_trials=1.5, validation=public).fit(table[50:], target[50:])
+    assert model.ledger_.entries[0].adjacency == "add-remove"
