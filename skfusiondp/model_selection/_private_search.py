@@ -204,8 +204,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         adjacency = candidates[0].adjacency
         if adjacency == "add-remove" and held_out is not None:
             raise InvalidInputError(
-                f"validation={self.validation!r} splits the rows, which another row would split otherwise, so "
-                "method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
+                f"validation={self.validation!r} splits the rows, and one more would split them otherwise, "
+                "so method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
             )
         target = math.floor(round(float(self.epsilon) / _GRID, 6)) * _GRID or self.epsilon
         sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)

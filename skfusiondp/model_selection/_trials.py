@@ -94,7 +94,8 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
             f"{type(final).__name__} is no private estimator whose noise can be set: search over a "
             "FusionDPClassifier, a FusionDPRegressor, or a pipeline that ends in one."
         )
-    imputes = final.imputer is not None or getattr(final, "method", None) in ("fusiondp", "hybrid")
+    has_imputer = getattr(final, "imputer", None) is not None
+    imputes = has_imputer or getattr(final, "method", None) in ("fusiondp", "hybrid")
     if must_impute and not imputes:
         raise InvalidInputError(
             f"validation='hybrid' needs {type(final).__name__} to impute sensitive columns, and with "
