@@ -5,6 +5,7 @@ Nothing here pays for what it reads: an audit's results stay with those who may 
 
 from ._attribute import audit_attribute
 from ._inference import AttributeInference, attribute_inference
+from ._replay import ReplayCheck, ReplayReport, replay
 from ._result import AttributeAudit
 from ._risk import Risk, attack_success, noise_floor, risk
 from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
@@ -13,6 +14,8 @@ __all__ = [
     "AttributeAudit",
     "AttributeInference",
     "EpsilonPosterior",
+    "ReplayCheck",
+    "ReplayReport",
     "Risk",
     "attack_success",
     "attribute_inference",
@@ -20,5 +23,6 @@ __all__ = [
     "epsilon_lower_bound",
     "guess_p_value",
     "noise_floor",
+    "replay",
     "risk",
 ]

@@ -1,0 +1,132 @@
+"""A fit that writes down what its private branch releases, and can be given other releases instead."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from ._claim import unbudgeted
+
+
+class Released(NamedTuple):
+    """One tensor on its way through the noise: what went in, and what came out."""
+
+    tier: int
+    total: np.ndarray
+    noised: np.ndarray
+
+
+class Record:
+    """What a recorded fit did.
+
+    Parameters
+    ----------
+    replaying : list of Released, optional
+        Releases of another fit. Each of this fit's is replaced by the other's, so that from then on
+        the two fits may differ in nothing.
+    erased : int, optional
+        Row whose private views are both made the free one: the other neighbour under "zero-out".
+
+    Attributes
+    ----------
+    released : list of Released
+        In order: tensors of a tier, tiers of a step, steps.
+    states : list of dict of str to ndarray
+        At each release: every parameter, and the gradient so far, which is the public part.
+    rows : dict of str to ndarray
+        What the fit trains on, encoded.
+    """
+
+    def __init__(self, replaying: list[Released] | None = None, erased: int | None = None):
+        self.replaying = replaying
+        self.erased = erased
+        self.released: list[Released] = []
+        self.states: list[dict[str, np.ndarray]] = []
+        self.rows: dict[str, np.ndarray] = {}
+
+    def keep_rows(self, rows: Any) -> None:
+        """Copy the encoded rows; erase one if asked to."""
+        if self.erased is not None:
+            rows.views[0][self.erased] = rows.views[1][self.erased]
+        if rows.free is not None:
+            self.rows["the free view"] = _array(rows.free)
+        for i, view in enumerate(rows.views or []):
+            self.rows[f"private view {i}"] = _array(view)
+        self.rows |= {"the target": _array(rows.y), "the weights": _array(rows.weight)}
+
+    def release(self, noise: _Recorded, total: Any) -> Any:
+        """Let a tensor through the noise, or the other fit's release in its place."""
+        self.states.append(_state(noise.module))
+        noised = noise.inner.add_to(total)
+        self.released.append(Released(noise.tier, _array(total), _array(noised)))
+        n = len(self.released)
+        if self.replaying is None or n > len(self.replaying):
+            return noised
+        other = self.replaying[n - 1].noised
+        return noised if other.shape != noised.shape else noised.new_tensor(other)
+
+
+class _Recorded:
+    """Noise of one tier that tells the record what it is added to."""
+
+    def __init__(self, inner: Any, record: Record, tier: int, module: Any):
+        self.inner = inner
+        self.record = record
+        self.tier = tier
+        self.module = module
+
+    @property
+    def std(self) -> float:
+        return self.inner.std
+
+    def add_to(self, total: Any) -> Any:
+        return self.record.release(self, total)
+
+
+class _Recorder:
+    """Goes before an estimator's class: the hooks that see its rows and its net."""
+
+    _record: Record
+
+    def _training_rows(self, *args: Any) -> Any:
+        rows = super()._training_rows(*args)  # type: ignore[misc]
+        self._record.keep_rows(rows)
+        return rows
+
+    def _fit_net(self, net: Any, rows: Any) -> None:
+        tiers = getattr(net, "_tiers", [])
+        net._tiers = [
+            (engine, _Recorded(noise, self._record, t, net.module_))
+            for t, (engine, noise) in enumerate(tiers)
+        ]
+        super()._fit_net(net, rows)  # type: ignore[misc]
+
+
+def recorded_fit(estimator: Any, X: Any, y: Any, record: Record, seed: int) -> Any:
+    """Fit a clone with fixed randomness, writing into `record`."""
+    model = unbudgeted(clone(estimator))
+    model.__class__ = type(type(model).__name__, (_Recorder, type(model)), {})
+    model._record = record
+    return model.set_params(random_state=seed).fit(X, y)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def _state(module: Any) -> dict[str, np.ndarray]:
+    state = {}
+    for name, parameter in module.named_parameters():
+        state[name] = _array(parameter)
+        if parameter.grad is not None:
+            state[f"the gradient of {name}"] = _array(parameter.grad)
+    return state
+
+
+def final_state(net: Any) -> dict[str, np.ndarray]:
+    """Every parameter and buffer of a fitted net, and the losses in its history."""
+    state = {name: _array(value) for name, value in net.module_.state_dict().items()}
+    losses = [b.get("train_loss", np.nan) for e in net.history for b in e.get("batches", [])]
+    return {**state, "the losses in the history": np.array(losses, dtype=float)}

@@ -1,0 +1,44 @@
+"""Every way to break the guarantee that we know of is caught, and the sound library passes the same check."""
+
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from variants import VARIANTS, forget_computed_epsilons
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "broken_variants.md"
+each = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+
+
+def run(check):
+    with pytest.MonkeyPatch.context() as own, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(own)
+
+
+@each
+def test_the_sound_library_passes(variant):
+    run(variant.check)
+
+
+@each
+def test_a_broken_one_is_caught(variant, monkeypatch):
+    try:
+        variant.apply(monkeypatch)
+        # pytest.fail, which a test may call, is no AssertionError but says the same.
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            run(variant.check)
+    finally:
+        monkeypatch.undo()
+        forget_computed_epsilons()
+
+
+def test_the_document_has_the_same_table():
+    rows = re.findall(r"^\| (.+?) \| .+? \| (.+?) \|$", DOCUMENT.read_text(encoding="utf-8"), re.M)
+    rows = [(name, caught.replace("`", "")) for name, caught in rows if name != "variant" and name[0] != "-"]
+    assert rows == [(v.name, v.caught_by) for v in VARIANTS]
+    assert len({v.name for v in VARIANTS}) == len(VARIANTS) >= 14
