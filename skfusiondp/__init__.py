@@ -37,6 +37,7 @@ _MODULES = (
     "model_selection",
     "nets",
     "offset",
+    "persistence",
     "preprocessing",
     "report",
 )

@@ -1,0 +1,386 @@
+"""Save a fitted model to a file that holds no rows, and load it without running anything from the file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import sklearn
+from sklearn.utils.validation import check_is_fitted
+
+from ._exceptions import InvalidInputError, MissingDependencyError
+
+_FORMAT = 1
+_STAMP, _OBJECT, _WEIGHTS = "skfusiondp.json", "model.skops", "weights.safetensors"
+# Classes whose instances are plain values, or numbers that a model of theirs is made of.
+_TRUSTED = frozenset(
+    {
+        "collections.OrderedDict",
+        "scipy.sparse._csr.csr_matrix",
+        "skfusiondp._schema.Categorical",
+        "skfusiondp._schema.Numeric",
+        "skfusiondp._schema.SensitiveSchema",
+        "skfusiondp.estimators._classifier.FusionDPClassifier",
+        "skfusiondp.estimators._regressor.FusionDPRegressor",
+        "skfusiondp.impute._conditional.ConditionalBackend",
+        "skfusiondp.impute._conditional.TreesHead",
+        "skfusiondp.impute._domain.DomainBackend",
+        "skfusiondp.impute._encoding.PublicEncoder",
+        "skfusiondp.impute._estimator.EstimatorBackend",
+        "skfusiondp.impute._heads.EstimatorHead",
+        "skfusiondp.impute._heads.MarginalHead",
+        "skfusiondp.impute._heads.UniformHead",
+        "skfusiondp.impute._imputer.FoundationImputer",
+        "skfusiondp.nets._mlp.MLP",
+        "skfusiondp.nets._wide_deep.WideAndDeep",
+        "skfusiondp.offset._estimators.OffsetFusionClassifier",
+        "skfusiondp.offset._estimators.OffsetFusionRegressor",
+        "skfusiondp.offset._mechanism.Loss",
+        "skfusiondp.offset._mechanism.PublicCurvature",
+        "skfusiondp.offset._structure.Bins",
+        "skfusiondp.offset._structure.PublicColumns",
+        "skfusiondp.offset._structure.Structure",
+        "skfusiondp.offset._structure.Trees",
+        "skfusiondp.persistence.SavedNet",
+        "skfusiondp.preprocessing._categories.PrivateCategories",
+        "skfusiondp.preprocessing._encoder.TableEncoder",
+        "skfusiondp.preprocessing._moments.PrivateStandardScaler",
+        "skfusiondp.preprocessing._quantiles.PrivateQuantileTransformer",
+        "skfusiondp.preprocessing._selector.PrivateSelector",
+        "skfusiondp.privacy._clipping.Clipping",
+        "skfusiondp.privacy._ledger.BoundEntry",
+        "skfusiondp.privacy._ledger.LedgerEntry",
+        "skfusiondp.privacy._ledger.PrivacyLedger",
+        "skfusiondp.privacy._plan.PrivatePlan",
+        "skfusiondp.privacy._plan.Tier",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+        "torch.optim.adam.Adam",
+        "torch.optim.adamw.AdamW",
+        "torch.optim.sgd.SGD",
+    }
+)
+
+
+class SavedNet:
+    """What stands in a file for a trained net; its weights are in a part of their own.
+
+    Parameters
+    ----------
+    number : int
+        Which weights are its own.
+    parameters : dict
+        Of the net that is built on loading: the module's class and arguments, the task.
+    private_steps : int
+    history : list of dict
+    """
+
+    def __init__(self, number: int, parameters: dict, private_steps: int, history: list):
+        self.number = number
+        self.parameters = parameters
+        self.private_steps = private_steps
+        self.history = history
+
+
+def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> None:
+    """Save a fitted estimator: weights as safetensors, everything else as skops' plain values.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this library, or a Pipeline of such and scikit-learn's
+        The module of its net must be a class with its arguments given as ``module__...``.
+    path : str or path-like
+        File to write; replaced if it exists, and left as it is if anything goes wrong.
+    trusted : sequence of str, default=()
+        Full names of classes of yours in it, such as ``"my_package.MyModule"``. Who loads the file has
+        to name them too.
+
+    Raises
+    ------
+    InvalidInputError
+        If something in it cannot be saved, would not be loaded, or holds support rows.
+    MissingDependencyError
+        If skops or safetensors is not installed.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Notes
+    -----
+    No training row and no support row is in the file. The imputer's models are, as in a pickle: what they
+    learnt from public support rows includes values of theirs (see docs/persistence.md). A shared
+    budget is left out.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import make_classification
+    >>> from skfusiondp import FusionDPClassifier, Numeric
+    >>> from skfusiondp.persistence import load, save
+    >>> X, y = make_classification(200, 4, n_informative=3, n_redundant=0, random_state=0)
+    >>> model = FusionDPClassifier({0: Numeric(-4, 4)}, method="feature-dp", epochs=1).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(model, os.path.join(folder, "model.skfusiondp"))
+    ...     again = load(os.path.join(folder, "model.skfusiondp"))
+    >>> bool((again.predict_proba(X) == model.predict_proba(X)).all()), again.ledger_ == model.ledger_
+    (True, True)
+    """
+    io, tensors = _libraries()
+    check_is_fitted(estimator)
+    nets = _nets(estimator)
+    saved: dict[int, Any] = {}
+    for i, net in enumerate(nets):
+        saved[id(net)] = described = _described(net, i)
+        saved[id(net.history)] = described.history
+    # Copies run __getstate__, which leaves rows out; the nets are not copied but stood for.
+    plain = copy.deepcopy(estimator, saved)
+    for where, value in _walk(plain):
+        if getattr(value, "budget", None) is not None:
+            value.budget = None
+        for name in ("support", "support_target"):
+            if getattr(value, name, None) is not None:
+                raise InvalidInputError(
+                    f"{where}.{name} holds support rows, which do not belong into a file; save the fitted "
+                    "estimator itself (such as a search's best_estimator_), or set it to None."
+                )
+    try:
+        data = io.dumps(plain)
+    except Exception as error:
+        raise InvalidInputError(
+            f"{type(estimator).__name__} holds something that skops cannot save ({error}); use pickle, which "
+            "runs code when it is loaded."
+        ) from error
+    _refuse_strangers(io, data, trusted, "save")
+    weights = {f"{i}.{n}": t for i, net in enumerate(nets) for n, t in _weights(net).items()}
+    stamp = {"format": _FORMAT, "class": type(estimator).__name__, "versions": _versions()}
+    beside = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(_STAMP, json.dumps(stamp, indent=2))
+            file.writestr(_OBJECT, data)
+            file.writestr(_WEIGHTS, tensors.save(weights))
+        os.replace(beside, path)
+    except OSError as error:
+        raise InvalidInputError(
+            f"path={os.fspath(path)!r} cannot be written ({error}); name a file."
+        ) from error
+    finally:
+        if os.path.exists(beside):
+            os.remove(beside)
+
+
+def load(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> Any:
+    """Load what ``save`` wrote. No code of the file runs; only known classes are made.
+
+    Parameters
+    ----------
+    path : str or path-like
+    trusted : sequence of str, default=()
+        Full names of further classes that you trust, such as ``"my_package.MyModule"``.
+
+    Returns
+    -------
+    estimator
+        It predicts as the saved one did, and its ledger is the same.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is none of these, is damaged, of an unknown version, or holds classes that are not
+        trusted.
+    MissingDependencyError
+        If skops or safetensors is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If the file was written under another version of this library or of scikit-learn.
+    """
+    io, tensors = _libraries()
+    stamp, data, weights = _parts(os.fspath(path))
+    _refuse_strangers(io, data, trusted, "load")
+    _warn_of_versions(stamp)
+    try:
+        plain = io.loads(data, trusted=sorted({*_TRUSTED, *trusted}))
+        for where, value in _walk(plain):
+            _check_indices(where, value)
+        nets = [value for _, value in _walk(plain) if isinstance(value, SavedNet)]
+        built: dict[int, Any] = {}
+        for saved in nets:
+            built[id(saved)] = net = _built(saved, tensors.load(weights))
+            built[id(saved.history)] = net.history
+        return copy.deepcopy(plain, built)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a damaged file leads to
+        raise InvalidInputError(
+            f"{os.fspath(path)!r} is damaged ({type(error).__name__}: {error}); nothing was loaded. Save it "
+            "anew."
+        ) from error
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import safetensors.torch
+        import skops.io
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Saving and loading need the packages skops and safetensors ({error}); run: pip install skops "
+            "safetensors."
+        ) from error
+    return skops.io, safetensors.torch
+
+
+def _parts(path: str) -> tuple[dict, bytes, bytes]:
+    """Stamp, object and weights of a file."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            stamp = json.loads(file.read(_STAMP))
+            known = isinstance(stamp, dict) and stamp.get("format") == _FORMAT
+            if not known or not isinstance(stamp.get("versions"), dict):
+                raise ValueError("its format is unknown to this version of skfusiondp")
+            return stamp, file.read(_OBJECT), file.read(_WEIGHTS)
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError) as error:
+        raise InvalidInputError(_not_ours(path, error)) from error
+    except Exception as error:  # zipfile.BadZipFile, zlib.error
+        raise InvalidInputError(_not_ours(path, error)) from error
+
+
+def _not_ours(path: str, error: Exception) -> str:
+    return (
+        f"{path!r} is no file that skfusiondp.persistence.save has written ({error}); nothing was loaded. "
+        "A pickle is loaded with pickle, and only from whom you trust."
+    )
+
+
+def _refuse_strangers(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> None:
+    try:
+        strange = sorted(set(io.get_untrusted_types(data=data)) - _TRUSTED - set(trusted))
+    except Exception as error:
+        raise InvalidInputError(f"The file is damaged ({error}); nothing was loaded.") from error
+    if strange:
+        raise InvalidInputError(
+            f"It holds {', '.join(strange)}, which skfusiondp does not know to be plain values; if you trust "
+            f"them, say {verb}(..., trusted={strange!r}), else leave it."
+        )
+
+
+def _versions() -> dict[str, str]:
+    from . import __version__
+
+    return {"skfusiondp": __version__, "scikit-learn": sklearn.__version__}
+
+
+def _warn_of_versions(stamp: dict) -> None:
+    import warnings
+
+    own, other = _versions(), stamp["versions"]
+    if differ := {n: (other.get(n), v) for n, v in own.items() if other.get(n) != v}:
+        texts = [f"{name} {theirs} (here: {ours})" for name, (theirs, ours) in differ.items()]
+        warnings.warn(
+            f"The file was written under {', '.join(texts)}; predictions may differ. Save it anew where it "
+            "was made.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _nets(estimator: Any) -> list[Any]:
+    """Every trained net inside."""
+    return [v for _, v in _walk(estimator) if hasattr(v, "module_") and hasattr(v, "private_steps_")]
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Everything inside a value, with where it is; each once. Nets and arrays are not looked into."""
+    seen: set[int] = set()
+    waiting = [(type(value).__name__, value)]
+    while waiting:
+        where, value = waiting.pop()
+        if id(value) in seen or isinstance(value, str | bytes | int | float | type | None):
+            continue
+        seen.add(id(value))
+        yield where, value
+        if isinstance(value, dict):
+            waiting += [(f"{where}[{k!r}]", v) for k, v in value.items()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting += [(f"{where}[{i}]", v) for i, v in enumerate(value)]
+        elif isinstance(value, np.ndarray):
+            if value.dtype == object:
+                waiting += [(f"{where}[{i}]", v) for i, v in enumerate(value.flat)]
+        elif not hasattr(value, "module_"):
+            waiting += [(f"{where}.{k}", v) for k, v in getattr(value, "__dict__", {}).items()]
+            if type(value).__module__ == "skfusiondp._schema":  # a mapping proxy is none of the above
+                maps = {k: v for k, v in vars(value).items() if hasattr(v, "items")}
+                waiting += [(f"{where}.{k}", dict(v)) for k, v in maps.items()]
+
+
+def _described(net: Any, number: int) -> SavedNet:
+    if not isinstance(net.module, type):
+        raise InvalidInputError(
+            f"module={type(net.module).__name__}(...) is an object, of which only the weights could be saved; "
+            "give its class as module=, and its arguments as module__name=."
+        )
+    own = {k: v for k, v in net.get_params(deep=False).items() if k.startswith("module__")}
+    task, device = net.criterion_.task, str(net.device)
+    parameters = {"module": net.module, "criterion__task": task, "device": device, **own}
+    history = [json.loads(json.dumps(dict(epoch), default=float)) for epoch in net.history]
+    return SavedNet(number, parameters, int(net.private_steps_), history)
+
+
+def _weights(net: Any) -> dict[str, Any]:
+    return {n: t.detach().cpu().clone().contiguous() for n, t in net.module_.state_dict().items()}
+
+
+def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
+    """The net that a saved one stands for."""
+    import torch
+    from skorch.history import History
+
+    from ._net import FusionDPNet
+
+    parameters = dict(saved.parameters)
+    if parameters["device"].startswith("cuda") and not torch.cuda.is_available():
+        parameters["device"] = "cpu"
+    if not (isinstance(parameters["module"], type) and issubclass(parameters["module"], torch.nn.Module)):
+        raise ValueError(f"{parameters['module']!r} is no torch module")
+    with torch.random.fork_rng():  # the initial weights are replaced at once
+        net = FusionDPNet(**parameters, verbose=0).initialize()
+    prefix = f"{saved.number}."
+    own = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
+    net.module_.load_state_dict(own)
+    net.module_.eval()
+    net.private_steps_ = int(saved.private_steps)
+    net.history_ = History(saved.history)
+    return net
+
+
+def _check_indices(where: str, value: Any) -> None:
+    """Refuse trees and sparse matrices that point outside themselves: compiled code does not check."""
+    kind = f"{type(value).__module__}.{type(value).__name__}"
+    if isinstance(value, sp.csr_matrix):
+        value.check_format(full_check=True)
+        return
+    if kind == "sklearn.tree._tree.Tree":
+        left, right, feature = value.children_left, value.children_right, value.feature
+        count, width, leaf = value.node_count, value.n_features, left == -1
+        fine = len(left) == count and value.n_features > 0
+    elif kind == "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor":
+        nodes = value.nodes
+        left, right, feature = (nodes[n].astype(np.int64) for n in ("left", "right", "feature_idx"))
+        count, width, leaf = len(nodes), np.inf, nodes["is_leaf"].astype(bool)
+        bits = len(value.raw_left_cat_bitsets)
+        fine = bool((~nodes["is_categorical"].astype(bool) | (nodes["bitset_idx"] < bits)).all())
+    else:
+        return
+    after = np.arange(count)[~leaf]  # children come after their parent: no loops
+    inner = [left[~leaf], right[~leaf]]
+    fine &= count > 0 and all(bool(((c > after) & (c < count)).all()) for c in inner)
+    fine &= bool(((feature[~leaf] >= 0) & (feature[~leaf] < width)).all())
+    if not fine:
+        raise ValueError(f"{where} is a tree whose nodes point outside it")
