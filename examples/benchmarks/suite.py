@@ -40,6 +40,7 @@ from skfusiondp import FoundationImputer
 from skfusiondp.impute import PairedTable
 
 ROOT = Path(__file__).parents[2]
+FEW = (1.0, 4.0)
 QUICK = {"tables": ["support2", "adult_hours"], "seeds": 2, "rows": 3000, "epsilon": [1.0, 4.0]}
 
 
@@ -110,12 +111,12 @@ def methods(python: Path) -> dict[str, Method]:
 
     return {
         "OffsetFusion, with support": Method("ours", functools.partial(offset, support=True), both),
-        "OffsetFusion": Method("ours", functools.partial(offset, support=False), both, grid=(0.25, 1.0, 4.0)),
-        "FusionDP": ours("fusiondp", grid=(0.25, 1.0, 4.0)),
+        "OffsetFusion": Method("ours", functools.partial(offset, support=False), both, (), FEW),
+        "FusionDP": ours("fusiondp", grid=FEW),
         "feature-dp": ours("feature-dp", beyond=(), grid=(1.0,)),
-        "dp-sgd": ours("dp-sgd", rows, grid=(1.0, 4.0)),
+        "dp-sgd": ours("dp-sgd", rows, grid=FEW),
         "Opacus DP-SGD": peer(_peers.opacus),
-        "Opacus DP-SGD, warm start on support": peer(_peers.opacus_warm),
+        "Opacus DP-SGD, warm start on support": Method("peers", _peers.opacus_warm, rows, grid=(4.0,)),
         "DP-EBM": peer(_peers.dp_ebm),
         "diffprivlib logistic regression": from_diffprivlib("logistic"),
         "diffprivlib random forest": from_diffprivlib("forest"),
