@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 
 from .privacy import PrivatePlan
 from .privacy._sampling import PoissonSampler
+
+_REPRESENTED = 4096
 
 
 class Rows(NamedTuple):
@@ -99,6 +101,8 @@ class TrainingRows(Dataset):
         What reads the views' rows, where they lie on disk and are best fetched for many steps at once.
     tiers : sequence of Tensors of shape (n_features,), bool, optional
         Where columns have budgets of their own: which features each tier's difference makes true.
+    extra : Rows, optional
+        Labelled public rows, with true values in sensitive columns, that the public branch reads too.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class TrainingRows(Dataset):
         weight: Tensor,
         reader: Reader | None = None,
         tiers: Sequence[Tensor] = (),
+        extra: Rows | None = None,
     ):
         self.free = free
         self.views = views
@@ -116,6 +121,7 @@ class TrainingRows(Dataset):
         self.weight = weight
         self.reader = reader
         self.tiers = tuple(tiers)
+        self.extra = extra
 
     def __len__(self) -> int:
         return len(self.y)
@@ -128,11 +134,20 @@ class TrainingRows(Dataset):
             )
         return self.free[index], self.y[index]
 
+    @property
+    def n_public(self) -> int:
+        """Rows of the public branch: those of the free view, then the extra ones."""
+        return len(self) + (0 if self.extra is None else len(self.extra.y))
+
     def public_rows(self, index: np.ndarray) -> Rows:
-        """Rows of the free view."""
+        """Rows of the public branch."""
         assert self.free is not None
-        index_ = torch.from_numpy(index)
-        return Rows(self.free[index_], self.y[index_], self.weight[index_])
+        own = torch.from_numpy(index[index < len(self)])
+        rows = Rows(self.free[own], self.y[own], self.weight[own])
+        if self.extra is None:
+            return rows
+        more = torch.from_numpy(index[index >= len(self)] - len(self))
+        return Rows(*(torch.cat([a, b[more]]) for a, b in zip(rows, self.extra, strict=True)))
 
     def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
         """Rows in a tier's two views: its columns true, and not. Whoever calls this owes the ledger a step.
@@ -149,6 +164,48 @@ class TrainingRows(Dataset):
             with_own = before | self.tiers[tier]
             views = torch.stack([torch.where(with_own, true, free), torch.where(before, true, free)])
         return Rows(views, self.y[index_], self.weight[index_])
+
+
+class RepresentedRows(TrainingRows):
+    """The same rows as a module represents them, for training what comes after.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    represent : callable
+        ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness.
+    """
+
+    def __init__(self, rows: TrainingRows, represent: Callable[[Tensor], Tensor]):
+        self._rows = rows
+        self._represent = represent
+        # Once for all steps, if all rows are at hand and a step reads them as they are.
+        private = None if rows.views is None else list(rows.views)
+        views = [rows.free, *(private or [])]
+        self._made = all(isinstance(v, Tensor) for v in views) and len(rows.tiers) < 2
+        free, extra = rows.free, rows.extra
+        if self._made:
+            made = {id(v): self._in_pieces(v) for v in views}
+            free = made[id(free)]
+            private = None if private is None else [made[id(v)] for v in private]
+            extra = None if extra is None else extra._replace(x=self._in_pieces(extra.x))
+        super().__init__(free, private, rows.y, rows.weight, rows.reader, rows.tiers, extra)
+
+    def _in_pieces(self, x: Any) -> Tensor:
+        parts = [self._represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
+        return torch.cat(parts)
+
+    def public_rows(self, index: np.ndarray) -> Rows:
+        if self._made:
+            return super().public_rows(index)
+        rows = self._rows.public_rows(index)
+        return rows._replace(x=self._represent(rows.x))
+
+    def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
+        if self._made:
+            return super().private_rows(index, tier)
+        rows = self._rows.private_rows(index, tier)
+        return rows._replace(x=torch.stack([self._represent(view) for view in rows.x]))
 
 
 class BatchSchedule:
@@ -205,6 +262,11 @@ class BatchSchedule:
                     tuple(PrivateSample(self.rows, index, t) for t, index in enumerate(sample)) or None,
                 )
 
+    @property
+    def remaining(self) -> int:
+        """Steps that have not been drawn yet."""
+        return sum(self.epochs) - self._step
+
     def _steps_at_once(self) -> int:
         """Steps whose rows are drawn, and fetched, together; which rows they are does not change."""
         if self.rows.reader is None:
@@ -225,6 +287,6 @@ class BatchSchedule:
             return None
         # Passes over a fresh shuffle: every row is seen equally often. Nothing here is accounted.
         if len(self._order) < self.public_batch_size:
-            self._order = np.concatenate([self._order, self._rng.permutation(len(self.rows))])
+            self._order = np.concatenate([self._order, self._rng.permutation(self.rows.n_public)])
         index, self._order = np.split(self._order, [self.public_batch_size])
         return index

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
-from ._batches import Batch, BatchSchedule, Rows, TrainingRows
+from ._batches import Batch, BatchSchedule, RepresentedRows, Rows, TrainingRows
 from ._distributed import Ranks
 from .nets import (
     IterateAverage,
@@ -50,8 +51,12 @@ class FusionDPNet(NeuralNet):
     averaging : float in [0, 1)
         Decay of the exponential average of the iterates that replaces the last one after training.
         0 keeps the last iterate. Averaging noised iterates is post-processing: it costs nothing.
+    public_lr : float
+        Learning rate where no step is private; `lr` is that of private steps, and of the public ones
+        before them if the whole module is trained privately.
     private_parameters : sequence of str, optional
-        Patterns of parameters in the private gradient.
+        Patterns of parameters in the private gradient. If all belong to the module's head, the rest of
+        it is trained in the public epochs alone, and the head then on the rows' representations.
     micro_batch_size : int, optional
         Rows of a branch that are differentiated at once; 4,096 if not given.
     ranks : Ranks, optional
@@ -87,6 +92,7 @@ class FusionDPNet(NeuralNet):
         beta: float = 0.0,
         consistency_bound: float = 1.0,
         averaging: float = 0.0,
+        public_lr: float = 2e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         ranks: Ranks | None = None,
@@ -102,6 +108,7 @@ class FusionDPNet(NeuralNet):
         self.beta = beta
         self.consistency_bound = consistency_bound
         self.averaging = averaging
+        self.public_lr = public_lr
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
         self.ranks = ranks
@@ -122,6 +129,7 @@ class FusionDPNet(NeuralNet):
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
+        self._fresh_optimizer = copy.deepcopy(self.optimizer_.state_dict())
         like = rows.views[0] if rows.views is not None else rows.free
         assert like is not None
         few = min(4, len(rows))
@@ -130,28 +138,107 @@ class FusionDPNet(NeuralNet):
         made_up = torch.randn((2, few, *like.shape[1:]), generator=generator).to(device)
         check_module(self.module_, made_up[0], n_outputs)
         self.engine_ = None
+        self._head_only = False
         if self.plan is None:
             return
         assert rows.views is not None and self.seed is not None
-        objective = TwoViewObjective(self.criterion_, self.beta, self.consistency_bound)
+        names, beta = self.private_parameters, self.beta
+        views = made_up[: len(rows.views)]
+        if self._only_head_is_private():
+            # What is before the head is fixed by then, and so is the penalty on it.
+            self._head_only, beta = True, 0.0
+            names = [n.removeprefix("head.") for n in names]
+            views = torch.stack([self._represent(view) for view in views])
+        objective = TwoViewObjective(self.criterion_, beta, self.consistency_bound)
         y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)
         self.module_.train()
         self._tiers = []
         for tier in self.plan.tiers:
-            engine = PerRowEngine(
-                self.module_, objective, tier.clipping, self.private_parameters, self.micro_batch_size
-            )
-            engine.prepare(made_up[: len(rows.views)], y, weight)
+            engine = PerRowEngine(self._trained, objective, tier.clipping, names, self.micro_batch_size)
+            engine.prepare(views, y, weight)
             noise_seed = None if self.secret_noise else int(self.seed.spawn(1)[0].generate_state(1)[0])
             self._tiers.append((engine, GaussianNoise(tier.noise_std, noise_seed, device)))
         self.engine_ = self._tiers[0][0]
 
     def fit_more(self, rows: TrainingRows) -> None:
         """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
+        if self._head_only:
+            after = self.warm_up(rows)
+            if after is not None:
+                self.train_head(after)
+            return
+        self._run(rows, self.plan, self.epoch_steps, self.lr if self.plan else self.public_lr)
+
+    def warm_up(self, rows: TrainingRows) -> TrainingRows | None:
+        """Train all of the module in the public epochs; then the rows are what the head is trained on.
+
+        Returns
+        -------
+        TrainingRows or None
+            The rows' representations, which read no sensitive cell but the row's own; None after Ctrl-C.
+        """
+        self._head_only = False
+        self._run(rows, None, self._warm_epochs, self.public_lr)
+        self._head_only = True
+        return None if self._batches.remaining else RepresentedRows(rows, self._represent)
+
+    def train_head(self, rows: TrainingRows) -> None:
+        """Train what is private of the head, with a fresh optimizer; all else stays as it is."""
+        assert self.engine_ is not None
+        private = {id(p) for n, p in self._trained.named_parameters() if n in self.engine_.names}
+        fixed = [p for p in self.module_.parameters() if p.requires_grad and id(p) not in private]
+        for parameter in fixed:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        try:
+            self._run(rows, self.plan, self.epoch_steps[len(self._warm_epochs) :], self.lr)
+        finally:
+            for parameter in fixed:
+                parameter.requires_grad_(True)
+
+    def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
+        """Some epochs from a fresh optimizer, after which the module is the iterates' average."""
+        self.optimizer_.load_state_dict(self._fresh_optimizer)
+        if lr != self.lr:
+            for group in self.optimizer_.param_groups:
+                group["lr"] = lr
+        self._schedule = (plan, tuple(epochs))
         self.average_ = IterateAverage(self.module_, self.averaging)
-        self.partial_fit(rows)
+        self.partial_fit(rows, epochs=len(epochs))
         self.average_.copy_to(self.module_)
         self.ranks_.broadcast(self.module_)
+
+    @property
+    def _warm_epochs(self) -> tuple[int, ...]:
+        """Steps of the epochs before the first private one."""
+        assert self.plan is not None
+        private, count = 0, len(self.epoch_steps)
+        while private < self.plan.steps:
+            count -= 1
+            private += self.epoch_steps[count]
+        return tuple(self.epoch_steps[:count])
+
+    @property
+    def _trained(self) -> nn.Module:
+        """What the steps of now train."""
+        return self.module_.head if self._head_only else self.module_
+
+    def _only_head_is_private(self) -> bool:
+        """Whether nothing before the module's head takes part in the private gradient."""
+        module, names = self.module_, self.private_parameters
+        has_head = callable(getattr(module, "represent", None)) and isinstance(
+            getattr(module, "head", None), nn.Module
+        )
+        return names is not None and has_head and all(n.startswith("head.") for n in names)
+
+    def _represent(self, x: Tensor) -> Tensor:
+        """Representation of encoded rows; of each row on its own, without dropout."""
+        training = self.module_.training
+        self.module_.eval()
+        with torch.no_grad():
+            hidden = self.module_.represent(x.to(self.device))
+        self.module_.train(training)
+        return hidden.to(x.device)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """The batches of a training run; skorch's own iterator otherwise."""
@@ -159,7 +246,9 @@ class FusionDPNet(NeuralNet):
             assert self.seed is not None
             seed = self.ranks_.own_seed(self.seed.spawn(1)[0])
             size = self.ranks_.share(self.public_batch_size)
-            return BatchSchedule(dataset, self.plan, self.epoch_steps, size, seed)
+            plan, epochs = getattr(self, "_schedule", (self.plan, self.epoch_steps))
+            self._batches = BatchSchedule(dataset, plan, epochs, size, seed)
+            return self._batches
         return super().get_iterator(dataset, training)
 
     def run_single_epoch(
@@ -209,7 +298,7 @@ class FusionDPNet(NeuralNet):
         loss, outputs = torch.zeros((), device=self.device), []
         for piece in rows.pieces(self.micro_batch_size or _MICRO_BATCH):
             x, y, weight = piece.to(self.device)
-            output, _ = forward_with_representation(self.module_, x)
+            output, _ = forward_with_representation(self._trained, x)
             part = (self.criterion_(output, y) * weight).sum() / len(rows.y)
             (part / self.ranks_.world).backward()
             loss += part.detach()
@@ -221,7 +310,7 @@ class FusionDPNet(NeuralNet):
         # Counted before the rows are used: a step that fails half-way has been paid for.
         self.private_steps_ += 1
         scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
-        parameters = dict(self.module_.named_parameters())
+        parameters = dict(self._trained.named_parameters())
         for sample, (engine, noise) in zip(batch.private, self._tiers, strict=True):
             clipped: dict[str, Tensor] = {}
             for piece in sample.pieces(self.micro_batch_size or _MICRO_BATCH):
@@ -255,4 +344,5 @@ class FusionDPNet(NeuralNet):
     def __getstate__(self) -> dict:
         # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
         state = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in ("engine_", "_tiers", "seed", "average_")}
+        running = ("engine_", "_tiers", "seed", "average_", "_batches", "_fresh_optimizer")
+        return {k: v for k, v in state.items() if k not in running}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from numbers import Real
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,11 @@ import numpy as np
 import pandas as pd
 
 from ._exceptions import InvalidInputError, report_leak
+from ._piecewise import piecewise_linear, quantile_knots
 from ._tables import as_frame, is_numeric, numeric_values
+
+# Intervals of the piecewise-linear encoding of a numeric column, where its domain states no knots.
+_PIECES = 8
 
 
 @dataclass(frozen=True)
@@ -31,23 +36,30 @@ class Numeric:
     epsilon : float, optional
         The column's own budget, where it is more or less sensitive than the others; None takes the
         estimator's.
+    knots : sequence of float, optional
+        Public points inside the interval at which the encoding may bend, such as clinical thresholds.
+        None takes quantiles of the public support rows; without support, 7 evenly spaced points.
 
     Raises
     ------
     InvalidInputError
-        If a bound is not finite, ``low >= high`` or `epsilon` is not positive.
+        If a bound is not finite, ``low >= high``, `epsilon` is not positive, or `knots` do not increase
+        from `low` to `high`.
 
     Examples
     --------
     >>> from skfusiondp import Numeric
-    >>> age = Numeric(18, 90)
-    >>> age.encode([18, 54, 90, 200, None]).tolist()
-    [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> age = Numeric(18, 90, knots=[40, 65])
+    >>> age.encode([18, 29, 65, 200, None]).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0],
+     [0.0, 0.0, 0.0, 1.0]]
     """
 
     low: float
     high: float
     epsilon: float | None = None
+    # How a column is encoded is no part of what it may hold: domains with other knots are equal.
+    knots: tuple[float, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         _check_own_epsilon(self.epsilon)
@@ -60,9 +72,39 @@ class Numeric:
                 f"Numeric(low={self.low!r}, high={self.high!r}): bounds must be finite numbers with "
                 "low < high; declare the range that is publicly known, for example Numeric(0, 120)."
             )
+        if self.knots is not None:
+            object.__setattr__(self, "knots", self._checked_knots())
+
+    def _checked_knots(self) -> tuple[float, ...]:
+        try:
+            knots = tuple(float(k) for k in self.knots or ())
+        except (TypeError, ValueError):
+            knots = (float("nan"),)
+        if not all(a < b for a, b in pairwise((self.low, *knots, self.high))):
+            raise InvalidInputError(
+                f"knots={self.knots!r} must be numbers that increase, strictly between low={self.low!r} and "
+                f"high={self.high!r}; leave them None for evenly spaced ones."
+            )
+        return knots
 
     def __repr__(self) -> str:
-        return f"Numeric(low={self.low!r}, high={self.high!r}{_own(self.epsilon)})"
+        knots = "" if self.knots is None else f", knots={list(self.knots)!r}"
+        return f"Numeric(low={self.low!r}, high={self.high!r}{_own(self.epsilon)}{knots})"
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The bounds and the knots between them, in increasing order."""
+        if self.knots is None:
+            return self.low + (self.high - self.low) * np.linspace(0, 1, _PIECES + 1)
+        return np.array([self.low, *self.knots, self.high], dtype=float)
+
+    def with_knots_of(self, values: np.ndarray) -> Numeric:
+        """The same domain with knots at quantiles of public `values`, unless it states its own."""
+        if self.knots is not None or not np.isfinite(values).any():
+            return self
+        inside = np.clip(values[np.isfinite(values)], self.low, self.high)
+        knots = quantile_knots(inside, _PIECES)
+        return replace(self, knots=[k for k in knots if self.low < k < self.high])
 
     @property
     def center(self) -> float:
@@ -71,12 +113,12 @@ class Numeric:
 
     @property
     def width(self) -> int:
-        """Number of encoded features: the scaled value and a missingness indicator."""
-        return 2
+        """Number of encoded features: one an interval between knots, and a missingness indicator."""
+        return len(self.edges)
 
     def feature_names(self, column: str) -> list[str]:
         """Names of the encoded features."""
-        return [column, f"{column}_(missing)"]
+        return [*(f"{column}_piece{i}" for i in range(self.width - 1)), f"{column}_(missing)"]
 
     def clean(self, values: Any, name: str = "") -> np.ndarray:
         """Return float64 values clipped to the interval; missing cells stay NaN.
@@ -93,7 +135,7 @@ class Numeric:
         return np.clip(numeric_values(column, sensitive=True), self.low, self.high)
 
     def encode(self, values: Any) -> np.ndarray:
-        """Scale to [-1, 1] by the declared bounds and mark missing cells.
+        """Encode piecewise-linearly between bounds and knots, and mark missing cells.
 
         Parameters
         ----------
@@ -101,13 +143,13 @@ class Numeric:
 
         Returns
         -------
-        ndarray of shape (n_rows, 2), float32
-            Column 0 is the scaled value (0 where missing), column 1 the indicator.
+        ndarray of shape (n_rows, n_intervals + 1), float32
+            How far the value has come through each interval, from 0 to 1 (0 where missing); the last
+            column is the missingness indicator.
         """
         clean = self.clean(values)
-        missing = np.isnan(clean)
-        scaled = (clean - self.low) / (self.high - self.low) * 2 - 1
-        return np.column_stack([np.where(missing, 0.0, scaled), missing]).astype(np.float32)
+        share = piecewise_linear(clean, self.edges)
+        return np.column_stack([share, np.isnan(clean)]).astype(np.float32)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` values uniformly from the interval."""
@@ -122,7 +164,8 @@ class Numeric:
 
     def to_dict(self) -> dict:
         """The declaration as plain values, for the report."""
-        own = {} if self.epsilon is None else {"epsilon": float(self.epsilon)}
+        own: dict = {} if self.epsilon is None else {"epsilon": float(self.epsilon)}
+        own |= {} if self.knots is None else {"knots": list(self.knots)}
         return {"kind": "numeric", "low": float(self.low), "high": float(self.high), **own}
 
 
@@ -370,6 +413,10 @@ def resolve_schema(
         else:
             assert support_frame is not None
             domains[column], sources[column] = _infer(support_frame[column]), "support"
+        numeric = isinstance(domains[column], Numeric)
+        if numeric and support_frame is not None and column in support_frame:
+            public = numeric_values(support_frame[column], sensitive=True)
+            domains[column] = domains[column].with_knots_of(public)
         if sources[column] != "training cells" and domains[column].excludes(X[column]):
             raise InvalidInputError(
                 f"The domain of the sensitive column {column!r}, {domains[column]!r}, excludes every cell "

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from skfusiondp import Categorical, Numeric
 from skfusiondp.preprocessing import TableEncoder
 
-DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
+DOMAINS = {"age": Numeric(0, 100, knots=[50]), "sex": Categorical(["f", "m"])}
 
 
 def made_table(n=50, seed=0):
@@ -26,12 +26,16 @@ def test_names_say_what_is_public_and_what_sensitive():
     encoder = TableEncoder(DOMAINS).fit(made_table())
     names = encoder.get_feature_names_out()
     assert names.tolist() == [
-        "public__lab",
-        "public__missingindicator_lab",
+        "public__lab_piece0",
+        "public__lab_piece1",
+        "public__lab_piece2",
+        "public__lab_piece3",
+        "public__lab_(missing)",
         "public__ward_<missing>",
         "public__ward_n",
         "public__ward_s",
-        "sensitive__age",
+        "sensitive__age_piece0",
+        "sensitive__age_piece1",
         "sensitive__age_(missing)",
         "sensitive__sex_f",
         "sensitive__sex_m",
@@ -42,23 +46,23 @@ def test_names_say_what_is_public_and_what_sensitive():
     assert encoder.transform(made_table()).shape[1] == len(names)
 
 
-def test_public_numbers_are_standardised_and_marked_where_missing():
+def test_public_numbers_are_encoded_between_their_quartiles_and_marked_where_missing():
     table = made_table()
     encoded = TableEncoder(DOMAINS).fit_transform(table)
-    filled = table["lab"].fillna(table["lab"].median())
-    wanted = (filled - filled.mean()) / filled.std(ddof=0)
-    np.testing.assert_allclose(encoded[:, 0], wanted, atol=1e-5)
-    assert len(np.unique(encoded[:, 1])) == 2 and encoded[0, 1] == encoded[:, 1].max()
+    quartiles = table["lab"].quantile([0, 0.25, 0.5, 0.75, 1]).to_numpy()
+    wanted = np.interp(table["lab"], quartiles, np.arange(5))
+    np.testing.assert_allclose(encoded[1:, :4].sum(1), wanted[1:], atol=1e-5)
+    assert encoded[0, :5].tolist() == [0, 0, 0, 0, 1] and encoded[1:, 4].max() == 0
 
 
 def test_sensitive_cells_are_encoded_by_their_domain_alone():
     encoder = TableEncoder(DOMAINS).fit(made_table())
     some = made_table(4).assign(age=[0, 50, 999, None], sex=["f", "m", "x", None])
     assert encoder.transform(some)[:, encoder.sensitive_features_].tolist() == [
-        [-1, 0, 1, 0, 0, 0],
-        [0, 0, 0, 1, 0, 0],
-        [1, 0, 0, 0, 1, 0],
-        [0, 1, 0, 0, 0, 1],
+        [0, 0, 0, 1, 0, 0, 0],
+        [1, 0, 0, 0, 1, 0, 0],
+        [1, 1, 0, 0, 0, 1, 0],
+        [0, 0, 1, 0, 0, 0, 1],
     ]
 
 
@@ -75,7 +79,7 @@ def test_is_finite_and_bounded_whatever_comes(lab, words, age):
     )
     encoded = encoder.transform(table)
     assert encoded.dtype == np.float32 and np.isfinite(encoded).all()
-    assert np.abs(encoded).max() <= 8
+    assert 0 <= encoded.min() and encoded.max() <= 1
 
 
 def test_equal_cells_have_equal_codes_in_both_views():
@@ -111,10 +115,8 @@ def test_many_rare_categories_share_a_feature():
 
 def test_a_public_outlier_is_cut_off():
     encoder = TableEncoder(DOMAINS).fit(made_table())
-    assert encoder.transform(made_table(3).assign(lab=[1e12, -1e12, 5.0]))[:2, 0].tolist() == [
-        8,
-        -8,
-    ]
+    encoded = encoder.transform(made_table(3).assign(lab=[1e12, -1e12, 5.0]))
+    assert encoded[:2, :4].tolist() == [[1] * 4, [0] * 4]
 
 
 @pytest.mark.parametrize("sensitive", [None, ["lab", "ward", "age", "sex"]])

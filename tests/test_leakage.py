@@ -69,7 +69,7 @@ class FirstGradient(Callback):
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
         if not self.gradients:
-            self.gradients = [p.grad.clone() for _, p in named_parameters]
+            self.gradients = [p.grad.clone() for _, p in named_parameters if p.grad is not None]
 
 
 def made(support, cls=FusionDPClassifier, **parameters):
@@ -224,7 +224,9 @@ def test_a_pickled_model_holds_no_rows(method, support, train, target):
     # A median of public cells is one of them.
     assert floats_in(dumped, train["lab"]) <= 2
     encoded = model.encoder_._encode(train)
-    assert floats_in(dumped, encoded[:, model.encoder_.sensitive_features_][:, 0]) == 0
+    encoded = encoded[:, model.encoder_.sensitive_features_]
+    within = encoded[(encoded > 0.01) & (encoded < 0.99)]
+    assert len(within) > len(train) / 2 and floats_in(dumped, within) == 0
     again = pickle.loads(dumped)
     assert np.array_equal(again.predict_proba(train), model.predict_proba(train))
 

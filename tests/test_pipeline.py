@@ -129,7 +129,7 @@ def test_parameters_of_the_torch_parts(adult, split):
     assert copy.get_params()["module__hidden"] == (5,)
     assert model.get_params()["module__hidden"] == (7,)
     copy.fit(X, y)
-    assert copy.net_.module_.head.in_features == 5
+    assert copy.net_.module_.head.deep.in_features == 5
     assert copy.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
     assert copy.net_.optimizer_.param_groups[0]["lr"] == 0.01
 
@@ -274,9 +274,9 @@ def test_regression_in_the_targets_own_unit(n_targets, adult, split):
         adult.sensitive,
         FusionDPRegressor,
         public_epochs=150,
-        lr=0.01,
+        public_lr=0.01,
+        lr=1e-5,
         noise_multiplier=50.0,
-        alpha=0.01,
     )
     predicted = model.fit(X, y).predict(X)
     assert predicted.shape == y.shape
@@ -287,7 +287,7 @@ def test_regression_in_the_targets_own_unit(n_targets, adult, split):
 
 def test_a_free_gradient_learns_what_public_columns_tell(adult, split):
     _, X, y = split
-    model = small(adult.sensitive, public_epochs=200, lr=0.01, method="hybrid").fit(X, y)
+    model = small(adult.sensitive, public_epochs=200, public_lr=0.01, method="hybrid").fit(X, y)
     assert model.score(X, y) > 0.85 > 0.8 > max(y.mean(), 1 - y.mean())
 
 

@@ -26,20 +26,47 @@ def test_numeric_encoding_is_bounded_whatever_comes(limits, values):
     encoded = domain.encode(pd.Series(values, dtype=object))
     assert encoded.shape == (len(values), domain.width) == (len(values), len(domain.feature_names("c")))
     assert encoded.dtype == np.float32
-    assert np.isfinite(encoded).all() and (np.abs(encoded) <= 1).all()
+    assert np.isfinite(encoded).all() and (encoded >= 0).all() and (encoded <= 1).all()
     missing = np.array([v is None or v != v for v in values], dtype=bool)
-    assert np.array_equal(encoded[:, 1], missing)
-    assert (encoded[missing, 0] == 0).all()
+    assert np.array_equal(encoded[:, -1], missing)
+    assert (encoded[missing, :-1] == 0).all()
 
 
 @given(bounds, st.floats(0, 1))
 def test_numeric_encoding_is_linear_and_clipped(limits, part):
     low, high = limits
-    domain = Numeric(low, high)
+    domain = Numeric(low, high, knots=[])
     inside = min(high, low + part * (high - low))
     value = domain.encode([inside, high + 1, low - 1, math.inf, -math.inf])[:, 0]
-    assert value[0] == pytest.approx(2 * (inside - low) / (high - low) - 1, abs=1e-5)
-    assert value[1:].tolist() == [1, -1, 1, -1]
+    assert value[0] == pytest.approx((inside - low) / (high - low), abs=1e-5)
+    assert value[1:].tolist() == [1, 0, 1, 0]
+
+
+@given(bounds, st.lists(st.floats(0.01, 0.99), max_size=5, unique=True), st.floats(0, 1), st.floats(0, 1))
+def test_pieces_fill_one_after_the_other_and_keep_the_order(limits, parts, one, two):
+    low, high = limits
+    knots = sorted({low + p * (high - low) for p in parts} - {low, high})
+    domain = Numeric(low, high, knots=knots)
+    a, b = domain.encode([min(high, low + p * (high - low)) for p in sorted((one, two))])[:, :-1]
+    assert len(a) == len(knots) + 1 and (a <= b).all()
+    for row in (a, b):
+        assert (np.diff(row) <= 0).all() or (np.sort(row)[::-1] == row).all()
+        assert ((row > 0) & (row < 1)).sum() <= 1
+
+
+def test_knots_come_from_support_rows_unless_they_are_stated():
+    values = np.arange(1001.0)
+    assert np.allclose(Numeric(0, 1000).with_knots_of(values).knots, np.linspace(0, 1000, 9)[1:-1])
+    assert Numeric(0, 1000, knots=[3]).with_knots_of(values).knots == (3.0,)
+    assert Numeric(0, 1).with_knots_of(np.array([np.nan])).knots is None
+    assert Numeric(0, 1).with_knots_of(np.array([0.0, 5.0, -3.0])).knots == (0.25, 0.5, 0.75)
+    assert Numeric(0, 1) == Numeric(0, 1, knots=[0.5]) != Numeric(0, 2)
+
+
+@pytest.mark.parametrize("knots", [[0], [10], [5, 5], [6, 4], [math.nan], ["x"], [-1], 3, [[1]]], ids=str)
+def test_refuses_other_knots(knots):
+    with pytest.raises(InvalidInputError, match="knots="):
+        Numeric(0, 10, knots=knots)
 
 
 @given(names, st.lists(cells, max_size=20))
@@ -74,7 +101,7 @@ def test_unhashable_and_typed_cells():
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "float32", object])
 def test_numeric_takes_every_kind_of_column(dtype):
     column = pd.Series([0, 10], dtype=dtype)
-    assert Numeric(0, 10).encode(column)[:, 0].tolist() == [-1, 1]
+    assert Numeric(0, 10).encode(column)[:, 0].tolist() == [0, 1]
 
 
 @given(bounds, st.integers(0, 50), st.integers(0, 99))

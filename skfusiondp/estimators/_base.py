@@ -44,6 +44,10 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
         """Validate y; return (encoded y, row weights, task, number of outputs)."""
 
+    @abstractmethod
+    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Encode further targets as `_check_target` did; return them and their weights."""
+
     def fit(self, X: Any, y: Any) -> BaseFusionDP:
         """Train under the budget.
 
@@ -89,12 +93,14 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         source = X if isinstance(X, PairedTable) else original
+        extra = self._labelled_support(encoder, imputer)
         planned = self._cost(plan, None if plan is None else plan.steps, schema, len(original))
         with self._spending(planned, ranks) as settle:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
             rows = self._training_rows(
                 encoder, source, imputer, target, weight, ranks.rows(len(original)), tiers
             )
+            rows.extra = extra
             self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
             self.n_rows_ = len(original)
             self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
@@ -140,7 +146,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             raise InvalidInputError(
                 f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
             )
-        for name in ("consistency_bound", "lr"):
+        for name in ("consistency_bound", "lr", "public_lr"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 < float(value) < math.inf):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
@@ -192,6 +198,32 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             fitted.set_params(random_state=self._imputer_seed())
         return table, schema, fitted._fit_schema(frame, schema)
 
+    def _labelled_support(self, encoder: TableEncoder, imputer: FoundationImputer | None) -> Any:
+        """Encoded support rows with their target, which the public branch reads too; or None."""
+        if self.support_target is None or self.method == "dp-sgd":
+            return None
+        support = getattr(self.imputer, "support", None)
+        if support is None:
+            raise InvalidInputError(
+                "support_target is given without support rows; pass them as "
+                "imputer=FoundationImputer(support=rows), or leave support_target=None."
+            )
+        import torch
+
+        from .._batches import Rows
+
+        frame = check_table(self, support, reset=False)
+        target = np.asarray(self.support_target)
+        if len(target) != len(frame):
+            raise InvalidInputError(
+                f"support_target has {len(target)} entries for {len(frame)} support rows; give each one."
+            )
+        y, weight = self._encode_more(target)
+        encoded = encoder._encode(frame)
+        if self.method == "feature-dp":
+            encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
+        return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
+
     def _imputer_seed(self) -> int | None:
         """A seed where the fit has one, or where processes must impute alike."""
         ranks = Ranks.current()
@@ -203,13 +235,14 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         """The private plan, the steps of each epoch, and the public batch size."""
         batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 32)), n_rows)
         public = _count("public_batch_size", self.public_batch_size, batch, n_rows)
-        warm = _count("public_epochs", self.public_epochs, 5, None, least=0)
+        warm = _count("public_epochs", self.public_epochs, 10, None, least=0)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
             steps = _count("steps", self.steps, 0, None)
         else:
             steps = per_epoch * _count("epochs", self.epochs, 20, None)
-        public_per_epoch = max(1, n_rows // public)
+        n_support = 0 if self.support_target is None else len(self.support_target)
+        public_per_epoch = max(1, (n_rows + n_support) // public)
         clipping = Clipping(self.max_grad_norm, self.clipping)
         plan = make_plan(
             n_rows,
@@ -251,7 +284,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
 
     def _facts(self, encoder: TableEncoder, target: np.ndarray, weight: np.ndarray, *plan: Any) -> dict:
         """Public facts that processes that train together must have in common."""
-        apart = ("device", "verbose", "callbacks", "random_state", "imputer", "sensitive", "budget")
+        apart = ("device", "verbose", "callbacks", "random_state")
+        apart += ("imputer", "sensitive", "budget", "support_target")
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in apart}
         return {
             "the table's public columns and the domains": encoder._facts(),
@@ -266,14 +300,22 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         import torch
 
         from .._net import FusionDPNet
-        from ..nets import MLP
+        from ..nets import WideAndDeep
 
-        module = MLP if self.module is None else self.module
+        module = WideAndDeep if self.module is None else self.module
+        private = self.private_parameters
+        if private is None and self.method in ("fusiondp", "feature-dp"):
+            private = getattr(module, "private_parameters", None)
         own = self._net_parameters()
         like = rows.free if rows.views is None else rows.views[0]
         if inspect.isclass(module):
             takes = inspect.signature(module).parameters
-            for name, value in (("n_features", like.shape[1]), ("n_outputs", n_outputs)):
+            facts = {
+                "n_features": like.shape[1],
+                "n_outputs": n_outputs,
+                "sensitive_features": self.encoder_.sensitive_features_,
+            }
+            for name, value in facts.items():
                 if name in takes:
                     own.setdefault(f"module__{name}", value)
         net = FusionDPNet(
@@ -281,6 +323,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             criterion__task=task,
             optimizer=torch.optim.Adam if self.optimizer is None else self.optimizer,
             lr=self.lr,
+            public_lr=self.public_lr,
             max_epochs=len(epoch_steps),
             plan=plan,
             epoch_steps=epoch_steps,
@@ -289,7 +332,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             beta=self.beta if self.method == "fusiondp" else 0.0,
             consistency_bound=self.consistency_bound,
             averaging=self.averaging,
-            private_parameters=self.private_parameters,
+            private_parameters=private,
             micro_batch_size=self.micro_batch_size,
             ranks=ranks,
             seed=seeds,
@@ -373,6 +416,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         if "net_" in state and isinstance(state.get("imputer"), FoundationImputer):
             # A saved model carries no rows; the fitted imputer_ has what prediction needs.
             state["imputer"] = clone(state["imputer"]).set_params(support=None)
+            state["support_target"] = None
         return state
 
     def __sklearn_tags__(self):

@@ -59,6 +59,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         sensitive: Any = None,
         *,
         imputer: Any = None,
+        support_target: Any = None,
         method: str = "fusiondp",
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
@@ -67,7 +68,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         adjacency: str = "replace",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
-        alpha: float = 3.0,
+        alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
         averaging: float = 0.99,
@@ -79,7 +80,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         class_weight: Any = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 5e-3,
+        lr: float = 1e-2,
+        public_lr: float = 2e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         callbacks: Any = None,
@@ -91,6 +93,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
     ):
         self.sensitive = sensitive
         self.imputer = imputer
+        self.support_target = support_target
         self.method = method
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
@@ -112,6 +115,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self.module = module
         self.optimizer = optimizer
         self.lr = lr
+        self.public_lr = public_lr
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
         self.callbacks = callbacks
@@ -148,9 +152,25 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
             raise InvalidInputError(
                 f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
             )
+        self._weight_of_class = dict(zip(codes.tolist(), weight.tolist(), strict=True))
         if len(self.classes_) == 2:
             return codes.astype(np.float32)[:, None], weight, "binary", 1
         return codes.astype(np.int64), weight, "multiclass", len(self.classes_)
+
+    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self._multilabel:
+            return np.asarray(y, dtype=np.float32), np.ones(len(y), np.float32)
+        unknown = sorted(set(np.unique(y)) - set(self.classes_))
+        if unknown:
+            raise InvalidInputError(
+                f"support_target holds the label(s) {unknown}, which y does not; leave those rows out."
+            )
+        codes = np.searchsorted(self.classes_, y)
+        weights = {None: 1.0} if self.class_weight is None else self._weight_of_class
+        weight = np.array([weights.get(c, weights.get(None, 1.0)) for c in codes], dtype=np.float32)
+        if len(self.classes_) == 2:
+            return codes.astype(np.float32)[:, None], weight
+        return codes.astype(np.int64), weight
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class.

@@ -11,6 +11,9 @@ sensitive : None, mapping or column selector, default=None
 imputer : FoundationImputer or None, default=None
     Makes the hybrid view. One without its own `sensitive` takes this estimator's. None imputes
     the centre of each domain.
+support_target : array-like of shape (n_support,) or None, default=None
+    Targets of the imputer's support rows, where they are public too: the public branch then trains on
+    those rows as well, with their true sensitive values.
 method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default="fusiondp"
     The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
     of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true
@@ -31,8 +34,9 @@ max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
     How a row's gradient is brought to norm at most C.
-alpha : float, default=3.0
-    Weight of the private gradient.
+alpha : float, default=1.0
+    Weight of the private gradient. 1 follows the loss of the true rows where clipping takes little, as
+    it does for the default module; where it takes much, more may be better (the paper uses 3).
 beta : float, default=0.0
     Weight of the representation-consistency penalty.
 consistency_bound : float, default=1.0
@@ -49,16 +53,23 @@ steps : int or None, default=None
 public_batch_size : int or None, default=None
     Rows of the hybrid view a step. None means as many as `batch_size`.
 public_epochs : int or None, default=None
-    Free passes over the hybrid view before the first private step. None means 5.
+    Free passes over the hybrid view before the first private step. None means 10.
 module : torch module class, instance or None, default=None
-    None is a multilayer perceptron. A class is given ``n_features`` and ``n_outputs`` if its
-    constructor takes them. Layers that mix rows, such as batch norm, are refused.
+    None is ``nets.WideAndDeep``. A class is given ``n_features``, ``n_outputs`` and
+    ``sensitive_features`` (a mask) if its constructor takes them. Layers that mix rows, such as batch
+    norm, are refused.
 optimizer : torch optimizer class or None, default=None
     None is Adam.
-lr : float, default=0.005
-    Learning rate.
+lr : float, default=0.01
+    Learning rate of private steps. 0.005 suits whole networks.
+public_lr : float, default=0.002
+    Learning rate of training that is not private: of the methods "hybrid" and "non-private", and of the
+    public epochs before a private head.
 private_parameters : sequence of str or None, default=None
-    Names or patterns of the parameters that the private gradient moves; None means all.
+    Names or patterns of the parameters that the private gradient moves. If all belong to the module's
+    head, everything else is trained in the public epochs alone. None takes the module's own
+    ``private_parameters``, for the default module ``["head.wide.*"]``; ``["*"]`` means all, as in the
+    paper.
 micro_batch_size : int or None, default=None
     Rows of a branch differentiated at once: bounds memory, changes nothing else. None means 4,096.
 callbacks : list or None, default=None

@@ -52,6 +52,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         sensitive: Any = None,
         *,
         imputer: Any = None,
+        support_target: Any = None,
         method: str = "fusiondp",
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
@@ -60,7 +61,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         adjacency: str = "replace",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
-        alpha: float = 3.0,
+        alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
         averaging: float = 0.99,
@@ -71,7 +72,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         public_epochs: int | None = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 5e-3,
+        lr: float = 1e-2,
+        public_lr: float = 2e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         callbacks: Any = None,
@@ -83,6 +85,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
     ):
         self.sensitive = sensitive
         self.imputer = imputer
+        self.support_target = support_target
         self.method = method
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
@@ -103,6 +106,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.module = module
         self.optimizer = optimizer
         self.lr = lr
+        self.public_lr = public_lr
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
         self.callbacks = callbacks
@@ -122,6 +126,11 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.target_scale_ = np.where(scale > 0, scale, 1.0)
         standard = (y - self.target_mean_) / self.target_scale_
         return standard.astype(np.float32), np.ones(len(y), np.float32), "regression", y.shape[1]
+
+    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="support_target")
+        standard = (y.reshape(len(y), -1).astype(np.float64) - self.target_mean_) / self.target_scale_
+        return standard.astype(np.float32), np.ones(len(y), np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted target of each row.

@@ -79,7 +79,7 @@ class Fold:
         self.encoded: Any = None
 
 
-def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[Any, Any, Any]:
+def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[Any, Any, Any, Any]:
     """Fit everything but the net's parameters.
 
     Parameters
@@ -96,6 +96,8 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
     net : FusionDPNet
         Prepared by its own code: module initialised, engine and noise generator in place.
     rows : TrainingRows
+    random : Tensor
+        State of torch's generator when its training would have begun.
     """
     cls = type(estimator)
     caught: dict[str, Any] = {}
@@ -116,7 +118,9 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
             return fold.encoded
 
         def _fit_net(self, net: Any, rows: Any) -> None:
-            caught.update(net=net, rows=rows)
+            import torch
+
+            caught.update(net=net, rows=rows, random=torch.get_rng_state())
 
     # Messages, tags and the ledger name the class that the user knows.
     Capturing.__name__, Capturing.__qualname__ = cls.__name__, cls.__qualname__
@@ -127,7 +131,7 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
         estimator.__class__ = cls
     if isinstance(estimator.imputer_, CutImputer):
         estimator.imputer_ = estimator.imputer_.fitted
-    return estimator, caught["net"], caught["rows"]
+    return estimator, caught["net"], caught["rows"], caught["random"]
 
 
 def _clone(estimator: Any) -> Any:

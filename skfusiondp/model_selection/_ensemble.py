@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,14 @@ from torch import Tensor
 from .._batches import BatchSchedule
 from ..nets import TwoViewObjective
 from ._optimizers import StackedOptimizer, why_no_stacked_rule
-from ._stack import Layout, Private, StackedMLP, clipped_sums, why_not_stackable
+from ._stack import (
+    Layout,
+    Private,
+    StackedMLP,
+    clipped_sums,
+    trained_parameters,
+    why_not_stackable,
+)
 
 # Rows times models of one batched step: activations of more would fall out of the cache.
 _ROWS_AT_ONCE = 2**11
@@ -31,16 +39,20 @@ class Member:
     same_start : hashable or None
         Models with an equal value share their public warm-up: one is trained, the others start
         from a copy. None shares with nobody.
+    random : Tensor or None
+        State of torch's generator from which a warm-up draws its dropout masks.
     """
 
     net: Any
     rows: Any
     same_start: Any = None
+    random: Any = None
     schedule: BatchSchedule = field(init=False)
     seconds: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self.schedule = self.net.get_iterator(self.rows, training=True)
+        if not self.net._head_only:
+            self.schedule = self.net.get_iterator(self.rows, training=True)
 
     @property
     def stack_key(self) -> tuple:
@@ -50,7 +62,7 @@ class Member:
         return (
             id(self.rows),
             repr(net.module_),
-            self.schedule.epochs,
+            tuple(net.epoch_steps),
             net.public_batch_size,
             None if plan is None else (plan.steps, plan.clipping.kind),
             (net.averaging, net.consistency_bound, type(net.optimizer_), repr(group)),
@@ -59,7 +71,7 @@ class Member:
 
 def why_not(net: Any, rows: Any) -> str | None:
     """Why a net cannot be a stack's member, or None if it can."""
-    reason = why_not_stackable(net.module_) or why_no_stacked_rule(net.optimizer_)
+    reason = why_not_stackable(net.module_, net._head_only) or why_no_stacked_rule(net.optimizer_)
     if reason:
         return reason
     if net.callbacks or net.max_epochs != len(net.epoch_steps):
@@ -72,6 +84,8 @@ def why_not(net: Any, rows: Any) -> str | None:
         return "columns have budgets of their own"
     if net.engine_ is not None:
         names = tuple(n for n, _ in net.module_.named_parameters())
+        if net._head_only:
+            names = ("wide.weight", "wide.bias")
         if net.engine_.names != names or net.engine_.path != "book-keeping":
             return "private_parameters are chosen, or the net is not followed layer by layer"
     views = [rows.free, *(rows.views if rows.views is not None else [])]
@@ -82,6 +96,9 @@ def why_not(net: Any, rows: Any) -> str | None:
 
 def train(members: list[Member]) -> None:
     """Train members with one ``stack_key``, and leave each one's result in its net."""
+    if members[0].net._head_only:
+        _train_heads(members)
+        return
     size = members[0].net.public_batch_size
     plan = members[0].net.plan
     rows = size + (0 if plan is None else 2 * plan.expected_batch_size)
@@ -114,12 +131,48 @@ def _train_chunk(members: list[Member], starts: dict[Any, Ensemble]) -> None:
         member.seconds = (time.perf_counter() - began) / len(members)
 
 
+def _train_heads(members: list[Member]) -> None:
+    """Warm up what may differ once, then train all heads on the rows that it represents."""
+    began = time.perf_counter()
+    groups: dict[Any, list[Member]] = {}
+    for number, member in enumerate(members):
+        key = number if member.same_start is None else member.same_start
+        groups.setdefault(key, []).append(member)
+    for group in groups.values():
+        first, *others = group
+        with torch.random.fork_rng():
+            if first.random is not None:
+                torch.set_rng_state(first.random)
+            rows = first.net.warm_up(first.rows)
+        if rows is None:
+            raise KeyboardInterrupt
+        for member in others:
+            member.net.module_.load_state_dict(first.net.module_.state_dict())
+            member.net.history = copy.deepcopy(first.net.history)
+            # The public batches that were passed over; the first member drew them for all.
+            member.net.get_iterator(member.rows, training=True)
+        for member in group:
+            net = member.net
+            member.rows = rows
+            net.optimizer_.load_state_dict(net._fresh_optimizer)
+            net._schedule = (net.plan, net.epoch_steps[len(net._warm_epochs) :])
+            member.schedule = net.get_iterator(rows, training=True)
+        ensemble = Ensemble(group)
+        try:
+            ensemble.run(first.net.plan.steps)
+        finally:
+            ensemble.finish()
+    for member in members:
+        member.seconds = (time.perf_counter() - began) / len(members)
+
+
 class Ensemble:
     """The state of a stack's training.
 
     Parameters
     ----------
     members : list of Member
+        With rows in common.
     """
 
     def __init__(self, members: list[Member]):
@@ -128,15 +181,22 @@ class Ensemble:
         self.layout = Layout(first.module_)
         with torch.no_grad():
             self.flat = torch.stack(
-                [torch.cat([p.flatten() for p in m.net.module_.parameters()]) for m in members]
+                [
+                    torch.cat([p.flatten() for p in trained_parameters(m.net.module_).values()])
+                    for m in members
+                ]
             )
         self.average = self.flat.clone()
         self.model = StackedMLP(self.layout, self.flat)
         self.optimizer = StackedOptimizer([m.net.optimizer_ for m in members], self.flat)
         self.row_loss = first.criterion_
         self.objective = TwoViewObjective(self.row_loss, 0.0, first.consistency_bound)
-        self.beta = torch.tensor([float(m.net.beta) for m in members]).unsqueeze(1)
-        self.source = _Source(members[0].rows)
+        # A penalty on what is before the head moves no head.
+        betas = [0.0 if m.net._head_only else float(m.net.beta) for m in members]
+        self.beta = torch.tensor(betas).unsqueeze(1)
+        self.source = _Source(members[0].rows, first.module_.head if first._head_only else None)
+        if first.plan is None:
+            self.optimizer.lr = torch.tensor([float(m.net.public_lr) for m in members]).unsqueeze(1)
         self.steps = 0
         self.private_steps = 0
         self.losses: list[Tensor] = []
@@ -165,15 +225,15 @@ class Ensemble:
         """Hand each member its averaged parameters, its history and the number of private steps."""
         for member, values in zip(self.members, self.average, strict=True):
             with torch.no_grad():
-                for name, parameter in member.net.module_.named_parameters():
+                for name, parameter in trained_parameters(member.net.module_).items():
                     where, shape = self.layout.slots[name]
                     parameter.copy_(values[where].reshape(shape))
         losses = torch.stack(self.losses, 1).tolist() if self.losses else [[]] * len(self.members)
         for member, own in zip(self.members, losses, strict=True):
             net = member.net
             net.private_steps_ = self.private_steps
-            start = 0
-            for epoch, count in enumerate(member.schedule.epochs, 1):
+            start, before = 0, len(net.history)
+            for epoch, count in enumerate(member.schedule.epochs, before + 1):
                 part = own[start : start + count]
                 start += count
                 if part:
@@ -200,8 +260,10 @@ class Ensemble:
         n_public = 0 if public is None else public.shape[1]
         sample = None if private is None else _padded(rows, private, self.source)
         n_views = 0 if sample is None else sample.private.n_views
-        x = self.source.read(public, sample)
+        x, offset = self.source.read(public, sample)
         outputs, hidden = self.model.forward(x, n_public, n_views)
+        if offset is not None:
+            outputs = outputs + offset
         g_outputs, g_hidden = self._loss_gradients(outputs, hidden, public, sample)
         tensors = self.model.backward(g_outputs, g_hidden)
         if public is not None:
@@ -223,7 +285,6 @@ class Ensemble:
         self, outputs: Tensor, hidden: Tensor, public: np.ndarray | None, sample: Sample | None
     ) -> tuple[Tensor, Tensor | None]:
         """Gradients at outputs and representation: of a mean over public rows, of each private row."""
-        rows = self.members[0].rows
         n_public = 0 if public is None else public.shape[1]
         consistent = sample is not None and sample.private.n_views == 2 and bool(self.beta.any())
         with torch.enable_grad():
@@ -234,8 +295,10 @@ class Ensemble:
                 self.losses.append(torch.full((len(self.members),), float("nan")))
             else:
                 index = torch.from_numpy(public)
-                losses = self.row_loss(outputs[:, :n_public].flatten(0, 1), rows.y[index].flatten(0, 1))
-                means = (losses.unflatten(0, index.shape) * rows.weight[index]).mean(1)
+                losses = self.row_loss(
+                    outputs[:, :n_public].flatten(0, 1), self.source.y[index].flatten(0, 1)
+                )
+                means = (losses.unflatten(0, index.shape) * self.source.weight[index]).mean(1)
                 self.losses.append(means.detach())
                 objective = objective + means.sum()
             if sample is not None:
@@ -274,27 +337,40 @@ class Sample:
 
 
 class _Source:
-    """All views of the rows under one another, so that a step is one read."""
+    """All views of the rows under one another, so that a step is one read.
 
-    def __init__(self, rows: Any):
+    Where only a head's wide part is trained, what the deep part adds to each output is an offset.
+    """
+
+    def __init__(self, rows: Any, head: Any = None):
         views = [] if rows.views is None else list(rows.views)
         self.n_rows = len(rows)
         self.n_views = len(views)
-        self.first_view = 0 if rows.free is None else 1
-        self.table = torch.cat([*([] if rows.free is None else [rows.free]), *views])
+        extra = rows.extra
+        public = [] if rows.free is None else [rows.free, *([] if extra is None else [extra.x])]
+        self.first_view = sum(len(p) for p in public)
+        self.y = rows.y if extra is None else torch.cat([rows.y, extra.y])
+        self.weight = rows.weight if extra is None else torch.cat([rows.weight, extra.weight])
+        self.table = torch.cat([*public, *views])
+        self.offset = None
+        if head is not None:
+            hidden, self.table = self.table.tensor_split([head.deep.in_features], dim=1)
+            self.table = self.table.contiguous()
+            with torch.no_grad():
+                self.offset = head.deep(hidden)
         # Rows whose views are the same add nothing.
         self.differ = torch.ones(self.n_rows, dtype=torch.bool)
         if len(views) == 2:
             self.differ = (views[0] != views[1]).any(-1)
 
-    def read(self, public: np.ndarray | None, sample: Sample | None) -> Tensor:
-        """Public rows, then the private ones view after view: (n_models, n_rows, n_features)."""
+    def read(self, public: np.ndarray | None, sample: Sample | None) -> tuple[Tensor, Tensor | None]:
+        """Public rows, then the private ones view after view, (n_models, n_rows, ...); their offset."""
         index = [] if public is None else [torch.from_numpy(public)]
         if sample is not None:
-            starts = range(self.first_view, self.first_view + self.n_views)
-            index += [sample.index + self.n_rows * v for v in starts]
+            index += [sample.index + self.first_view + self.n_rows * v for v in range(self.n_views)]
         both = torch.cat(index, 1)
-        return self.table.index_select(0, both.flatten()).unflatten(0, both.shape)
+        offset = None if self.offset is None else self.offset[both]
+        return self.table.index_select(0, both.flatten()).unflatten(0, both.shape), offset
 
 
 def _padded(rows: Any, drawn: list[np.ndarray], source: _Source) -> Sample:

@@ -13,29 +13,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..nets import MLP
+from ..nets import MLP, WideAndDeep
 
 # As in the per-row engine: norms are rounded up by this many units in the last place.
 _SLACK = 64
 
 
 class Layout:
-    """Where each parameter of an MLP lies in its model's row of one flat tensor.
+    """Where each trained parameter lies in its model's row of one flat tensor.
 
     Parameters
     ----------
-    module : MLP
+    module : MLP or WideAndDeep
+        Of the latter the wide part, which is an MLP without hidden layers.
     """
 
-    def __init__(self, module: MLP):
+    def __init__(self, module: MLP | WideAndDeep):
         self.slots: dict[str, tuple[slice, torch.Size]] = {}
         start = 0
-        for name, parameter in module.named_parameters():
+        for name, parameter in trained_parameters(module).items():
             self.slots[name] = (slice(start, start + parameter.numel()), parameter.shape)
             start += parameter.numel()
         self.size = start
         self.blocks: list[tuple[str, str, float, float]] = []
-        body = list(module.body)
+        body = list(module.body) if isinstance(module, MLP) else []
         for i, layer in enumerate(body):
             if isinstance(layer, nn.Linear):
                 norm: Any = body[i + 1]
@@ -48,10 +49,22 @@ class Layout:
         return {n: flat[:, s].unflatten(1, shape) for n, (s, shape) in self.slots.items()}
 
 
-def why_not_stackable(module: nn.Module) -> str | None:
-    """Why a module cannot be stacked, or None if it can: an MLP as the library builds it."""
+def trained_parameters(module: MLP | WideAndDeep) -> dict[str, nn.Parameter]:
+    """What a stack trains of a module, by the names that it has in an MLP."""
+    if isinstance(module, WideAndDeep):
+        return {f"head.{name}": p for name, p in module.head.wide.named_parameters()}
+    return dict(module.named_parameters())
+
+
+def why_not_stackable(module: nn.Module, head_only: bool) -> str | None:
+    """Why a module cannot be stacked, or None if it can: as the library builds it."""
+    if head_only and type(module) is WideAndDeep and type(module.head.wide) is nn.Linear:
+        return None
     if type(module) is not MLP:
-        return f"module {type(module).__name__} has no stacked rules, only nets.MLP has"
+        return (
+            f"module {type(module).__name__} has no stacked rules, only nets.MLP has, and nets.WideAndDeep "
+            "if its wide part alone is private"
+        )
     kinds = [type(m) for m in module.body]
     period = 4 if nn.Dropout in kinds else 3
     pattern = [nn.Linear, nn.LayerNorm, nn.ReLU, nn.Dropout][:period]

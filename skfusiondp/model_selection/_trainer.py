@@ -174,7 +174,7 @@ def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> N
                 if (key, j) not in folds:
                     X_train, y_train, _ = _training_set(X, y, train, {})
                     folds[key, j] = Fold(X_train, y_train, train)
-                model, net, rows = captured(model, folds[key, j], shared[key])
+                model, net, rows, random = captured(model, folds[key, j], shared[key])
                 reason = not_a_member(net, rows)
             except Exception as error:  # the plain fit meets it again, and the search reports it
                 reason = f"{type(error).__name__} while it was prepared"
@@ -182,8 +182,8 @@ def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> N
                 why_not[reason] += 1
                 continue
             # Without a seed each fit draws its own start; here the models of a fold share one.
-            start = (key, j, repr(net.optimizer_.param_groups[0]["lr"]))
-            member = Member(net, rows, start)
+            start = (key, j, None if net._head_only else repr(net.optimizer_.param_groups[0]["lr"]))
+            member = Member(net, rows, start, random)
             member.seconds = time.perf_counter() - began
             stacks.setdefault((key, j, member.stack_key), []).append(((i, j), model, member))
     before = torch.get_num_threads()

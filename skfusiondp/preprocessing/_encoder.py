@@ -8,28 +8,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import InvalidInputError
+from .._piecewise import piecewise_linear, quantile_knots
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_numeric, numeric_values
 
 _MISSING = "<missing>"
 _MAX_CATEGORIES = 64
-# A public outlier must not blow up activations, and with them every row's clipped gradient.
-_LIMIT = 8.0
+# Intervals of the piecewise-linear encoding of a public number, each with as many rows.
+_PIECES = 4
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
-    Public numeric columns are filled with the median, marked where they were missing, standardised
-    and cut off at 8 standard deviations; public categories are one-hot encoded, the rarest beyond
-    64 together. Sensitive columns are scaled or one-hot encoded by their declared domain alone, so
-    that fitting reads no sensitive cell.
+    Public numeric columns are encoded piecewise-linearly between their quartiles and marked where
+    they are missing, so that no outlier can blow up an activation; public categories are one-hot
+    encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
+    alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
 
     Parameters
     ----------
@@ -56,11 +55,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> from skfusiondp import Numeric
     >>> from skfusiondp.preprocessing import TableEncoder
     >>> table = pd.DataFrame({"lab": [1.0, 3.0], "age": [18, 90]})
-    >>> encoder = TableEncoder({"age": Numeric(18, 90)}).fit(table)
+    >>> encoder = TableEncoder({"age": Numeric(18, 90, knots=[65])}).fit(table)
     >>> encoder.transform(table).tolist()
-    [[-1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]
-    >>> encoder.get_feature_names_out().tolist()
-    ['public__lab', 'sensitive__age', 'sensitive__age_(missing)']
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
+    >>> encoder.get_feature_names_out().tolist()[-3:]
+    ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
     """
 
     def __init__(self, sensitive: Any = None, *, on_leak: str = "warn"):
@@ -89,11 +88,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self._numeric = [c for c in schema.public if is_numeric(frame[c])]
         self._categorical = [c for c in schema.public if c not in self._numeric]
         names: list[str] = []
-        self._scaler = self._one_hot = None
-        if self._numeric:
-            imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-            self._scaler = make_pipeline(imputer, StandardScaler()).fit(self._numbers(frame))
-            names += list(self._scaler.get_feature_names_out(self._numeric))
+        self._one_hot = None
+        numbers = self._numbers(frame).T if self._numeric else []
+        self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
+        self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
+        for column, knots in self._knots.items():
+            names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]
+        names += [f"{column}_(missing)" for column in self._marked]
         if self._categorical:
             self._one_hot = OneHotEncoder(
                 handle_unknown="infrequent_if_exist",
@@ -126,8 +127,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Encode a frame; the sensitive columns in `expected` come encoded already."""
         expected = expected or {}
         parts = []
-        if self._scaler is not None:
-            parts.append(np.clip(self._scaler.transform(self._numbers(frame)), -_LIMIT, _LIMIT))
+        if self._numeric:
+            numbers = dict(zip(self._numeric, self._numbers(frame).T, strict=True))
+            parts += [piecewise_linear(numbers[c], knots) for c, knots in self._knots.items()]
+            parts += [np.isnan(numbers[c])[:, None] for c in self._marked]
         if self._one_hot is not None:
             parts.append(self._one_hot.transform(self._categories(frame)))
         for column, domain in self.schema_.domains.items():
@@ -172,8 +175,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def _facts(self) -> str:
         """What was learnt, as a text: equal where the public columns were."""
-        scaler = None if self._scaler is None else self._scaler[-1]
-        numbers = [] if scaler is None else [scaler.mean_.tolist(), scaler.scale_.tolist()]
+        numbers = {c: knots.tolist() for c, knots in self._knots.items()}
         return repr((self._names, numbers, dict(self.schema_.domains)))
 
     def _categories(self, frame: pd.DataFrame) -> np.ndarray:

@@ -13,9 +13,10 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 from torch.optim import SGD
 
-from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
+from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric, PrivacyLedger
 from skfusiondp.datasets import load_adult
 from skfusiondp.model_selection import StackedGridSearchCV
+from skfusiondp.nets import MLP
 
 GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0], "beta": [0.0, 1.0], "lr": [2e-3, 4e-3]}
 SENSITIVE = {"age": Numeric(0, 1), "dose": Numeric(-1, 1)}
@@ -59,13 +60,20 @@ def assert_same(stacked, plain, tolerance=2e-3):
     assert stacked.stacked_["sequentially"] == 0
 
 
-@pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"])
-def test_with_a_seed_it_is_the_sequential_search(table, target, method):
+METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
+
+
+@pytest.mark.parametrize(
+    ("method", "module"), [("fusiondp", None), ("feature-dp", None), *((m, MLP) for m in METHODS)]
+)
+def test_with_a_seed_it_is_the_sequential_search(table, target, method, module):
     adjacency = "add-remove" if method == "dp-sgd" else "replace"
-    estimator = model(method=method, adjacency=adjacency)
+    estimator = model(method=method, adjacency=adjacency, module=module)
     stacked, plain = both(estimator, GRID, table, target, scoring="neg_log_loss")
     assert_same(stacked, plain)
     assert stacked.best_params_ == plain.best_params_ or method in ("hybrid", "non-private", "feature-dp")
+    ledgers = [PrivacyLedger(s.best_estimator_.ledger_.entries) for s in (stacked, plain)]
+    assert len(set(ledgers)) == 1 or stacked.best_params_ != plain.best_params_
     assert type(stacked.best_estimator_) is FusionDPClassifier
 
 
@@ -131,6 +139,7 @@ def test_without_a_seed_noise_is_each_models_own(table, target):
         optimizer=SGD,
         lr=0.01,
         averaging=0.0,
+        module=MLP,
     )
     values = [50.0, 50.0, 200.0]
     candidates = [{"noise_multiplier": s, "max_grad_norm": 1e-3} for s in values]
@@ -186,7 +195,7 @@ def test_falls_back_and_says_so_once(table, target, case):
 
 def test_mixed_grids_stack_what_they_can(table, target):
     grid = [
-        {"method": ["fusiondp", "dp-sgd"], "max_grad_norm": [0.1, 1.0]},
+        {"method": ["fusiondp", "feature-dp"], "max_grad_norm": [0.1, 1.0]},
         {"optimizer__weight_decay": [0.1]},
     ]
     with pytest.warns(UserWarning, match="weight_decay"):
@@ -203,6 +212,15 @@ def test_a_bad_value_fails_its_own_fits_only(table, target):
     assert search.best_params_ == {"noise_multiplier": 1.0}
     with pytest.raises(ValueError, match="noise_multiplier"):
         StackedGridSearchCV(model(), grid, cv=2, error_score="raise").fit(table, target)
+
+
+def test_labelled_support_rows_train_a_stack_too(table, target):
+    imputer = FoundationImputer(support=table[:40])
+    for module in (None, MLP):
+        estimator = model(imputer=imputer, support_target=target[:40], module=module)
+        grid = {"max_grad_norm": [0.1, 1.0]}
+        stacked, plain = both(estimator, grid, table[40:], target[40:], scoring="neg_log_loss")
+        assert_same(stacked, plain)
 
 
 def test_several_metrics_and_no_refit(table, target):
