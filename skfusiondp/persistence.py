@@ -361,7 +361,7 @@ def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
 
 
 def _check_indices(where: str, value: Any) -> None:
-    """Refuse trees and sparse matrices that point outside themselves: compiled code does not check."""
+    """Refuse trees and sparse matrices that point outside themselves: compiled code will not look."""
     kind = f"{type(value).__module__}.{type(value).__name__}"
     if isinstance(value, sp.csr_matrix):
         value.check_format(full_check=True)
