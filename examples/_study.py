@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
-from skfusiondp import FusionDPClassifier
+from skfusiondp import FusionDPClassifier, OffsetFusionClassifier
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Split:
     y_test: Any
     sensitive: Any = None
     imputer: Any = None
+    support_target: Any = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,8 @@ def _fit(job: tuple[str, str, float | None, int], split: Callable, params: dict)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.perf_counter()
-        model = FusionDPClassifier(
-            rows.sensitive,
-            imputer=rows.imputer,
-            method=method,
-            epsilon=epsilon,
-            random_state=seed,
-            **params,
-        ).fit(rows.train, rows.y_train)
+        model = _model(method, rows, epsilon=epsilon, random_state=seed, **params)
+        model.fit(rows.train, rows.y_train)
         seconds = time.perf_counter() - start
     scores = model.predict_proba(rows.test)[:, 1]
     return Result(
@@ -94,6 +89,17 @@ def _fit(job: tuple[str, str, float | None, int], split: Callable, params: dict)
         model.privacy_report().adjacency,
         model.plan_.noise_multiplier if model.plan_ else None,
         round(seconds, 2),
+    )
+
+
+def _model(method: str, rows: Split, **params: Any) -> Any:
+    if method == "offset-fusion":
+        support = None if rows.imputer is None else rows.imputer.support
+        return OffsetFusionClassifier(
+            rows.sensitive, support=support, support_target=rows.support_target, **params
+        )
+    return FusionDPClassifier(
+        rows.sensitive, imputer=rows.imputer, support_target=rows.support_target, method=method, **params
     )
 
 
@@ -117,7 +123,16 @@ def write_json(results: Sequence[Result], path: Path, **facts: Any) -> None:
     for row in rows:
         row["epsilon"] = row["epsilon"] if np.isfinite(row["epsilon"]) else "inf"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**facts, "results": rows}, indent=1) + "\n")
+    summary = [
+        {
+            "name": name,
+            "epsilon": epsilon,
+            "auroc": float(np.mean([r.auroc for r in group])),
+            "auprc": float(np.mean([r.auprc for r in group])),
+        }
+        for (name, epsilon), group in _grouped(results).items()
+    ]
+    path.write_text(json.dumps({**facts, "summary": summary, "results": rows}, indent=1) + "\n")
 
 
 def plot(results: Sequence[Result], path: Path, title: str) -> None:

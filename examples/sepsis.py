@@ -2,6 +2,8 @@
 
 Trains the paper's method and its baselines on train_ori.csv with two imputed views: the published
 one (train_hybrid.csv) and one of our own, whose imputer learns from val.csv as public support rows.
+The rows of val.csv have labels: "own view" methods take them as public training rows too, and so does
+offset-fusion, the suite's best estimator on this table.
 Judges on --test if given, else on a fifth of the training rows, split off by seed.
 
     SKFUSIONDP_SEPSIS=path/to/folder python examples/sepsis.py
@@ -40,8 +42,10 @@ def split(name: str, seed: int, folder: str | None, test: str | None) -> _study.
     if name.endswith(THEIRS):
         paired = PairedTable.from_views(rows, hybrid.loc[train], sepsis.sensitive)
         return _study.Split(paired, y, test_table, y_test)
-    imputer = FoundationImputer(support=sepsis.support) if name.endswith(OURS) else None
-    return _study.Split(rows, y, test_table, y_test, sepsis.sensitive, imputer)
+    if not name.endswith(OURS):
+        return _study.Split(rows, y, test_table, y_test, sepsis.sensitive)
+    imputer = FoundationImputer(support=sepsis.support)
+    return _study.Split(rows, y, test_table, y_test, sepsis.sensitive, imputer, sepsis.support_target)
 
 
 def main() -> None:
@@ -60,6 +64,7 @@ def main() -> None:
     free = [("non-private", "non-private"), *(("hybrid" + v, "hybrid") for v in (THEIRS, OURS))]
     private = [("dp-sgd", "dp-sgd"), ("feature-dp", "feature-dp")]
     private += [("fusiondp" + v, "fusiondp") for v in (THEIRS, OURS)]
+    private += [("offset-fusion" + OURS, "offset-fusion")]
     jobs = [(name, method, None, s) for name, method in free for s in seeds]
     jobs += [(name, method, e, s) for name, method in private for e in args.epsilon for s in seeds]
     results = _study.run(

@@ -5,6 +5,11 @@ the same 2B rows, (b) a vmapped per-example step, all rows at once and in chunks
 and ghost-clipping engines on 2B rows of record-level DP-SGD, (d) a loop over examples. Prints a table
 and writes --out.
 
+The row "wide" is the estimators' default module as they train it: only its wide part is private, so
+that a private step works on representations which were computed once a fit. Its contenders form the same
+gradient from the encoded rows ("vmap-wide"), or the whole module's ("vmap", and Opacus, whose ghost clipping
+follows no frozen layers); its plain pass is one over the whole module.
+
     python examples/benchmarks/step_time.py --threads 1
 """
 
@@ -25,7 +30,7 @@ from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective
+from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective, WideAndDeep
 from skfusiondp.privacy import Clipping
 
 FEATURES, SENSITIVE = 36, 6
@@ -38,8 +43,82 @@ def made_up(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return views, torch.randint(0, 2, (batch, 1)).float(), torch.ones(batch)
 
 
-def steps(batch: int, hidden: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+def wide_steps(batch: int) -> dict[str, Callable[[], object]]:
+    """Contenders for the default module, of which only the wide part takes part in the private gradient."""
+    views, y, weight = made_up(batch)
+    both, both_y = views.flatten(0, 1), torch.cat([y, y])
+    loss = nn.BCEWithLogitsLoss()
+
+    def module(trainable: str) -> WideAndDeep:
+        made = WideAndDeep(FEATURES, sensitive_features=[i >= FEATURES - SENSITIVE for i in range(FEATURES)])
+        for name, parameter in made.eval().named_parameters():
+            parameter.requires_grad_(name.startswith(trainable))
+        return made
+
+    net = module("")
+    with torch.no_grad():
+        hidden = torch.stack([net.represent(view) for view in views])
+    engine = PerRowEngine(net.head, TwoViewObjective(RowLoss("binary")), Clipping(1.0), ["wide.*"])
+    engine.prepare(hidden[:, :4], y[:4], weight[:4])
+    assert engine.path == "book-keeping"
+    whole, private = module(""), module("head.wide")
+    params = {n: p.detach() for n, p in private.named_parameters()}
+    wide = {n: params.pop(n) for n in list(params) if n.startswith("head.wide")}
+
+    def plain() -> None:
+        whole.zero_grad()
+        loss(whole(both), both_y).backward()
+
+    def row(wide: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            functional_call(private, {**params, **wide}, (x,)), y.expand(2, 1), reduction="none"
+        )
+        return (losses[0] - losses[1]).sum()
+
+    def vmapped() -> dict[str, torch.Tensor]:
+        rows = vmap(grad(row), in_dims=(None, 1, 0))(wide, views, y)
+        norms = torch.stack([g.flatten(1).square().sum(1) for g in rows.values()]).sum(0).sqrt()
+        factors = (1.0 / norms).clamp(max=1.0)
+        return {n: torch.tensordot(factors, g, 1) for n, g in rows.items()}
+
+    # Ghost clipping cannot follow a module with frozen layers, so it clips the whole one.
+    def whole_row(params: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            functional_call(private, params, (x,)), y.expand(2, 1), reduction="none"
+        )
+        return (losses[0] - losses[1]).sum()
+
+    def vmapped_whole() -> dict[str, torch.Tensor]:
+        rows = vmap(grad(whole_row), in_dims=(None, 1, 0))({**params, **wide}, views, y)
+        norms = torch.stack([g.flatten(1).square().sum(1) for g in rows.values()]).sum(0).sqrt()
+        factors = (1.0 / norms).clamp(max=1.0)
+        return {n: torch.tensordot(factors, g, 1) for n, g in rows.items()}
+
+    ghost = module("").train()
+    sgd = torch.optim.SGD(ghost.parameters(), lr=0.0)
+    common = {"noise_multiplier": 0.0, "max_grad_norm": 1.0, "expected_batch_size": 2 * batch}
+    wrapped = GradSampleModuleFastGradientClipping(ghost, max_grad_norm=1.0, use_ghost_clipping=True)
+    optimizer = DPOptimizerFastGradientClipping(sgd, **common)
+    criterion = DPLossFastGradientClipping(wrapped, optimizer, loss)
+
+    def opacus() -> None:
+        optimizer.zero_grad()
+        criterion(wrapped(both), both_y).backward()
+        optimizer.pre_step()
+
+    return {
+        "ours": lambda: engine.clipped_sum(hidden, y, weight),
+        "plain": plain,
+        "vmap": vmapped_whole,
+        "vmap-wide": vmapped,
+        "opacus-ghost": opacus,
+    }
+
+
+def steps(batch: int, hidden: tuple[int, ...] | str) -> dict[str, Callable[[], object]]:
     """Each contender's step on rows of its own, as a call without arguments."""
+    if hidden == "wide":
+        return wide_steps(batch)
     views, y, weight = made_up(batch)
     both, both_y = views.flatten(0, 1), torch.cat([y, y])
     objective = TwoViewObjective(RowLoss("binary"), beta=0.5)
@@ -113,11 +192,11 @@ def _under(params: dict, prefix: str) -> dict:
     return {n.removeprefix(prefix): p for n, p in params.items() if n.startswith(prefix)}
 
 
-def measure(batch: int, hidden: tuple[int, ...], repeats: int, skip: set[str]) -> dict:
+def measure(batch: int, hidden: tuple[int, ...] | str, repeats: int, skip: set[str]) -> dict:
     """Median seconds of each contender; they take turns, so that a change of speed meets all."""
     contenders = {n: s for n, s in steps(batch, hidden).items() if n not in skip}
     seconds: dict[str, list[float]] = {n: [] for n in contenders}
-    slow = {"vmap", "vmap-chunked", "loop", "opacus"}
+    slow = {"vmap", "vmap-wide", "vmap-chunked", "loop", "opacus"}
     for step in contenders.values():
         step()
     for turn in range(repeats):
@@ -128,7 +207,7 @@ def measure(batch: int, hidden: tuple[int, ...], repeats: int, skip: set[str]) -
             step()
             seconds[name].append(time.perf_counter() - start)
     median = {n: float(torch.tensor(s).median()) for n, s in seconds.items()}
-    return {"batch": batch, "hidden": list(hidden), "seconds": median}
+    return {"batch": batch, "hidden": hidden, "seconds": median}
 
 
 def main() -> None:
@@ -136,7 +215,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument(
-        "--quick", action="store_true", help="batch 1,024 and 4,096 of the default module only"
+        "--quick", action="store_true", help="batch 1,024 and 4,096 only"
     )
     parser.add_argument("--out", type=Path, default=Path("results/step_time.json"))
     args = parser.parse_args()
@@ -145,27 +224,27 @@ def main() -> None:
     torch.manual_seed(0)
 
     default = (64, 128, 64)
-    cases = [(1024, default), (4096, default)]
+    cases: list = [(1024, "wide"), (4096, "wide"), (1024, default), (4096, default)]
     if not args.quick:
-        cases = [(b, default) for b in (64, 128, 256, 1024, 4096, 16384)]
+        cases = [(b, h) for h in ("wide", default) for b in (64, 128, 256, 1024, 4096, 16384)]
         cases += [(1024, (w, w)) for w in (64, 256, 1024)] + [(1024, (64,) * d) for d in (2, 4, 8)]
     print(
         f"{args.threads} thread(s); columns: ms of ours, then each contender's time over ours, ours / plain"
     )
-    names = ("vmap", "vmap-chunked", "opacus", "opacus-ghost", "loop")
+    names = ("vmap", "vmap-wide", "vmap-chunked", "opacus", "opacus-ghost", "loop")
     print(
         f"{'batch':>6} {'hidden':<22}{'ours':>9}" + "".join(f"{n:>14}" for n in names) + f"{'ours/plain':>12}"
     )
     rows = []
     for batch, hidden in cases:
         # Gradients of 16,384 rows, or of a million parameters a row, do not fit beside each other.
-        heavy = batch > 4096 or max(hidden) > 256
+        heavy = hidden != "wide" and (batch > 4096 or max(hidden) > 256)
         skip = {"vmap", "vmap-chunked", "opacus", "loop"} if heavy else {"loop"} if batch > 1024 else set()
         row = measure(batch, hidden, args.repeats if not heavy else 5, skip)
         rows.append(row)
         s = row["seconds"]
         others = "".join(f"{s[n] / s['ours']:>13.1f}x" if n in s else f"{'-':>14}" for n in names)
-        shown = "-".join(map(str, hidden))
+        shown = hidden if hidden == "wide" else "-".join(map(str, hidden))
         print(
             f"{batch:>6} {shown:<22}{s['ours'] * 1e3:>9.2f}{others}{s['ours'] / s['plain']:>11.2f}x",
             flush=True,
