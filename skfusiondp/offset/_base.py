@@ -23,6 +23,7 @@ from .._schema import Numeric, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
+from ..privacy._budget import spending
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
 from ._structure import PublicColumns, Structure
@@ -30,7 +31,7 @@ from ._structure import PublicColumns, Structure
 _MIN_ROWS = 11
 _FOLDS = 5
 # Releases: curvature from labelled support rows lets one Newton step do; without it steps are short.
-_NEWTON_STEPS, _GRADIENT_STEPS = 1, 50
+_NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 
 
@@ -122,8 +123,33 @@ class BaseOffsetFusion(BaseEstimator):
         plan = self._plan(n, loss, labelled, schema)
         seeds = self._seeds()
 
-        public = frame[list(schema.public)]
         rows = self._support_rows(support, schema.public)
+        source = f"{type(self).__name__}.fit"
+        planned = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
+        with spending(self.budget, planned) as settle:
+            before = len(getattr(self, "ledger_", ()))
+            try:
+                self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows)
+            finally:
+                settle(PrivacyLedger(getattr(self, "ledger_", PrivacyLedger()).entries[before:]))
+        return self
+
+    def _train(
+        self,
+        frame: pd.DataFrame,
+        schema: SensitiveSchema,
+        plan: PrivatePlan,
+        seeds: list[Any],
+        target: np.ndarray,
+        strata: np.ndarray,
+        weight: np.ndarray,
+        loss: Loss,
+        support: pd.DataFrame | None,
+        rows: dict[str, Any] | None,
+    ) -> None:
+        """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
+        n = len(frame)
+        public = frame[list(schema.public)]
         columns = PublicColumns().fit(public if rows is None else pd.concat([public, rows["frame"]])[
             list(schema.public)
         ])  # fmt: skip
@@ -139,10 +165,9 @@ class BaseOffsetFusion(BaseEstimator):
         self.imputer_ = None if self.imputer is None else self._fit_imputer(frame, schema, seeds[2])
         self.schema_, self.plan_, self.n_rows_, self.delta_ = schema, plan, n, plan.delta
         self._loss, self._columns, self._structure = loss, columns, structure
-        self._labelled, self._supported = labelled, support is not None
+        self._labelled, self._supported = rows is not None, support is not None
         self._correct(frame, score, target, weight, seeds[3])
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
-        return self
 
     def _check_parameters(self) -> None:
         if self.adjacency not in ("replace", "zero-out"):
@@ -269,10 +294,10 @@ class BaseOffsetFusion(BaseEstimator):
                 encoded = self._columns.transform(frame[list(self.schema_.public)])
                 phi = self._structure.features(encoded, score, frame)
                 offset = score + self._structure.free_score(encoded, score, frame)
+                shape = self._structure.curvature or self._structure.groups()
                 self.coef_ = fit_correction(
-                    phi, offset, target, weight, self._loss, self.plan_,
-                    noise_generator(seed), self._structure.curvature, started,
-                )  # fmt: skip
+                    phi, offset, target, weight, self._loss, self.plan_, noise_generator(seed), shape, started
+                )
         finally:
             # An interrupted or failed fit has paid for the releases that began.
             self.steps_run_ = done

@@ -6,7 +6,8 @@ _PARAMETERS = """
 sensitive : None, mapping or column selector, default=None
     Which columns are sensitive. None protects every column. A mapping declares public domains,
     ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; anything else is what
-    ColumnTransformer takes as columns. Undeclared domains come from the support rows.
+    ColumnTransformer takes as columns. Undeclared domains come from the support rows. The smallest
+    ``epsilon`` that a domain states is that of all columns, for every release reads all of them.
 public_model : estimator or None, default=None
     Fitted on a frame of the public columns and the target. None is gradient boosting.
 support : table of shape (n_support, at least n_columns) or None, default=None
@@ -29,9 +30,12 @@ adjacency : {"replace", "zero-out"}, default="replace"
 max_grad_norm : float, default={clip}
     Bound C of a row's gradient.
 steps : int or None, default=None
-    Full-batch releases. None means one Newton step with labelled support rows, else 50.
+    Full-batch releases. None means one Newton step with labelled support rows, else 80.
 on_leak : {"warn", "raise", "ignore"}, default="warn"
     What happens where something would read sensitive cells without paying.
+budget : PrivacyBudget, path of its file or None, default=None
+    Budget that this fit shares with others. A fit that would overdraw it is refused before it reads a
+    sensitive cell.
 random_state : int, RandomState or None, default=None
     Makes a fit repeatable, noise included; the report says that this voids the promise against
     whoever knows it. None takes noise from the operating system's entropy.

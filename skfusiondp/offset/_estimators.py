@@ -88,6 +88,7 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         steps: int | None = None,
         class_weight: Any = None,
         on_leak: str = "warn",
+        budget: Any = None,
         random_state: Any = None,
     ):
         self.sensitive = sensitive
@@ -103,6 +104,7 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         self.steps = steps
         self.class_weight = class_weight
         self.on_leak = on_leak
+        self.budget = budget
         self.random_state = random_state
 
     def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:
@@ -269,6 +271,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         max_grad_norm: float = 1.0,
         steps: int | None = None,
         on_leak: str = "warn",
+        budget: Any = None,
         random_state: Any = None,
     ):
         self.sensitive = sensitive
@@ -283,6 +286,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self.max_grad_norm = max_grad_norm
         self.steps = steps
         self.on_leak = on_leak
+        self.budget = budget
         self.random_state = random_state
 
     def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:

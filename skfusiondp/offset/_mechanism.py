@@ -16,10 +16,16 @@ from ..privacy import Clipping, PrivatePlan
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
 _PRIOR = 1.0
-# Largest step without curvature, over the inverse Lipschitz bound (momentum is stable up to 18), and the
-# noise that all steps together may add to a score.
-_LONGEST, _NOISE_IN_SCORE = 16.0, 0.8
-_MOMENTUM = 0.8
+# Gradient steps: length over the inverse curvature at the public score (momentum is stable up to 18), and
+# the noise that all steps together may add to a coefficient.
+_LONGEST, _NOISE_IN_SCORE, _MOMENTUM = 12.0, 2.5, 0.8
+# Share of the releases that looks where there is signal, belief in a group that showed none, and strength
+# of the penalty on absolute coefficients in standard deviations of the mean release's noise.
+_SCREENING, _FLOOR, _PENALTY = 0.125, 0.02, 2.0
+# Below this a coefficient's penalty is smooth.
+_SMALL = 0.1
+# A group shows signal from this many standard deviations of its energy's noise on.
+_CLEAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,27 @@ def row_contributions(residuals: np.ndarray, weight: np.ndarray, max_grad_norm: 
     return np.where(np.isfinite(norms) & (norms > 0), clipped, 0.0)
 
 
+def centred(
+    factors: np.ndarray, score: np.ndarray, weight: np.ndarray, loss: Loss, max_grad_norm: float
+) -> np.ndarray:
+    """Factors at a public score less their expectation under that score, of norm at most `max_grad_norm`.
+
+    Public numbers of rows, whatever their sign, so that two versions of a row still lie at most
+    ``sqrt(2) max_grad_norm`` apart (docs/offset.md, lemma 2).
+    """
+    if loss.task == "regression":
+        return factors
+    p = loss.mean(score)
+    expected = np.zeros_like(factors)
+    if loss.task == "binary":
+        for label, share in ((0.0, 1 - p), (1.0, p)):
+            expected += share * row_contributions(p - label, weight, max_grad_norm)
+    else:
+        for k in range(p.shape[1]):
+            expected += p[:, [k]] * row_contributions(p - np.eye(p.shape[1])[k], weight, max_grad_norm)
+    return row_contributions(factors - expected, np.ones(len(factors)), max_grad_norm)
+
+
 def noised_sum(
     features: sp.csr_matrix, factors: np.ndarray, std: float, rng: np.random.Generator
 ) -> np.ndarray:
@@ -115,6 +142,44 @@ class PublicCurvature:
     curvature: np.ndarray
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Columns of the features of which each row has one active per group.
+
+    Parameters
+    ----------
+    own : ndarray of shape (n_features,), int
+        The group of each column.
+    prior : ndarray of shape (n_groups,)
+        Belief in each group before anything is released.
+    """
+
+    own: np.ndarray
+    prior: np.ndarray
+
+    def scale(self, share: np.ndarray) -> np.ndarray:
+        """Factors of columns of equally weighted features, so that each row has norm 1 again."""
+        return np.sqrt(share / share.sum() * len(share))[self.own]
+
+    def shares(self, seen: np.ndarray, variance: float) -> np.ndarray:
+        """Share of each group in a row's squared norm: the energy that a release showed beyond its noise.
+
+        Parameters
+        ----------
+        seen : ndarray of shape (n_features, n_outputs)
+            A noised gradient.
+        variance : float
+            Of its noise.
+        """
+        energy = np.bincount(self.own, np.square(seen).sum(axis=1))
+        cells = np.bincount(self.own) * seen.shape[1]
+        beyond = energy - cells * variance
+        clear = beyond > _CLEAR * np.sqrt(2 * cells) * variance
+        signal = np.where(clear, beyond, 0.0) * self.prior
+        most = signal.max()
+        return _FLOOR * self.prior + (signal / most if most > 0 else 0.0)
+
+
 def fit_correction(
     features: sp.csr_matrix,
     offset: np.ndarray,
@@ -123,13 +188,15 @@ def fit_correction(
     loss: Loss,
     plan: PrivatePlan,
     rng: np.random.Generator,
-    curvature: PublicCurvature | None,
+    shape: PublicCurvature | Groups,
     started: Callable[[], None],
 ) -> np.ndarray:
     """Train the correction's coefficients by releases of `noised_sum`; all else is post-processing.
 
     With public curvature the steps are Newton's, with a prior as strong as the noise along each direction
-    asks for; else they are gradient steps with momentum, the last half averaged.
+    asks for. Else the first releases, all at the offset, say which groups of features carry signal, and
+    get their share of a row's norm; the others are gradient steps with momentum and a penalty on absolute
+    coefficients, the last half averaged.
 
     Parameters
     ----------
@@ -141,7 +208,8 @@ def fit_correction(
     plan : PrivatePlan
     rng : numpy.random.Generator
         Of the noise.
-    curvature : PublicCurvature or None
+    shape : PublicCurvature or Groups
+        What is known for free: curvature of these features, or the groups that they fall into.
     started : callable
         Called before each release: that step is paid for.
 
@@ -154,38 +222,69 @@ def fit_correction(
     unit = loss.noise_unit(1.0, plan.adjacency)
     bound = clip / unit  # the plan's clipping norm is the accountant's, see noise_unit
 
-    def release(theta: np.ndarray) -> np.ndarray:
+    def release(theta: np.ndarray, phi: sp.csr_matrix = features) -> np.ndarray:
         started()
-        residuals = loss.residuals(offset + features @ theta, target)
-        return noised_sum(features, row_contributions(residuals, weight, bound), std, rng)
+        residuals = loss.residuals(offset + phi @ theta, target)
+        return noised_sum(phi, row_contributions(residuals, weight, bound), std, rng)
 
+    def look() -> np.ndarray:
+        """The gradient at the public score, less what clipping alone would make of it."""
+        started()
+        factors = row_contributions(loss.residuals(offset, target), weight, bound)
+        return noised_sum(features, centred(factors, offset, weight, loss, bound), std, rng)
+
+    if isinstance(shape, Groups):
+        # A public number: how strongly the loss bends at the public score.
+        bend = float((loss.curvature(offset) * weight[:, None]).sum(axis=0).max())
+        return _descend(look, release, features, offset.shape[1], shape, plan.steps, std, bend)
     theta = np.zeros((features.shape[1], offset.shape[1]))
     average = np.zeros_like(theta)
     kept = plan.steps - plan.steps // 2
-    if curvature is not None:
-        # One noise draw's worth: averaging T releases, each with T times the variance, gives it back.
-        variance = std**2 / plan.steps
-        h = np.maximum(curvature.curvature, 1e-12)
-        prior = (variance / h + 1.0) / _PRIOR**2
-        damping = 1.0 if plan.steps == 1 else 0.7
-        inner = np.zeros_like(h)
-        for step in range(plan.steps):
-            g = curvature.basis.T @ release(curvature.basis @ inner)
-            inner = inner - damping * (g + prior * inner) / (h + prior)
-            if step >= plan.steps // 2:
-                average += curvature.basis @ inner / kept
-        return average
-    n = max(float(weight.sum()), 1e-12)
-    steepest = n if loss.task == "regression" else n / 4
-    quiet = _NOISE_IN_SCORE * steepest / (std * np.sqrt(plan.steps))
-    size = min(_LONGEST, quiet) * (1 - _MOMENTUM) / steepest
-    velocity = np.zeros_like(theta)
+    # One noise draw's worth: averaging T releases, each with T times the variance, gives it back.
+    variance = std**2 / plan.steps
+    h = np.maximum(shape.curvature, 1e-12)
+    prior = (variance / h + 1.0) / _PRIOR**2
+    damping = 1.0 if plan.steps == 1 else 0.7
+    inner = np.zeros_like(h)
     for step in range(plan.steps):
-        velocity = _MOMENTUM * velocity + release(theta)
-        theta = theta - size * velocity
+        g = shape.basis.T @ release(shape.basis @ inner)
+        inner = inner - damping * (g + prior * inner) / (h + prior)
         if step >= plan.steps // 2:
-            average += theta / kept
+            average += shape.basis @ inner / kept
     return average
+
+
+def _descend(
+    look: Callable[[], np.ndarray],
+    release: Callable[..., np.ndarray],
+    features: sp.csr_matrix,
+    n_outputs: int,
+    groups: Groups,
+    steps: int,
+    std: float,
+    bend: float,
+) -> np.ndarray:
+    """Find the groups that carry signal, then descend in them; coefficients as for equal weights."""
+    theta = np.zeros((features.shape[1], n_outputs))
+    looks = int(_SCREENING * steps)
+    scale = np.ones(len(theta))
+    if looks:
+        seen = np.mean([look() for _ in range(looks)], axis=0)
+        scale = groups.scale(groups.shares(seen, std**2 / looks))
+    phi = (features @ sp.diags(scale)).tocsr()
+    left = steps - looks
+    bend = max(bend, 1e-12)
+    size = min(_LONGEST / bend, _NOISE_IN_SCORE / (std * math.sqrt(left))) * (1 - _MOMENTUM)
+    penalty = _PENALTY * std / math.sqrt(left)
+    small = max(_SMALL, size * penalty)
+    velocity, average = np.zeros_like(theta), np.zeros_like(theta)
+    for step in range(left):
+        pull = penalty * np.clip(theta / small, -1, 1)
+        velocity = _MOMENTUM * velocity + release(theta, phi) + pull
+        theta = theta - size * velocity
+        if step >= left // 2:
+            average += theta / (left - left // 2)
+    return average * scale[:, None]
 
 
 def accountant_clipping(loss: Loss, max_grad_norm: float, adjacency: str) -> Clipping:

@@ -16,7 +16,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from .._schema import Domain, Numeric
 from .._tables import is_numeric, numeric_values
-from ._mechanism import Loss, PublicCurvature
+from ._mechanism import Groups, Loss, PublicCurvature
 
 # Hybrid draws a training row, trees of the donor forest, weight of a true row against a hybrid one.
 _DRAWS, _FOREST, _TRUE_WEIGHT = 2, 60, 3.0
@@ -25,10 +25,13 @@ _DIRECTIONS = 200
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 _PAIR_LEVELS = 12
-# Eighths of a domain, and finer towards both ends, where skewed columns keep their rows.
-_FRACTIONS = np.unique(
-    np.concatenate([np.linspace(0, 1, 9)[1:-1], 2.0 ** -np.arange(4, 9), 1 - 2.0 ** -np.arange(4, 9)])
-)
+# Numeric columns are cut finely and coarsely, and in between for products with the score. Halves towards
+# both ends are for skewed columns, which keep their rows there.
+_FINE, _MIDDLE, _COARSE, _SCORE_LEVELS = 32, 16, 8, 4
+_ENDS = np.concatenate([2.0 ** -np.arange(1, 13), 1 - 2.0 ** -np.arange(1, 13)])
+# Belief in a pair of columns before anything is released, against 1 for a column.
+_PAIR_PRIOR = 0.3
+_MOST_PAIRED = 12
 
 
 class PublicColumns:
@@ -177,43 +180,61 @@ class Bins:
 
     def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame | None, score: np.ndarray):
         self.domains = dict(domains)
-        self.edges: dict[str, np.ndarray] = {}
+        self.edges: dict[str, tuple[np.ndarray, ...]] = {}
         for c, d in domains.items():
-            if not isinstance(d, Numeric):
-                continue
-            self.edges[c] = d.low + (d.high - d.low) * _FRACTIONS
-            if support is not None and c in support:
-                known = d.clean(support[c])
-                known = known[~np.isnan(known)]
-                if len(known):
-                    self.edges[c] = np.unique(np.quantile(known, np.linspace(0, 1, 17)[1:-1]))
-        self.score_edges = np.unique(np.quantile(score[:, 0], [0.25, 0.5, 0.75]))
+            if isinstance(d, Numeric):
+                known = d.clean(support[c]) if support is not None and c in support else np.empty(0)
+                self.edges[c] = _edges(d, known[~np.isnan(known)])
+        self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
+        numeric = len(self.edges)
+        self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
+        own = 2 * numeric + (len(self.domains) - numeric) + len(self.domains)
+        self.prior = np.array([1.0] * own + [_PAIR_PRIOR] * len(self.pairs))
 
     def codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
         """The active indicator of each group of each row, and the groups' sizes."""
-        single, coarse = {}, {}
+        level, levels = np.searchsorted(self.score_edges, score[:, 0]), len(self.score_edges) + 1
+        groups, crossed, coarse = [], [], {}
         for c, d in self.domains.items():
             if isinstance(d, Numeric):
                 values = d.clean(frame[c])
-                edges, some = self.edges[c], self.edges[c][1::3]
-                single[c] = _cut(values, edges), len(edges) + 2
-                coarse[c] = _cut(values, some), len(some) + 2
+                fine, middle, few, pieces = [_cut(values, e) for e in self.edges[c]]
+                groups += [few, fine]
             else:
-                single[c] = d.codes(frame[c]), d.width
-                coarse[c] = np.minimum(single[c][0], _PAIR_LEVELS), min(d.width, _PAIR_LEVELS + 1)
-        level = np.searchsorted(self.score_edges, score[:, 0])
-        groups = list(single.values())
-        groups += [(c * (len(self.score_edges) + 1) + level, k * (len(self.score_edges) + 1))
-                   for c, k in single.values()]  # fmt: skip
-        pairs = list(combinations(coarse, 2)) if len(coarse) <= 10 else []
+                middle = d.codes(frame[c]), d.width
+                groups += [middle]
+                pieces = np.minimum(middle[0], _PAIR_LEVELS), min(d.width, _PAIR_LEVELS + 1)
+            crossed.append((middle[0] * levels + level, middle[1] * levels))
+            coarse[c] = pieces
+        groups += crossed
         groups += [
-            (coarse[a][0] * coarse[b][1] + coarse[b][0], coarse[a][1] * coarse[b][1]) for a, b in pairs
+            (coarse[a][0] * coarse[b][1] + coarse[b][0], coarse[a][1] * coarse[b][1]) for a, b in self.pairs
         ]
         return [g for g, _ in groups], [k for _, k in groups]
 
 
-def _cut(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
+def _edges(domain: Numeric, known: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Fine, middle and coarse cuts of an interval, and cuts for pairs, from public facts."""
+
+    def cut(fractions: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        return np.unique(np.concatenate([domain.low + (domain.high - domain.low) * fractions, *more]))
+
+    def even(pieces: int) -> np.ndarray:
+        return np.linspace(0, 1, pieces + 1)[1:-1]
+
+    knots = np.asarray(domain.edges[1:-1] if domain.knots is not None else [])
+    quantiles = np.quantile(known, even(_FINE)) if len(known) else known
+    return (
+        cut(np.concatenate([even(_FINE), _ENDS]), knots, quantiles),
+        cut(np.concatenate([even(_MIDDLE), _ENDS]), knots),
+        cut(np.concatenate([even(_COARSE), _ENDS]), knots),
+        knots if len(knots) else cut(even(_COARSE)),
+    )
+
+
+def _cut(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, int]:
+    codes = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
+    return codes, len(edges) + 2
 
 
 def indicators(codes: list[np.ndarray], sizes: list[int]) -> sp.csr_matrix:
@@ -302,6 +323,13 @@ class Structure:
             return indicators(*self.bins.codes(frame, score))
         table = self._table(public, score, sensitive_matrix(frame, self.domains))
         return indicators(*self._leaves(table))
+
+    def groups(self) -> Groups:
+        """Which columns of the features exclude each other, and the belief in each such group of bins."""
+        assert self.bins is not None
+        nothing = pd.DataFrame({c: d.draw(1, np.random.default_rng(0)) for c, d in self.domains.items()})
+        _, sizes = self.bins.codes(nothing, np.zeros((1, 1)))
+        return Groups(np.repeat(np.arange(len(sizes)), sizes), self.bins.prior)
 
     def free_score(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
         """What the trees of hybrid rows add to the score: a function of true cells, learnt without any."""

@@ -11,8 +11,10 @@ from scipy import stats
 
 from skfusiondp.accounting import Clipping, LedgerEntry, compute_epsilon
 from skfusiondp.offset._mechanism import (
+    Groups,
     Loss,
     accountant_clipping,
+    centred,
     fit_correction,
     noise_generator,
     noised_sum,
@@ -73,6 +75,53 @@ def test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong(task):
     assert np.linalg.norm(gap) == pytest.approx(bound)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["binary", "multiclass", "regression"]),
+    st.lists(scores, min_size=3, max_size=3),
+    st.integers(0, 1),
+    st.floats(0, 50),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5),
+    clips,
+)
+def test_centred_factors_are_public_and_keep_the_sensitivity(task, score, label, weight, codes, clip):
+    loss, score = Loss(task), np.array([score[: TASKS[task]]])
+    target = np.eye(3)[[label]] if task == "multiclass" else np.array([[float(label)]])
+    weight = np.array([weight])
+    clipped = row_contributions(loss.residuals(score, target), weight, clip)
+    factors = centred(clipped, score, weight, loss, clip)
+    one, other = (
+        indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).T @ factors for k in (0, 1)
+    )
+    unit = accountant_clipping(loss, clip, "replace")
+    assert np.linalg.norm(one) <= clip * (1 + 1e-9)
+    assert np.linalg.norm(one - other) <= unit.sensitivity("replace") * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_centred_factors_have_mean_zero_where_the_public_score_is_right(task):
+    loss, rng = Loss(task), np.random.default_rng(0)
+    score = rng.normal(size=(1, TASKS[task])) - 1.5
+    p = loss.mean(score)[0]
+    share = np.array([1 - p[0], p[0]]) if task == "binary" else p
+    labels = np.array([[0.0], [1.0]]) if task == "binary" else np.eye(3)
+    stacked, ones = np.repeat(score, len(labels), axis=0), np.ones(len(labels))
+    raw = row_contributions(loss.residuals(stacked, labels), ones, 0.7)
+    assert np.abs(share @ raw).max() > 1e-3
+    # A bound that the centred factors do not reach.
+    assert np.abs(share @ centred(raw, stacked, ones, loss, 0.7)).max() < 0.35 * np.abs(share @ raw).max()
+
+
+def test_noise_gets_no_share_and_signal_gets_most():
+    rng = np.random.default_rng(0)
+    groups = Groups(np.repeat([0, 1, 2], 50), np.ones(3))
+    seen = 2.0 * rng.normal(size=(150, 1))
+    seen[50:60] += 20
+    share = groups.shares(seen, 4.0)
+    assert share.argmax() == 1 and share[[0, 2]].max() < 0.2 * share[1]
+    assert (share > 0).all()
+
+
 def test_rows_that_are_not_finite_add_exactly_zero():
     residuals = np.array([[np.nan], [np.inf], [0.3], [0.0]])
     assert row_contributions(residuals, np.ones(4), 1.0).ravel().tolist() == [0, 0, 0.3, 0]
@@ -105,14 +154,15 @@ def test_the_loop_uses_the_noise_of_the_plan_in_each_release(task, divisor, monk
     monkeypatch.setattr(_mechanism, "noised_sum", spy)
     loss, n = Loss(task), 50
     plan = make_plan(
-        n, batch_size=n, steps=7, epsilon=None, noise_multiplier=3.0, delta=1e-5,
+        n, batch_size=n, steps=17, epsilon=None, noise_multiplier=3.0, delta=1e-5,
         clipping=accountant_clipping(loss, 0.4, "replace"), adjacency="replace",
     )  # fmt: skip
     phi = indicators([np.arange(n) % 4], [4])
     zeros = np.zeros((n, 1))
     paid = []
+    groups = Groups(np.zeros(4, dtype=int), np.ones(1))
     fit_correction(
-        phi, zeros, zeros + 1, np.ones(n), loss, plan, noise_generator(0), None, lambda: paid.append(1)
+        phi, zeros, zeros + 1, np.ones(n), loss, plan, noise_generator(0), groups, lambda: paid.append(1)
     )
     assert len(paid) == len(seen) == plan.steps
     for largest, std in seen:

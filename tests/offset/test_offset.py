@@ -14,8 +14,9 @@ from skfusiondp import (
     Numeric,
     OffsetFusionClassifier,
     OffsetFusionRegressor,
+    PrivacyBudget,
 )
-from skfusiondp._exceptions import InvalidInputError
+from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.datasets import load_adult
 
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
@@ -72,12 +73,36 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells():
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_without_support_rows_reweighted_by_what_was_seen_keep_norm_one(seed):
+    model = classifier().fit(TRAIN, Y)
+    groups = model._structure.groups()
+    public = model._columns.transform(TRAIN[["lab", "ward"]])
+    phi = model._structure.features(public, model._public_score(TRAIN[["lab", "ward"]]), scrambled(TRAIN))
+    seen = np.random.default_rng(seed).normal(size=(phi.shape[1], 1)) * 10.0 ** (seed - 1)
+    scaled = phi.multiply(groups.scale(groups.shares(seen, 1.0))[None, :])
+    assert scaled.min() >= 0
+    np.testing.assert_allclose(np.sqrt(scaled.multiply(scaled).sum(axis=1)), 1.0, rtol=1e-9)
+
+
+def test_declared_knots_cut_a_column_where_its_bins_would_not():
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0, 100, 3000)
+    y = ((x > 51.4) & (x < 52.9)).astype(int) ^ (rng.random(3000) < 0.02)
+    table = pd.DataFrame({"public": rng.normal(size=3000), "x": x})
+    scores = []
+    for domain in (Numeric(0, 100), Numeric(0, 100, knots=[51.4, 52.9])):
+        model = OffsetFusionClassifier({"x": domain}, epsilon=8.0, random_state=0).fit(table, y)
+        scores.append(roc_auc_score(y, model.decision_function(table)))
+    assert scores[1] > scores[0]
+
+
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["gradient", "newton"])
 def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
     model = classifier(epsilon=2.0, delta=1e-4, adjacency=adjacency, **given).fit(TRAIN, Y)
     (entry,) = model.ledger_
-    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 50, adjacency)
+    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 80, adjacency)
     assert entry.protects == ("age", "sex") and entry.noise_multiplier == model.plan_.noise_multiplier
     assert model.epsilon_ == model.ledger_.epsilon(1e-4) and 1.9 < model.epsilon_ <= 2.0
     assert model.privacy_report().mechanism["steps_run"] == entry.steps
@@ -88,6 +113,36 @@ def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
 def test_a_column_with_a_smaller_budget_sets_that_of_all():
     domains = {"age": Numeric(0, 100, epsilon=0.5), "sex": Categorical(["f", "m"])}
     assert OffsetFusionClassifier(domains, epsilon=2.0).fit(TRAIN, Y).epsilon_ <= 0.5
+
+
+def test_a_shared_budget_is_charged_what_ran_and_refuses_before_anything_changes():
+    budget = PrivacyBudget(epsilon=1.3, delta=1e-5)
+    model = classifier(epsilon=1.0, delta=1e-5, budget=budget).fit(TRAIN, Y)
+    assert budget.ledger == model.ledger_ and budget.spent == model.epsilon_
+    other = classifier(epsilon=1.0, delta=1e-5, budget=budget)
+    with pytest.raises(PrivacyBudgetError, match="above the budget"):
+        other.fit(TRAIN, Y)
+    assert not hasattr(other, "ledger_") and not hasattr(other, "public_constant_")
+    assert budget.ledger == model.ledger_
+    # A column of its own budget costs what the ledger says.
+    domains = {"age": Numeric(0, 100, epsilon=0.3), "sex": Categorical(["f", "m"])}
+    strict = OffsetFusionClassifier(domains, epsilon=1.0, delta=1e-5, budget=budget).fit(TRAIN, Y)
+    assert budget.ledger == model.ledger_ + strict.ledger_ and strict.epsilon_ <= 0.3
+    with pytest.raises(InvalidInputError, match="budget"):
+        classifier(budget=3).fit(TRAIN, Y)
+
+
+def test_an_interrupted_fit_pays_its_shared_budget_what_began(monkeypatch):
+    from skfusiondp.offset import _mechanism
+
+    def breaks(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_mechanism, "noised_sum", breaks)
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+    with pytest.raises(KeyboardInterrupt):
+        classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
+    assert [e.steps for e in budget.ledger] == [1]
 
 
 def test_an_interrupted_fit_has_paid(monkeypatch):
