@@ -147,7 +147,7 @@ class FusionDPNet(NeuralNet):
         if self._only_head_is_private():
             # What is before the head is fixed by then, and so is the penalty on it.
             self._head_only, beta = True, 0.0
-            names = [n.removeprefix("head.") for n in names]
+            names = [n.removeprefix("head.") for n in names or ()]
             views = torch.stack([self._represent(view) for view in views])
         objective = TwoViewObjective(self.criterion_, beta, self.consistency_bound)
         y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)

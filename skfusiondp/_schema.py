@@ -104,7 +104,7 @@ class Numeric:
             return self
         inside = np.clip(values[np.isfinite(values)], self.low, self.high)
         knots = quantile_knots(inside, _PIECES)
-        return replace(self, knots=[k for k in knots if self.low < k < self.high])
+        return replace(self, knots=tuple(float(k) for k in knots if self.low < k < self.high))
 
     @property
     def center(self) -> float:
@@ -413,10 +413,10 @@ def resolve_schema(
         else:
             assert support_frame is not None
             domains[column], sources[column] = _infer(support_frame[column]), "support"
-        numeric = isinstance(domains[column], Numeric)
-        if numeric and support_frame is not None and column in support_frame:
+        found = domains[column]
+        if isinstance(found, Numeric) and support_frame is not None and column in support_frame:
             public = numeric_values(support_frame[column], sensitive=True)
-            domains[column] = domains[column].with_knots_of(public)
+            domains[column] = found.with_knots_of(public)
         if sources[column] != "training cells" and domains[column].excludes(X[column]):
             raise InvalidInputError(
                 f"The domain of the sensitive column {column!r}, {domains[column]!r}, excludes every cell "

@@ -75,6 +75,20 @@ class PrivacyReport:
         return same.epsilon_by_column(self.delta)
 
     @property
+    def guessing(self) -> str:
+        """What the guarantee means to somebody who guesses a cell; empty where it means nothing."""
+        same = PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
+        if self.method == "dp-sgd" or not len(same) or math.isinf(self.epsilon):
+            return ""
+        from .audit import attack_success
+
+        chance = attack_success(same, prior=0.5)
+        return (
+            "Which of two equally likely values a cell has is guessed right with a chance of at most "
+            f"{_up(100 * chance, 3)} %, by whoever sees the model (50 % without it)."
+        )
+
+    @property
     def promise(self) -> str:
         """The guarantee in one sentence."""
         if math.isinf(self.epsilon):
@@ -100,6 +114,7 @@ class PrivacyReport:
             "protects": self.what,
             "sensitive_columns": {c: dict(d) for c, d in self.protected.items()},
             "adversary": self.adversary,
+            "guessing": self.guessing,
             "adjacency": self.adjacency,
             "neighbours": ADJACENCIES[self.adjacency],
             "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf",
@@ -120,7 +135,8 @@ class PrivacyReport:
 
     def __str__(self) -> str:
         report = self.to_dict()
-        lines = [f"Privacy report of {self.estimator} (method: {self.method})", self.promise, ""]
+        lines = [f"Privacy report of {self.estimator} (method: {self.method})", self.promise]
+        lines += [self.guessing, ""] if self.guessing else [""]
         lines.append("Adversary     " + report["adversary"])
         for name, domain in self.protected.items():
             lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
@@ -164,7 +180,7 @@ class PrivacyReport:
 </style>
 <div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
 relation <b>{_e(self.adjacency)}</b></div>
-<p>{_e(self.promise)} The adversary {_e(self.adversary)}.</p>
+<p>{_e(self.promise)} The adversary {_e(self.adversary)}. {_e(self.guessing)}</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
 <h3>Public</h3><ul>{public}</ul>

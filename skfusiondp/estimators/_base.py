@@ -284,8 +284,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
 
     def _facts(self, encoder: TableEncoder, target: np.ndarray, weight: np.ndarray, *plan: Any) -> dict:
         """Public facts that processes that train together must have in common."""
-        apart = ("device", "verbose", "callbacks", "random_state")
-        apart += ("imputer", "sensitive", "budget", "support_target")
+        apart = {"device", "verbose", "callbacks", "random_state"}
+        apart |= {"imputer", "sensitive", "budget", "support_target"}
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in apart}
         return {
             "the table's public columns and the domains": encoder._facts(),

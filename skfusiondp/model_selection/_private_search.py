@@ -131,6 +131,9 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     (['lr', 'max_grad_norm'], 1)
     """
 
+    # What check_pipeline asks: the choice is in the ledger, not only the trials.
+    _accounts_for_privacy = True
+
     def __init__(
         self,
         estimator: Any,

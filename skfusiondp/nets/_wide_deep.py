@@ -50,6 +50,7 @@ class WideAndDeep(nn.Module):
     """
 
     private_parameters = ("head.wide.*",)
+    sensitive: Tensor
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self._categorical = [c for c in schema.public if c not in self._numeric]
         names: list[str] = []
         self._one_hot = None
-        numbers = self._numbers(frame).T if self._numeric else []
+        numbers = self._numbers(frame).T if self._numeric else np.empty((0, len(frame)))
         self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
         self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
         for column, knots in self._knots.items():

@@ -54,7 +54,8 @@ class Clipping:
 
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
-        if not (isinstance(norm, Real) and 0 < norm < math.inf):
+        # The largest floats are refused too: twice the norm must be a number.
+        if not (isinstance(norm, Real) and 0 < norm < 1e300):
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )

@@ -349,7 +349,8 @@ def test_offset_estimators_keep_to_their_plan(table, target, cls):
         ({}, 7),
         ({"estimator": Stub(budget=PrivacyBudget(1.0, 1e-5))}, {}),
     ],
-    ids=str,
+    # No object in a name: workers must collect the same tests.
+    ids=lambda values: ",".join(values) or "-" if isinstance(values, dict) else type(values).__name__,
 )
 def test_bad_input_is_refused_before_a_trial(parameters, grid):
     with pytest.raises(InvalidInputError):
