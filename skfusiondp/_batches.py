@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 from .privacy import PrivatePlan
 from .privacy._sampling import PoissonSampler
 
+# Rows represented at once, and the most numbers of representations that are kept.
 _REPRESENTED = 4096
+_KEPT_NUMBERS = 2**26
 
 
 class Rows(NamedTuple):
@@ -179,10 +181,13 @@ class RepresentedRows(TrainingRows):
     def __init__(self, rows: TrainingRows, represent: Callable[[Tensor], Tensor]):
         self._rows = rows
         self._represent = represent
-        # Once for all steps, if all rows are at hand and a step reads them as they are.
+        # Once for all steps, if all rows are at hand, a step reads them as they are, and they fit in memory.
         private = None if rows.views is None else list(rows.views)
         views = [rows.free, *(private or [])]
-        self._made = all(isinstance(v, Tensor) for v in views) and len(rows.tiers) < 2
+        self._made = len(rows.tiers) < 2 and all(isinstance(v, Tensor) for v in views)
+        if self._made:
+            width = represent(views[0][:1]).shape[1]
+            self._made = len({id(v) for v in views}) * len(rows) * width <= _KEPT_NUMBERS
         free, extra = rows.free, rows.extra
         if self._made:
             made = {id(v): self._in_pieces(v) for v in views}

@@ -1,8 +1,8 @@
 """The paper's own settings on its sepsis table: which method comes first, with ``method=`` alone.
 
 Its network (64-128-64 units with layer norm, all of it trained privately), its steps (1,443, of 128 private
-and 4,096 public rows), alpha 3, beta 0.5, clipping norm 1.8, Adam, no averaging, its published imputed view, and
-zero-out neighbours, for which its noise is calibrated. Judged on a fifth of train_ori, split off by seed.
+and 4,096 public rows), alpha 3, beta 0.5, clipping norm 1.8, Adam, no averaging, its published imputed view,
+and zero-out neighbours, for which its noise is calibrated. Judged on a fifth of train_ori, split off by seed.
 
     python examples/benchmarks/paper.py path/to/sepsis --out results/paper.json
 """

@@ -25,8 +25,11 @@ from sklearn.model_selection import train_test_split
 from skfusiondp import FusionDPClassifier
 from skfusiondp.datasets import load_sepsis
 from skfusiondp.impute import PairedTable
+from skfusiondp.nets import MLP
 
 PAPER = {
+    "module": MLP,
+    "private_parameters": ["*"],
     "alpha": 3.0,
     "beta": 0.5,
     "max_grad_norm": 1.8,

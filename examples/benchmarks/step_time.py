@@ -214,9 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument(
-        "--quick", action="store_true", help="batch 1,024 and 4,096 only"
-    )
+    parser.add_argument("--quick", action="store_true", help="batch 1,024 and 4,096 only")
     parser.add_argument("--out", type=Path, default=Path("results/step_time.json"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
