@@ -65,9 +65,9 @@ def speed() -> list[str]:
         "",
         "## Speed",
         "",
-        "`python examples/benchmarks/step_time.py --quick`: one private step; its time over a plain pass of the",
-        'module over the same rows, and the others\' times over it. "wide" is the default module, of which only',
-        'the wide part is private ("vmap-wide" forms that gradient; "vmap" and Opacus the whole module\'s).',
+        "`python examples/benchmarks/step_time.py --quick`: one private step; its time over a plain pass of",
+        "the module over the same rows, and the others' times over it. `wide` is the default module, of",
+        "which only the wide part is private (`vmap-wide` forms that gradient; `vmap`, Opacus the whole module's).",
         "",
     ]
     names = ("vmap", "vmap-wide", "opacus", "opacus-ghost", "loop")
@@ -86,8 +86,8 @@ def speed() -> list[str]:
     grid = json.loads((FOLDER / "grid.json").read_text())
     lines += [
         "",
-        f"`python examples/benchmarks/grid.py`: {grid['n_fits']} fits of a grid (4 noise levels, 4 clipping norms,",
-        f"5 folds) in {grid['grid_over_single_fit']:.1f} times the wall time of a single fit, default module.",
+        f"`python examples/benchmarks/grid.py`: {grid['n_fits']} fits of a grid (4 noise levels, 4 clipping",
+        f"norms, 5 folds) in {grid['grid_over_single_fit']:.1f} times the wall time of a single fit.",
     ]
     memory = FOLDER / "memory.json"
     if memory.exists():
@@ -115,8 +115,8 @@ def memory_lines(content: dict) -> list[str]:
         for r in content["on_disk"]
     )
     return [
-        f"`python examples/benchmarks/memory.py`: peak memory grows by {growth:.1%} from a private batch of 256 to",
-        f"one of 16,384, in pieces of 256 rows. Peak of a fit from disk, all included: {disk}.",
+        f"`python examples/benchmarks/memory.py`: peak memory grows by {growth:.1%} from a private batch of",
+        f"256 to one of 16,384, in pieces of 256 rows. Peak of a fit from disk, all included: {disk}.",
     ]
 
 
@@ -130,9 +130,9 @@ def ordering() -> list[str]:
         "",
         "## The paper's settings",
         "",
-        f"`python examples/benchmarks/paper.py`: ε = {content['epsilon']:g} under {content['adjacency']}, published",
-        "view; the whole network is private. Our dp-sgd and feature-dp are stronger than the paper's code's",
-        "dp-sgd (AUPRC .650; its fusiondp .661 to .668, both on the test rows), so its ordering is not reproduced",
+        f"`python examples/benchmarks/paper.py`, ε = {content['epsilon']:g} under {content['adjacency']}; the",
+        "published view; the whole network is private. Here dp-sgd and feature-dp are stronger than in the",
+        "paper's code (dp-sgd .650, fusiondp .661 to .668 on the test rows): its order is not reproduced",
         "with its settings; the table above has the order with this library's defaults.",
         "",
         "| method | AUPRC | AUROC |",
