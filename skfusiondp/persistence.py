@@ -323,7 +323,7 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
 def _described(net: Any, number: int) -> SavedNet:
     if not isinstance(net.module, type):
         raise InvalidInputError(
-            f"module={type(net.module).__name__}(...) is an object, of which only the weights could be saved; "
+            f"module={type(net.module).__name__}(...) is an object, of which weights alone could be saved; "
             "give its class as module=, and its arguments as module__name=."
         )
     own = {k: v for k, v in net.get_params(deep=False).items() if k.startswith("module__")}

@@ -67,7 +67,7 @@ def speed() -> list[str]:
         "",
         "`python examples/benchmarks/step_time.py --quick`: one private step; its time over a plain pass of",
         "the module over the same rows, and the others' times over it. `wide` is the default module, of",
-        "which only the wide part is private (`vmap-wide` forms that gradient; `vmap`, Opacus the whole module's).",
+        "which only the wide part is private (`vmap-wide` forms that gradient; `vmap`, Opacus the whole's).",
         "",
     ]
     names = ("vmap", "vmap-wide", "opacus", "opacus-ghost", "loop")
@@ -130,8 +130,8 @@ def ordering() -> list[str]:
         "",
         "## The paper's settings",
         "",
-        f"`python examples/benchmarks/paper.py`, ε = {content['epsilon']:g} under {content['adjacency']}; the",
-        "published view; the whole network is private. Here dp-sgd and feature-dp are stronger than in the",
+        f"`python examples/benchmarks/paper.py`, ε = {content['epsilon']:g} under {content['adjacency']};",
+        "the published view; the whole network is private. Here dp-sgd and feature-dp are stronger than in the",
         "paper's code (dp-sgd .650, fusiondp .661 to .668 on the test rows): its order is not reproduced",
         "with its settings; the table above has the order with this library's defaults.",
         "",
