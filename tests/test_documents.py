@@ -60,7 +60,7 @@ def test_quickstart_does_the_main_job(tmp_path):
         "examples/quickstart.py", "--seeds", "1", "--epsilon", "1", "--jobs", "1", "--out", str(tmp_path)
     )
     rows = {r["method"]: r for r in json.loads((tmp_path / "quickstart.json").read_text())["results"]}
-    assert set(rows) == {"non-private", "hybrid", "dp-sgd", "feature-dp", "fusiondp"}
+    assert set(rows) == {"non-private", "hybrid", "dp-sgd", "feature-dp", "fusiondp", "offset-fusion"}
     assert rows["fusiondp"]["epsilon"] <= 1 and rows["fusiondp"]["adjacency"] == "replace"
     # True sensitive values are worth a lot here; the private model must use them.
     assert rows["fusiondp"]["auroc"] > rows["hybrid"]["auroc"] + 0.03
@@ -76,3 +76,4 @@ def test_sepsis_example(tmp_path):
     run_example("examples/sepsis.py", "--seeds", "1", "--epsilon", "1", "--jobs", "1", "--json", str(out))
     rows = {r["name"]: r for r in json.loads(out.read_text())["results"]}
     assert rows["fusiondp (own view)"]["auprc"] > rows["hybrid (own view)"]["auprc"]
+    assert rows["offset-fusion (own view)"]["auprc"] > rows["fusiondp (own view)"]["auprc"]
