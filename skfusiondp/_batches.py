@@ -186,7 +186,7 @@ class RepresentedRows(TrainingRows):
         views = [rows.free, *(private or [])]
         self._made = len(rows.tiers) < 2 and all(isinstance(v, Tensor) for v in views)
         if self._made:
-            width = represent(views[0][:1]).shape[1]
+            width = represent(torch.cat([v[:1] for v in views if isinstance(v, Tensor)])).shape[1]
             self._made = len({id(v) for v in views}) * len(rows) * width <= _KEPT_NUMBERS
         free, extra = rows.free, rows.extra
         if self._made:

@@ -79,7 +79,7 @@ def test_is_finite_and_bounded_whatever_comes(lab, words, age):
     )
     encoded = encoder.transform(table)
     assert encoded.dtype == np.float32 and np.isfinite(encoded).all()
-    assert 0 <= encoded.min() and encoded.max() <= 1
+    assert encoded.min() >= 0 and encoded.max() <= 1
 
 
 def test_equal_cells_have_equal_codes_in_both_views():
