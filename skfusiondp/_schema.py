@@ -7,6 +7,7 @@ come from public support rows, never from the training cells that they protect.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -64,8 +65,9 @@ class Numeric:
     def __post_init__(self) -> None:
         _check_own_epsilon(self.epsilon)
         try:
-            fine = np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high
-        except TypeError:
+            fine = bool(np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high)
+            fine = fine and math.isfinite(float(self.high) - float(self.low))
+        except (TypeError, ValueError, OverflowError):
             fine = False
         if not fine:
             raise InvalidInputError(
@@ -78,7 +80,7 @@ class Numeric:
     def _checked_knots(self) -> tuple[float, ...]:
         try:
             knots = tuple(float(k) for k in self.knots or ())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             knots = (float("nan"),)
         if not all(a < b for a, b in pairwise((self.low, *knots, self.high))):
             raise InvalidInputError(
@@ -207,7 +209,11 @@ class Categorical:
             )
         # Plain Python scalars hash, compare and pickle alike wherever they came from.
         cats = tuple(c.item() if isinstance(c, np.generic) else c for c in categories)
-        if not cats or len(set(cats)) < len(cats) or any(pd.isna(c) for c in cats):
+        try:
+            distinct = len(set(cats)) == len(cats) and not any(pd.isna(c) is True or c is pd.NA for c in cats)
+        except TypeError:  # what cannot be hashed cannot be looked up
+            distinct = False
+        if not cats or not distinct:
             raise InvalidInputError(
                 f"Categorical(categories={list(cats)!r}): categories must be distinct, not missing, "
                 "and at least one; missing cells need no category of their own."
@@ -287,7 +293,7 @@ def _own(epsilon: float | None) -> str:
 
 def _check_own_epsilon(epsilon: Any) -> None:
     number = isinstance(epsilon, Real) and not isinstance(epsilon, bool)
-    if epsilon is not None and not (number and 0 < float(epsilon) < float("inf")):
+    if epsilon is not None and not (number and 0 < epsilon < 1e300):  # what no float holds is refused too
         raise InvalidInputError(
             f"epsilon={epsilon!r} of a domain must be a positive, finite number, or None for the estimator's."
         )
@@ -436,7 +442,13 @@ def _infer(column: pd.Series) -> Domain:
             # A constant still needs an interval; one unit to each side is arbitrary but harmless.
             low, high = np.nextafter(low - 1, -np.inf), np.nextafter(high + 1, np.inf)
         return Numeric(float(low), float(high))
-    categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
+    try:
+        categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
+    except TypeError:
+        raise InvalidInputError(
+            f"Column {column.name!r} holds cells that are no numbers and no categories, such as lists; convert "
+            "them to texts or numbers, or drop the column."
+        ) from None
     return Categorical(categories or ["missing"])
 
 

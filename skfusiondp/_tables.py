@@ -138,7 +138,7 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
         column = column.astype(object).where(column.notna(), np.nan)
     try:
         return np.asarray(pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         where = "a sensitive cell" if sensitive else str(error)
         raise InvalidInputError(
             f"Column {column.name!r} is declared or was fitted as numeric but holds something that is "
@@ -151,7 +151,7 @@ def is_numeric(column: pd.Series) -> bool:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return False
     if column.dtype == object:
-        kinds = {type(v) for v in column[column.notna()].unique()[:1000].tolist()}
+        kinds = {type(v) for v in column[column.notna()].tolist()}
         return bool(kinds) and all(issubclass(k, int | float | np.number | np.bool_) for k in kinds)
     return pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
 

@@ -133,7 +133,6 @@ def path(fitted, tmp_path):
     return tmp_path / "model"
 
 
-@pytest.mark.xfail(reason="__getstate__ of the estimators writes into the estimator's own __dict__")
 @pytest.mark.parametrize("write", [lambda m, path: save(m, path), lambda m, path: pickle.dumps(m)])
 @pytest.mark.parametrize("cls", [FusionDPClassifier, OffsetFusionClassifier])
 def test_saving_changes_nothing(cls, write, tmp_path):

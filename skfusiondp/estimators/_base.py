@@ -138,6 +138,22 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             raise InvalidInputError(
                 f"epochs={self.epochs!r} and steps={self.steps!r} are both given; leave one None."
             )
+        _count("micro_batch_size", self.micro_batch_size, 1, None)
+        patterns = self.private_parameters
+        if patterns is not None and (
+            isinstance(patterns, str)
+            or not isinstance(patterns, list | tuple)
+            or not all(isinstance(n, str) for n in patterns)
+        ):
+            raise InvalidInputError(
+                f"private_parameters={patterns!r} must be a list of names or patterns such as ['head.*'], or "
+                "None for the module's own."
+            )
+        if not (self.module is None or callable(self.module)):
+            raise InvalidInputError(
+                f"module={self.module!r} is no torch module; pass a class, an instance, or None for the "
+                "default."
+            )
         for name in ("alpha", "beta"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
@@ -412,7 +428,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         return self.encoder_._encode(paired.original, {c: paired.expected[c] for c in wanted})
 
     def __getstate__(self) -> dict:
-        state = super().__getstate__()
+        state = dict(super().__getstate__())  # a copy: saving changes nothing
         if "net_" in state and isinstance(state.get("imputer"), FoundationImputer):
             # A saved model carries no rows; the fitted imputer_ has what prediction needs.
             state["imputer"] = clone(state["imputer"]).set_params(support=None)

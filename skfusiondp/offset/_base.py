@@ -446,7 +446,7 @@ class BaseOffsetFusion(BaseEstimator):
         )
 
     def __getstate__(self) -> dict:
-        state = super().__getstate__()
+        state = dict(super().__getstate__())  # a copy: saving changes nothing
         if "shapes_" in state:
             # A saved model carries no rows.
             state["support"] = state["support_target"] = None

@@ -120,7 +120,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ndarray of shape (n_rows, n_encoded_features), float32
             Always finite: public features first, then the sensitive ones.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "sensitive_features_")
         return self._encode(check_table(self, X, reset=False))
 
     def _encode(self, frame: pd.DataFrame, expected: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
@@ -149,7 +149,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_encoded_features,), object
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "sensitive_features_")
         return np.array(self._names, dtype=object)
 
     def _features_of(self, columns: Sequence[str]) -> np.ndarray:

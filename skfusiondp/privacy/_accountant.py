@@ -134,11 +134,17 @@ def calibrate_noise_multiplier(
     True
     """
     check_delta(delta)
-    if not (isinstance(epsilon, Real) and 0 < epsilon < math.inf):
+    if not (isinstance(epsilon, Real) and 1e-9 < epsilon < 1e300):
         raise InvalidInputError(
             f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
         )
-    if not 0 < sample_rate <= 1 or steps < 1 or adjacency not in ADJACENCIES:
+    if (
+        not all(isinstance(v, Real) for v in (sample_rate, steps))
+        or not 0 < sample_rate <= 1
+        or not 1 <= steps < 1e15
+        or not isinstance(adjacency, str)
+        or adjacency not in ADJACENCIES
+    ):
         raise InvalidInputError(
             f"sample_rate={sample_rate!r} must be in (0, 1], steps={steps!r} at least 1 and "
             f"adjacency={adjacency!r} one of {', '.join(ADJACENCIES)}."
@@ -280,6 +286,8 @@ def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any
     }[adjacency]
     if q == 1:  # many Gaussian releases of all rows are one, of less noise
         sigma, steps = sigma / math.sqrt(steps), 1
+    # So much noise that one step costs nothing to any digit: less of it is still an upper bound.
+    sigma = min(sigma, 1e9)
     gaussian = pld.from_gaussian_mechanism(
         sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=relation
     )

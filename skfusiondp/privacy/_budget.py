@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import tempfile
@@ -68,10 +67,10 @@ class PrivacyBudget:
     path: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.epsilon, Real) and 0 < float(self.epsilon) < math.inf):
+        if not (isinstance(self.epsilon, Real) and 0 < self.epsilon < 1e300):
             raise InvalidInputError(f"epsilon={self.epsilon!r} must be a positive, finite number.")
         check_delta(self.delta)
-        if self.adjacency not in ADJACENCIES:
+        if not (isinstance(self.adjacency, str) and self.adjacency in ADJACENCIES):
             raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of {', '.join(ADJACENCIES)}.")
         path = self.path
         if path is None:

@@ -55,11 +55,11 @@ class Clipping:
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
         # The largest floats are refused too: twice the norm must be a number.
-        if not (isinstance(norm, Real) and 0 < norm < 1e300):
+        if not (isinstance(norm, Real) and not isinstance(norm, bool) and 1e-300 < norm < 1e300):
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )
-        if self.kind not in KINDS:
+        if not (isinstance(self.kind, str) and self.kind in KINDS):
             raise InvalidInputError(f"clipping={self.kind!r} is not one of {', '.join(KINDS)}.")
 
     def sensitivity(self, adjacency: str) -> float:

@@ -52,20 +52,24 @@ class LedgerEntry:
     part: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "protects", tuple(self.protects))
+        named = _are_names(self.protects)
+        if named:
+            object.__setattr__(self, "protects", tuple(self.protects))
         if not (
-            _are_numbers(self.noise_multiplier, self.sample_rate, self.steps)
+            named
+            and _are_numbers(self.noise_multiplier, self.sample_rate, self.steps)
             and 0 <= self.noise_multiplier < float("inf")
             and 0 < self.sample_rate <= 1
             and 1 <= self.steps < float("inf")
             and self.steps == int(self.steps)
+            and isinstance(self.adjacency, str)
             and self.adjacency in ADJACENCIES
             and _is_part(self.part)
         ):
             raise InvalidInputError(
                 f"{self!r} is no valid ledger entry: noise_multiplier must be at least 0, sample_rate in "
-                f"(0, 1], steps a positive whole number, adjacency one of {', '.join(ADJACENCIES)} and "
-                "part empty or of the form 'partition/part'."
+                f"(0, 1], steps a positive whole number, adjacency one of {', '.join(ADJACENCIES)}, "
+                "protects names and part empty or of the form 'partition/part'."
             )
 
     @property
@@ -105,11 +109,15 @@ class BoundEntry:
     part: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "protects", tuple(self.protects))
+        named = _are_names(self.protects)
+        if named:
+            object.__setattr__(self, "protects", tuple(self.protects))
         if not (
-            _are_numbers(self.epsilon, self.delta)
+            named
+            and _are_numbers(self.epsilon, self.delta)
             and 0 <= self.epsilon < float("inf")
             and 0 <= self.delta < 1
+            and isinstance(self.adjacency, str)
             and self.adjacency in ADJACENCIES
             and _is_part(self.part)
         ):
@@ -129,11 +137,16 @@ _KINDS: dict[str, Any] = {"gaussian": LedgerEntry, "bound": BoundEntry}
 
 
 def _are_numbers(*values: Any) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    # Whole numbers that no float holds are none that an accountant can use.
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e300 for v in values)
+
+
+def _are_names(columns: Any) -> bool:
+    return isinstance(columns, list | tuple) and all(isinstance(c, str) for c in columns)
 
 
 def _is_part(part: Any) -> bool:
-    return part == "" or (isinstance(part, str) and all(part.partition("/")))
+    return isinstance(part, str) and (part == "" or all(part.partition("/")))
 
 
 @dataclass(frozen=True)
