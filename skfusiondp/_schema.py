@@ -446,8 +446,8 @@ def _infer(column: pd.Series) -> Domain:
         categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
     except TypeError:
         raise InvalidInputError(
-            f"Column {column.name!r} holds cells that are no numbers and no categories, such as lists; convert "
-            "them to texts or numbers, or drop the column."
+            f"Column {column.name!r} holds cells that are no numbers and no categories, such as lists; "
+            "convert them to texts or numbers, or drop the column."
         ) from None
     return Categorical(categories or ["missing"])
 
