@@ -156,15 +156,18 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             )
         for name in ("alpha", "beta"):
             value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= value < 1e300):
+            number = isinstance(value, Real)
+            if not (number and 0 <= value < 1e300):
                 raise InvalidInputError(f"{name}={value!r} must be a finite number of at least 0.")
-        if not (isinstance(self.averaging, Real) and 0 <= self.averaging < 1):
+        number = isinstance(self.averaging, Real)
+        if not (number and 0 <= self.averaging < 1):
             raise InvalidInputError(
                 f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
             )
         for name in ("consistency_bound", "lr", "public_lr"):
             value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 < value < 1e300):
+            number = isinstance(value, Real)
+            if not (number and 0 < value < 1e300):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
 
     def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
