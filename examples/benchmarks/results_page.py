@@ -75,7 +75,7 @@ def speed() -> list[str]:
         f"| threads | module | batch | step / plain | {' | '.join(f'{n} / step' for n in names)} |",
         "|---" * 9 + "|",
     ]
-    for path in sorted(FOLDER.glob("step_time_*.json")):
+    for path in sorted(FOLDER.glob("step_time_[12].json")):
         content = json.loads(path.read_text())
         for row in content["rows"]:
             s = row["seconds"]

@@ -10,7 +10,8 @@ that a private step works on representations which were computed once a fit. Its
 gradient from the encoded rows ("vmap-wide"), or the whole module's ("vmap", and Opacus, whose ghost clipping
 follows no frozen layers); its plain pass is one over the whole module.
 
-    python examples/benchmarks/step_time.py --threads 1
+    python examples/benchmarks/step_time.py --quick --threads 1
+    python examples/benchmarks/step_time.py --out docs/results/step_time_full.json
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective, WideAn
 from skfusiondp.privacy import Clipping
 
 FEATURES, SENSITIVE = 36, 6
+# A contender whose rows' gradients would take more bytes than this is left out of a case.
+MEMORY = 4 * 2**30
 
 
 def made_up(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -192,28 +195,51 @@ def _under(params: dict, prefix: str) -> dict:
     return {n.removeprefix(prefix): p for n, p in params.items() if n.startswith(prefix)}
 
 
-def measure(batch: int, hidden: tuple[int, ...] | str, repeats: int, skip: set[str]) -> dict:
-    """Median seconds of each contender; they take turns, so that a change of speed meets all."""
-    contenders = {n: s for n, s in steps(batch, hidden).items() if n not in skip}
+def skipped(batch: int, hidden: tuple[int, ...] | str) -> dict[str, str]:
+    """Contenders that a case leaves out, and why.
+
+    Rows' gradients, and as much again for their squares, have to fit in memory; two views are two
+    rows to Opacus. A loop over examples is a millisecond a row at best.
+    """
+    module = WideAndDeep(FEATURES) if hidden == "wide" else MLP(FEATURES, 1, hidden)
+    gradients = 2 * 4 * batch * sum(p.numel() for p in module.parameters())
+    why = {}
+    if gradients > MEMORY:
+        why["vmap"] = "memory"
+    if hidden != "wide":
+        if 2 * gradients > MEMORY:
+            why["opacus"] = "memory"
+        if batch > 1024:
+            why["loop"] = "time"
+    return why
+
+
+def measure(batch: int, hidden: tuple[int, ...] | str, repeats: int, seconds_each: float) -> dict:
+    """Median seconds of each contender; they take turns, so that a change of speed meets all.
+
+    A contender leaves after `repeats` turns, or after `seconds_each` and three turns.
+    """
+    why = skipped(batch, hidden)
+    contenders = {n: s for n, s in steps(batch, hidden).items() if n not in why}
     seconds: dict[str, list[float]] = {n: [] for n in contenders}
-    slow = {"vmap", "vmap-wide", "vmap-chunked", "loop", "opacus"}
     for step in contenders.values():
         step()
     for turn in range(repeats):
         for name, step in contenders.items():
-            if name in slow and turn >= 3:
+            if turn >= 3 and sum(seconds[name]) > seconds_each:
                 continue
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)
     median = {n: float(torch.tensor(s).median()) for n, s in seconds.items()}
-    return {"batch": batch, "hidden": hidden, "seconds": median}
+    return {"batch": batch, "hidden": hidden, "seconds": median, "skipped": why}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=30, help="turns of each contender, at most")
+    parser.add_argument("--seconds", type=float, default=3.0, help="a contender's share of a case")
     parser.add_argument("--quick", action="store_true", help="batch 1,024 and 4,096 only")
     parser.add_argument("--out", type=Path, default=Path("results/step_time.json"))
     args = parser.parse_args()
@@ -222,35 +248,36 @@ def main() -> None:
     torch.manual_seed(0)
 
     default = (64, 128, 64)
-    cases: list = [(1024, "wide"), (4096, "wide"), (1024, default), (4096, default)]
+    cases: list = [(b, h) for h in ("wide", default) for b in (1024, 4096)]
     if not args.quick:
         cases = [(b, h) for h in ("wide", default) for b in (64, 128, 256, 1024, 4096, 16384)]
-        cases += [(1024, (w, w)) for w in (64, 256, 1024)] + [(1024, (64,) * d) for d in (2, 4, 8)]
+        cases += [(1024, (w, w)) for w in (64, 256, 1024)] + [(1024, (64,) * d) for d in (4, 8)]
+    names = ("vmap", "vmap-wide", "vmap-chunked", "opacus", "opacus-ghost", "loop")
+    left_out = {"memory": f"> {MEMORY / 2**30:.0f} GiB", "time": "slow"}
     print(
         f"{args.threads} thread(s); columns: ms of ours, then each contender's time over ours, ours / plain"
     )
-    names = ("vmap", "vmap-wide", "vmap-chunked", "opacus", "opacus-ghost", "loop")
     print(
-        f"{'batch':>6} {'hidden':<22}{'ours':>9}" + "".join(f"{n:>14}" for n in names) + f"{'ours/plain':>12}"
+        f"{'batch':>6} {'hidden':<24}{'ours':>9}" + "".join(f"{n:>14}" for n in names) + f"{'ours/plain':>12}"
     )
     rows = []
+    start = time.perf_counter()
     for batch, hidden in cases:
-        # Gradients of 16,384 rows, or of a million parameters a row, do not fit beside each other.
-        heavy = hidden != "wide" and (batch > 4096 or max(hidden) > 256)
-        skip = {"vmap", "vmap-chunked", "opacus", "loop"} if heavy else {"loop"} if batch > 1024 else set()
-        row = measure(batch, hidden, args.repeats if not heavy else 5, skip)
+        row = measure(batch, hidden, args.repeats, args.seconds)
         rows.append(row)
-        s = row["seconds"]
-        others = "".join(f"{s[n] / s['ours']:>13.1f}x" if n in s else f"{'-':>14}" for n in names)
+        s, why = row["seconds"], row["skipped"]
+        others = "".join(
+            f"{s[n] / s['ours']:>13.1f}x" if n in s else f"{left_out.get(why.get(n), '-'):>14}" for n in names
+        )
         shown = hidden if hidden == "wide" else "-".join(map(str, hidden))
         print(
-            f"{batch:>6} {shown:<22}{s['ours'] * 1e3:>9.2f}{others}{s['ours'] / s['plain']:>11.2f}x",
+            f"{batch:>6} {shown:<24}{s['ours'] * 1e3:>9.2f}{others}{s['ours'] / s['plain']:>11.2f}x",
             flush=True,
         )
+    print(f"{time.perf_counter() - start:.0f} s in all.")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(
-        json.dumps({"threads": args.threads, "torch": torch.__version__, "rows": rows}, indent=1)
-    )
+    content = {"threads": args.threads, "torch": torch.__version__, "memory_limit": MEMORY, "rows": rows}
+    args.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":
