@@ -467,13 +467,25 @@ def _select(X: pd.DataFrame, sensitive: Selector, original: Any) -> dict[str, Do
             chosen[_names(X, [key])[0]] = domain
         return chosen
     if isinstance(sensitive, Callable):  # type: ignore[arg-type]
-        return _select(X, list(_call_selector(sensitive, X, original)), original)
+        return _select(X, _call_selector(sensitive, X, original), original)
     return dict.fromkeys(_names(X, sensitive))
 
 
 def _call_selector(selector: Callable, X: pd.DataFrame, original: Any) -> Any:
     # make_column_selector needs pandas; a user's own callable may want what was passed.
-    return selector(original if isinstance(original, pd.DataFrame) else X)
+    try:
+        chosen = selector(original if isinstance(original, pd.DataFrame) else X)
+    except Exception as error:
+        raise InvalidInputError(
+            f"sensitive={selector!r} was called with the table and raised {type(error).__name__}; pass a "
+            "callable that takes a table and returns its sensitive columns."
+        ) from error
+    if chosen is None or callable(chosen):
+        raise InvalidInputError(
+            f"sensitive={selector!r} was called with the table and returned {chosen!r}, which selects no "
+            "columns; return names, positions, a mask, a slice or a mapping {column: domain}."
+        )
+    return chosen
 
 
 def _names(X: pd.DataFrame, key: Any) -> list[str]:

@@ -41,10 +41,13 @@ def as_frame(X: Any) -> pd.DataFrame:
     if is_polars(X):
         return pd.DataFrame({name: _polars_values(X.get_column(name)) for name in X.columns})
     if isinstance(X, pd.DataFrame):
-        names = [str(c) for c in X.columns] if _has_string_names(X) else _numbered(X.shape[1])
-        if len(set(names)) < len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
-            raise InvalidInputError(f"Column names {twice} occur twice in X; rename them.")
+        texts = [str(c) for c in X.columns]
+        twice = X.columns.duplicated(keep=False) | pd.Index(texts, dtype=object).duplicated(keep=False)
+        if twice.any():
+            raise InvalidInputError(
+                f"Column names {sorted(set(np.array(texts)[twice].tolist()))} occur twice in X; rename them."
+            )
+        names = texts if _has_string_names(X) else _numbered(X.shape[1])
         return X.set_axis(names, axis=1).reset_index(drop=True)
     X = np.asarray(X)
     if X.ndim != 2:
@@ -68,7 +71,8 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
     Returns
     -------
     pandas.DataFrame of shape (n_rows, n_columns)
-        Without those optional columns that `X` lacks.
+        Without those optional columns that `X` lacks; after fit, under the names seen in it, so that
+        a table without names counts by position.
     """
     name = type(estimator).__name__
     if sp.issparse(X):
@@ -81,7 +85,7 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
         )
         if np.iscomplexobj(X):
             check_array(X)  # scikit-learn's own message
-        return as_frame(X)
+        return _named_as_fitted(estimator, as_frame(X), reset)
     if not reset and optional and hasattr(estimator, "feature_names_in_"):
         known = [str(c) for c in estimator.feature_names_in_]
         have = {str(c) for c in X.columns}
@@ -99,7 +103,7 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
         raise InvalidInputError(
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
         )
-    return frame
+    return _named_as_fitted(estimator, frame, reset)
 
 
 def check_disk_table(
@@ -137,7 +141,10 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
     if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
         column = column.astype(object).where(column.notna(), np.nan)
     try:
-        return np.asarray(pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan))
+        numbers = pd.to_numeric(column)
+        if np.iscomplexobj(numbers):
+            raise TypeError("complex number")  # a conversion would drop its imaginary part
+        return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError, OverflowError) as error:
         where = "a sensitive cell" if sensitive else str(error)
         raise InvalidInputError(
@@ -152,8 +159,16 @@ def is_numeric(column: pd.Series) -> bool:
         return False
     if column.dtype == object:
         kinds = {type(v) for v in column[column.notna()].tolist()}
-        return bool(kinds) and all(issubclass(k, int | float | np.number | np.bool_) for k in kinds)
+        return bool(kinds) and all(issubclass(k, int | float | complex | np.number | np.bool_) for k in kinds)
     return pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
+
+
+def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool) -> pd.DataFrame:
+    # scikit-learn has refused other names, and has warned where only one of the tables has any.
+    if reset:
+        return frame
+    names = getattr(estimator, "feature_names_in_", None)
+    return frame.set_axis(_numbered(frame.shape[1]) if names is None else [str(c) for c in names], axis=1)
 
 
 def _has_string_names(X: pd.DataFrame) -> bool:

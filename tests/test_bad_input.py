@@ -15,6 +15,7 @@ from skfusiondp import (
     PrivacyLeakWarning,
 )
 from skfusiondp._exceptions import InvalidInputError
+from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateStandardScaler, TableEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -241,3 +242,115 @@ def test_fdp_cannot_claim_to_protect_whole_rows():
     """The public branch reads every public cell: "add-remove" is for dp-sgd alone."""
     model = FusionDPClassifier(SENSITIVE, adjacency="add-remove", noise_multiplier=1.0)
     assert_refused(model, made_table(), TARGET, "adjacency='add-remove'")
+
+
+PLAIN = pd.DataFrame({"lab": np.linspace(-1, 1, N), "age": np.linspace(20, 80, N)})
+AGE = {"age": Numeric(0, 100)}
+
+
+class TestTablesWithoutTheNamesOfTheFit:
+    """As in scikit-learn, an array counts by position where the fit saw names, and the other way round."""
+
+    pytestmark = pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            FoundationImputer(AGE, backend="domain"),
+            TableEncoder(AGE),
+            PrivateStandardScaler(AGE, random_state=0),
+            PrivateQuantileTransformer(AGE, random_state=0),
+        ],
+        ids=lambda made: type(made).__name__,
+    )
+    def test_an_array_after_a_frame(self, made):
+        fitted = made.fit(PLAIN)
+        there, here = fitted.transform(PLAIN), fitted.transform(PLAIN.to_numpy())
+        assert isinstance(here, np.ndarray)
+        assert np.array_equal(np.asarray(there, dtype=float), here)
+
+    @pytest.mark.parametrize(
+        "made", [FoundationImputer([1], backend="domain"), PrivateStandardScaler([1], random_state=0)]
+    )
+    @pytest.mark.parametrize("kind", ["pandas", "polars"])
+    def test_a_frame_after_an_array(self, made, kind):
+        fitted = made.fit(PLAIN.to_numpy())
+        expected = fitted.transform(PLAIN.to_numpy())
+        table = PLAIN if kind == "pandas" else pytest.importorskip("polars").from_pandas(PLAIN)
+        changed = fitted.transform(table)
+        assert list(changed.columns) == ["lab", "age"]
+        assert np.array_equal(changed.to_numpy(), expected)
+
+    def test_predictions(self, fitted):
+        table = made_table()
+        assert np.array_equal(fitted.predict_proba(table.to_numpy()), fitted.predict_proba(table))
+
+
+@pytest.mark.parametrize("names", [[None, None], [1, 1.0], [True, 1], ["1", 1], ["None", None]])
+def test_names_that_are_the_same_as_texts(names):
+    table = PLAIN.set_axis(pd.Index(names, dtype=object), axis=1)
+    with pytest.raises(InvalidInputError, match="occur twice in X; rename them"):
+        TableEncoder(AGE).fit(table)
+
+
+@pytest.mark.parametrize(
+    "selector, match",
+    [
+        (type, "returned <class 'pandas.*which selects no columns"),
+        (print, "returned None, which selects no columns"),
+        (lambda table: table["no such column"], "raised KeyError; pass a callable"),
+        (lambda table: 3.5, "selects no columns"),
+    ],
+)
+def test_callables_that_select_nothing(selector, match):
+    with pytest.raises(InvalidInputError, match=match):
+        TableEncoder(selector).fit(PLAIN)
+
+
+def test_a_callable_may_return_a_name_or_domains():
+    by_name = TableEncoder(lambda table: "age", on_leak="ignore").fit(PLAIN)
+    assert by_name.schema_.sensitive == ("age",)
+    assert dict(TableEncoder(lambda table: AGE).fit(PLAIN).schema_.domains) == AGE
+
+
+def test_quantiles_of_no_numeric_column():
+    table = PLAIN.assign(sex=np.tile(["f", "m"], N // 2))
+    fitted = PrivateQuantileTransformer({"sex": Categorical(["f", "m"])}).fit(table)
+    assert fitted.epsilon_ == 0 and fitted.transform(table).equals(table)
+
+
+@pytest.mark.parametrize("column", ["lab", "age"])
+@pytest.mark.parametrize("dtype", [complex, object])
+def test_complex_cells(column, dtype):
+    table = PLAIN.assign(**{column: (PLAIN[column] + 1j).astype(dtype)})
+    with pytest.raises(InvalidInputError, match=f"'{column}'.*not a number"):
+        TableEncoder(AGE).fit(table).transform(table)
+
+
+TARGETS = {
+    "NaN among texts": (pd.Series(["a", "b", np.nan] * 20), "NaN.*drop those rows"),
+    "None": ([0, 1, None] * 20, "NaN.*drop those rows"),
+    "pd.NA": (pd.Series([0, 1, pd.NA] * 20, dtype="Int64"), "NaN.*drop those rows"),
+    "pd.NA among objects": ([0, 1, pd.NA] * 20, "NaN.*drop those rows"),
+    "texts and numbers": (pd.Series(["a", 1, 2] * 20), "cannot be used as a target"),
+    "infinite": ([0.0, 1.0, np.inf] * 20, "infinity"),
+    "scalar": (3, "cannot be used as a target"),
+    "text": ("target", "cannot be used as a target"),
+    "ragged": ([[1], [1, 2], [0]] * 20, "cannot be used as a target"),
+    "no float holds it": ([0, 1, 10**400] * 20, "cannot be used as a target"),
+    "complex": ([0, 1, 1j] * 20, "cannot be used as a target"),
+    "a class": (type, "cannot be used as a target"),
+    "short": ([0, 1], "inconsistent numbers of samples.*Give"),
+}
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
+@pytest.mark.parametrize("case", TARGETS)
+def test_targets(cls, case):
+    y, match = TARGETS[case]
+    assert_refused(cls(SENSITIVE), made_table(), y, match)
+
+
+def test_a_target_whose_spread_no_float_holds():
+    y = np.where(TARGET, 1e300, -1e300)
+    assert_refused(FusionDPRegressor(SENSITIVE), made_table(), y, "spread no float can hold")

@@ -9,12 +9,11 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from .._exceptions import InvalidInputError
 from ._base import BaseFusionDP
 from ._doc import with_parameters
+from ._target import read_labels
 
 
 @with_parameters
@@ -126,17 +125,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self._store_net_parameters(kwargs)
 
     def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=1)
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
-            raise InvalidInputError(
-                "y has several columns with more than two values each; fit one classifier a column, for "
-                "example with sklearn.multioutput.MultiOutputClassifier."
-            )
-        if not kind.startswith("multilabel"):
-            y = column_or_1d(y, warn=True)
-        check_consistent_length(np.empty(n_rows), y)
+        y, kind = read_labels(y, n_rows)
         try:
             weighted = self.class_weight is not None
             weight = compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_array, check_consistent_length
 
 from ._base import BaseFusionDP
 from ._doc import with_parameters
+from ._target import read_numbers
 
 
 @with_parameters
@@ -117,8 +117,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self._store_net_parameters(kwargs)
 
     def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y").astype(np.float64)
-        check_consistent_length(np.empty(n_rows), y)
+        y = read_numbers(y, n_rows)
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
         self.target_mean_ = y.mean(axis=0)
@@ -128,8 +127,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         return standard.astype(np.float32), np.ones(len(y), np.float32), "regression", y.shape[1]
 
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="support_target")
-        standard = (y.reshape(len(y), -1).astype(np.float64) - self.target_mean_) / self.target_scale_
+        y = read_numbers(y, len(y), "support_target")
+        standard = (y.reshape(len(y), -1) - self.target_mean_) / self.target_scale_
         return standard.astype(np.float32), np.ones(len(y), np.float32)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -94,8 +94,10 @@ def _replace_pandas(X: pd.DataFrame, values: dict, names: list[str]) -> pd.DataF
 def _replace_polars(X: Any, values: dict, names: list[str]) -> Any:
     import polars as pl
 
-    out = X.with_columns([pl.Series(c, v.to_numpy(), strict=False) for c, v in values.items()])
-    return out.select(names)
+    # Where no column is absent they count by position: the fit may have seen a table without names.
+    given = dict(zip(names, X.columns if X.width == len(names) else names, strict=True))
+    out = X.with_columns([pl.Series(given[c], v.to_numpy(), strict=False) for c, v in values.items()])
+    return out.select(list(given.values()))
 
 
 def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) -> np.ndarray:

@@ -171,7 +171,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         frame = check_table(self, X, reset=False)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
         if is_polars(X):
-            return self._contain(_replaced_in_polars(X, new), X)
+            return self._contain(_replaced_in_polars(X, new, self.schema_.columns), X)
         return self._contain(replace_columns(X, frame, new, list(self.schema_.columns)), X)
 
     def _transformed(self, cells: pd.Series, column: str) -> Any:
@@ -247,13 +247,14 @@ class PrivateTransformer(  # type: ignore[call-arg]
         return tags
 
 
-def _replaced_in_polars(X: Any, new: pd.DataFrame) -> Any:
+def _replaced_in_polars(X: Any, new: pd.DataFrame, names: tuple[str, ...]) -> Any:
     import polars as pl
 
+    given = dict(zip(names, X.columns, strict=True))  # the fit may have seen a table without names
     columns = []
     for name in new:
         cells = new[name].astype(object)
-        columns.append(pl.Series(name, cells.where(cells.notna(), None).tolist(), strict=False))
+        columns.append(pl.Series(given[name], cells.where(cells.notna(), None).tolist(), strict=False))
     return X.with_columns(columns)
 
 

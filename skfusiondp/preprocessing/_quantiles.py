@@ -139,7 +139,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
 
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
         self.edges_, self.cdf_ = {}, {}
-        for column, counts in zip(columns, released.reshape(len(columns), -1), strict=True):
+        for column, counts in zip(columns, released.reshape(len(columns), self.n_bins), strict=True):
             domain = self.schema_.domains[column]
             assert isinstance(domain, Numeric)
             self.edges_[column] = np.linspace(domain.low, domain.high, self.n_bins + 1)

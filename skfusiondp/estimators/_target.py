@@ -1,0 +1,93 @@
+"""The target as an array, or a refusal in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+
+from .._exceptions import InvalidInputError
+
+
+def read_labels(y: Any, n_rows: int) -> tuple[np.ndarray, str]:
+    """Labels of a classifier, and the kind of target that they are.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_labels)
+    n_rows : int
+
+    Returns
+    -------
+    labels : ndarray of shape (n_rows,) or (n_rows, n_labels)
+    kind : str
+        As `sklearn.utils.multiclass.type_of_target` names it.
+
+    Raises
+    ------
+    InvalidInputError
+        If `y` is no such target.
+    """
+    try:
+        labels = check_array(_present(y), ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=1)
+        check_classification_targets(labels)
+        kind = type_of_target(labels, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise InvalidInputError(
+                "y has several columns with more than two values each; fit one classifier a column, for "
+                "example with sklearn.multioutput.MultiOutputClassifier."
+            )
+        if not kind.startswith("multilabel"):
+            labels = column_or_1d(labels, warn=True)
+        check_consistent_length(np.empty(n_rows), labels)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _refusal(error, "y", "one label a row, all texts or all whole numbers") from error
+    return labels, kind
+
+
+def read_numbers(y: Any, n_rows: int, name: str = "y") -> np.ndarray:
+    """Target of a regressor.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_targets)
+    n_rows : int
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or (n_rows, n_targets), float64
+
+    Raises
+    ------
+    InvalidInputError
+        If `y` is no such target.
+    """
+    try:
+        numbers = check_array(_present(y, name), ensure_2d=False, dtype="numeric", input_name=name)
+        check_consistent_length(np.empty(n_rows), numbers)
+        numbers = numbers.astype(np.float64)
+        with np.errstate(over="ignore"):
+            if not np.isfinite(numbers.std(axis=0)).all():
+                raise InvalidInputError(f"{name} holds numbers whose spread no float can hold; rescale it.")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _refusal(error, name, "one finite number a row") from error
+    return numbers
+
+
+def _present(y: Any, name: str = "y") -> Any:
+    if np.any(pd.isna(np.asarray(y, dtype=object))):
+        raise InvalidInputError(
+            f"{name} contains NaN (a missing target); drop those rows: the target is public."
+        )
+    return y
+
+
+def _refusal(error: Exception, name: str, wanted: str) -> InvalidInputError:
+    if isinstance(error, InvalidInputError):
+        return error
+    return InvalidInputError(f"{name} cannot be used as a target: {error} Give {wanted}.")
