@@ -15,7 +15,12 @@ from skfusiondp import (
     PrivacyLeakWarning,
 )
 from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateStandardScaler, TableEncoder
+from skfusiondp.preprocessing import (
+    PrivateQuantileTransformer,
+    PrivateSelector,
+    PrivateStandardScaler,
+    TableEncoder,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -354,3 +359,26 @@ def test_targets(cls, case):
 def test_a_target_whose_spread_no_float_holds():
     y = np.where(TARGET, 1e300, -1e300)
     assert_refused(FusionDPRegressor(SENSITIVE), made_table(), y, "spread no float can hold")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        FusionDPClassifier(SENSITIVE, random_state=-1),
+        FoundationImputer(SENSITIVE, random_state="seed"),
+        PrivateStandardScaler(SENSITIVE, random_state=-1),
+        PrivateSelector(SENSITIVE, random_state=1.5),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_seeds(made):
+    with pytest.raises(InvalidInputError, match=r"random_state=.*must be None, a whole number"):
+        made.fit(made_table(), TARGET)
+    assert not hasattr(made, "ledger_"), "refused, but paid for"
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_targets_of_a_selector(case):
+    y, match = TARGETS[case]
+    with pytest.raises(InvalidInputError, match=match):
+        PrivateSelector(SENSITIVE).fit(made_table(), y)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import is_regressor
-from sklearn.utils.validation import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_consistent_length
 
 from .._exceptions import InvalidInputError
 from .._paired import PairedTable
+from .._random import random_generator
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame
 from ._canaries import Canaries, canary_columns, guess_coins
@@ -107,7 +108,7 @@ def audit_attribute(
     part = last_step(estimator)
     if score == "white-box":
         check_white_box(estimator)
-    rng = check_random_state(random_state)
+    rng = random_generator(random_state)
     whole_rows = getattr(part, "method", None) == "dp-sgd"
     frame, schema = _table(estimator, X)
     target = np.asarray(y)

@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold
-from sklearn.utils.validation import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_consistent_length
 
 from .._exceptions import InvalidInputError
+from .._random import random_generator
 from .._schema import Categorical, Domain
 from .._tables import as_frame
 from ..preprocessing import TableEncoder
@@ -181,7 +182,7 @@ def _without_model(
     others = ~np.isin(encoder.get_feature_names_out(), own)
     labels = np.unique(target, return_inverse=True)[1]
     known = np.column_stack([encoder._encode(frame)[:, others], labels])
-    rng = check_random_state(random_state)
+    rng = random_generator(random_state)
     prior = np.full((len(frame), n_values), 1e-6)
     for rest, held_out in KFold(5, shuffle=True, random_state=rng).split(known):
         rest = rest[present[rest]]

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
 from .._disk_facts import disk_schema, fit_encoder
 from .._distributed import Ranks
 from .._exceptions import InvalidInputError
 from .._paired import PairedTable
+from .._random import random_generator
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_disk_table, check_table
 from ..impute import FoundationImputer
@@ -247,7 +248,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         """A seed where the fit has one, or where processes must impute alike."""
         ranks = Ranks.current()
         if self.random_state is not None:
-            return ranks.same(check_random_state(self.random_state).randint(2**31 - 1))
+            return ranks.same(random_generator(self.random_state).randint(2**31 - 1))
         return None if ranks.world == 1 else ranks.same(int(np.random.default_rng().integers(2**31 - 1)))
 
     def _plan(self, n_rows: int, schema: SensitiveSchema) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
@@ -298,7 +299,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     def _seeds(self) -> np.random.SeedSequence:
         if self.random_state is None:
             return np.random.SeedSequence()
-        state = check_random_state(self.random_state)
+        state = random_generator(self.random_state)
         return np.random.SeedSequence(state.randint(2**31 - 1, size=4).tolist())
 
     def _facts(self, encoder: TableEncoder, target: np.ndarray, weight: np.ndarray, *plan: Any) -> dict:

@@ -11,9 +11,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
 from .._exceptions import InvalidInputError
+from .._targets import read_labels
 from ._base import BaseFusionDP
 from ._doc import with_parameters
-from ._target import read_labels
 
 
 @with_parameters

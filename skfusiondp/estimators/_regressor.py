@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from .._targets import read_numbers
 from ._base import BaseFusionDP
 from ._doc import with_parameters
-from ._target import read_numbers
 
 
 @with_parameters

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
+from .._random import random_generator
 from .._schema import Categorical, Domain, Numeric, Selector, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ._backends import make_backend
@@ -191,7 +191,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         if self.support is None and backend.needs_support:
             _warn_no_knowledge(self.backend)
             backend = DomainBackend()
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
         parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}
         if "random_state" in parameters and parameters["random_state"] is None:
             backend.set_params(random_state=self._seed)

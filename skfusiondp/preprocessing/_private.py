@@ -19,7 +19,7 @@ from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
-from ..privacy._release import clipping_norm, noise_std_in_units, release
+from ..privacy._release import check_seed, clipping_norm, noise_std_in_units, release
 from ..report import PrivacyReport
 
 _ADJACENCIES = ("replace", "zero-out")
@@ -154,6 +154,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             raise InvalidInputError(f"noise_multiplier={sigma!r} must be a positive, finite number, or None.")
         if self.delta is not None:
             check_delta(self.delta)
+        check_seed(self.random_state)
 
     def transform(self, X: Any) -> Any:
         """Transform the sensitive columns; public ones pass as they are.

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import _safe_indexing, column_or_1d
-from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._exceptions import InvalidInputError
 from .._schema import Categorical, Numeric, SensitiveSchema
 from .._tables import check_table
+from .._targets import read_labels
 from ._private import PrivateTransformer, bins, whole
 
 
@@ -149,8 +149,7 @@ class PrivateSelector(PrivateTransformer):
             raise InvalidInputError(
                 "requires y to be passed, but the target y is None: PrivateSelector.fit(X, y)."
             )
-        check_consistent_length(X, y)
-        self._groups = _groups(y, whole("n_groups", self.n_groups, 2))
+        self._groups = _groups(y, _num_samples(X), whole("n_groups", self.n_groups, 2))
         try:
             super().fit(X)
         finally:
@@ -273,11 +272,11 @@ def association(counts: np.ndarray, share: np.ndarray, std: float) -> float:
     return float(np.sum((counts @ centre) ** 2)) - noise
 
 
-def _groups(y: Any, n_groups: int) -> np.ndarray:
-    y = column_or_1d(y, warn=True)
-    if pd.isna(y).any():
-        raise InvalidInputError("y contains NaN; drop those rows, which the target, being public, allows.")
-    if type_of_target(y, input_name="y").startswith("continuous"):
+def _groups(y: Any, n_rows: int, n_groups: int) -> np.ndarray:
+    y, kind = read_labels(y, n_rows, numbers=True)
+    if y.ndim > 1:
+        raise InvalidInputError(f"y has {y.shape[1]} columns; choose columns for one target at a time.")
+    if kind == "continuous":
         edges = np.unique(np.quantile(np.asarray(y, dtype=float), np.linspace(0, 1, n_groups + 1)[1:-1]))
         y = np.searchsorted(edges, np.asarray(y, dtype=float))
     return np.unique(y, return_inverse=True)[1]

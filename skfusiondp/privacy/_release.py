@@ -105,16 +105,27 @@ def _normal(n: int, random_state: Any) -> np.ndarray:
     return np.where(bits & np.uint64(1), -z, z)
 
 
+def check_seed(random_state: Any) -> None:
+    """Refuse what `release` cannot draw from, before anything is read.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    generator = isinstance(random_state, np.random.Generator | np.random.RandomState)
+    if not (random_state is None or generator or (whole and random_state >= 0)):
+        raise InvalidInputError(
+            f"random_state={random_state!r} must be None, a whole number of at least 0, or a generator."
+        )
+
+
 def _generator(random_state: Any) -> np.random.Generator:
+    check_seed(random_state)
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1, size=4))
-    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
-    if not whole or random_state < 0:
-        raise InvalidInputError(
-            f"random_state={random_state!r} must be None, a whole number of at least 0, or a generator."
-        )
     return np.random.default_rng(int(random_state))
 
 

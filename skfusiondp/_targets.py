@@ -9,16 +9,18 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from .._exceptions import InvalidInputError
+from ._exceptions import InvalidInputError
 
 
-def read_labels(y: Any, n_rows: int) -> tuple[np.ndarray, str]:
+def read_labels(y: Any, n_rows: int, *, numbers: bool = False) -> tuple[np.ndarray, str]:
     """Labels of a classifier, and the kind of target that they are.
 
     Parameters
     ----------
     y : array-like of shape (n_rows,) or (n_rows, n_labels)
     n_rows : int
+    numbers : bool
+        Whether a regressor's numbers are taken too.
 
     Returns
     -------
@@ -33,8 +35,11 @@ def read_labels(y: Any, n_rows: int) -> tuple[np.ndarray, str]:
     """
     try:
         labels = check_array(_present(y), ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=1)
-        check_classification_targets(labels)
+        if not numbers:
+            check_classification_targets(labels)
         kind = type_of_target(labels, input_name="y")
+        if kind == "unknown":
+            raise ValueError("it holds objects that are no labels, or texts and numbers together.")
         if kind == "multiclass-multioutput":
             raise InvalidInputError(
                 "y has several columns with more than two values each; fit one classifier a column, for "
