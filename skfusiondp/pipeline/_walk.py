@@ -250,7 +250,9 @@ class Walk:
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
             self._domains(estimator, sensitive, support, stated, path)
         self.stated |= flow.sources if method == "dp-sgd" else stated.sources
-        treated_as_public = self._undeclared(estimator, stated, flow, path)
+        # What pays for its own columns lets all others pass, and reads none of them.
+        paid = is_a(estimator, "PrivateTransformer")
+        treated_as_public = frozenset() if paid else self._undeclared(estimator, stated, flow, path)
         if method == "non-private":
             why = "reads true cells without noise (method='non-private')"
             self._say(estimator, path, flow.sources, "leak", why, "Use method='fusiondp'.")

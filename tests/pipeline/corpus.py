@@ -52,10 +52,27 @@ from sklearn.preprocessing import (
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
-from skfusiondp.preprocessing import TableEncoder
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+    OffsetFusionClassifier,
+    OffsetFusionRegressor,
+)
+from skfusiondp.preprocessing import (
+    PrivateCategories,
+    PrivateQuantileTransformer,
+    PrivateSelector,
+    PrivateStandardScaler,
+    TableEncoder,
+)
 
 SENSITIVE = {"age": Numeric(18, 90), "bmi": Numeric(10, 60), "sex": Categorical(["F", "M"])}
+AGE, BMI, SEX_DOMAIN = ({c: SENSITIVE[c]} for c in SENSITIVE)
+# What the paid steps give out: scaled numbers, and ranks.
+SCALED, RANKED = {"age": Numeric(-3, 3)}, {"bmi": Numeric(0, 1)}
 SEX = [["F", "M"]]
 
 
@@ -172,6 +189,14 @@ class OwnMeta(ClassifierMixin, BaseEstimator):
 
 def model(sensitive=SENSITIVE, **parameters):
     return FusionDPClassifier(sensitive, **parameters)
+
+
+def offset(sensitive=SENSITIVE, **parameters):
+    return OffsetFusionClassifier(sensitive, **parameters)
+
+
+def paid_scaler(sensitive=AGE):
+    return PrivateStandardScaler(sensitive, epsilon=0.2, random_state=0)
 
 
 def support():
@@ -338,7 +363,55 @@ LEAKY = {
         "s1",
     ),
     "encoded too few": (then(TableEncoder({"age": Numeric(18, 90)}), LogisticRegression()), "s0"),
+    # The offset model
+    "a scaler before the offset model": (
+        then(columns(("x", StandardScaler(), ["age"])), offset()),
+        "s0__x",
+    ),
+    "an offset model that is told of too few": (offset(AGE), ""),
+    "an offset model without domains": (offset(["age", "bmi", "sex"]), ""),
+    "an offset model under another name": (
+        then(columns(("x", one_hot(categories=SEX), ["sex"])), offset()),
+        "s1",
+    ),
+    "a calibrated offset model": (CalibratedClassifierCV(offset()), ""),
+    "a bag of repeated rows for the offset model": (BaggingClassifier(offset()), ""),
+    "a plain model on top of an offset model": (
+        StackingClassifier([("offset", offset())], final_estimator=LogisticRegression()),
+        "final_estimator",
+    ),
+    "consensus of offset models": (RANSACRegressor(OffsetFusionRegressor(SENSITIVE)), ""),
+    # Steps that pay
+    "a plain model after steps that pay": (then(paid_scaler(SENSITIVE), LogisticRegression()), "s1"),
+    "a plain scaler after one that pays": (
+        then(paid_scaler(), columns(("x", MinMaxScaler(), ["age"])), offset({**SENSITIVE, **SCALED})),
+        "s1__x",
+    ),
+    "a plain imputer before a step that pays": (
+        then(columns(("x", SimpleImputer(), ["bmi"])), PrivateQuantileTransformer(BMI), model()),
+        "s0__x",
+    ),
+    "a step that pays for what it was not told": (
+        then(PrivateQuantileTransformer(["bmi"]), model({**SENSITIVE, **RANKED})),
+        "s0",
+    ),
+    "categories paid for, then counted": (
+        on(then(PrivateCategories(SEX_DOMAIN), OrdinalEncoder()), "sex"),
+        "prep__x__s1",
+    ),
+    "a choice that pays among columns that do not": (
+        then(columns(("x", VarianceThreshold(), ["age", "bmi"])), PrivateSelector(SENSITIVE), model()),
+        "s0__x",
+    ),
+    "a model that is told of too few after a step that pays": (
+        then(paid_scaler(), model(SCALED)),
+        "s1",
+    ),
     # Searches
+    "a candidate that pays and one that does not": (
+        GridSearchCV(on(paid_scaler()), {"prep__x": [paid_scaler(), StandardScaler()]}),
+        "estimator__prep__x",
+    ),
     "a candidate step": (
         GridSearchCV(on(FunctionTransformer()), {"prep__x": ["passthrough", StandardScaler()]}),
         "estimator__prep__x",
@@ -422,6 +495,30 @@ CLEAN = {
     "a plain search": GridSearchCV(on(StandardScaler(), "lab"), {"clf__max_grad_norm": [0.5, 1.0]}),
     "a search that replaces the scaler": GridSearchCV(
         on(StandardScaler()), {"prep__x": ["passthrough", Binarizer()]}
+    ),
+    "the offset model alone": offset(),
+    "the offset model after scaled public columns": then(
+        columns(("x", StandardScaler(), ["lab", "pulse"])), offset()
+    ),
+    "the offset model with a public model of one's own": offset(public_model=LogisticRegression()),
+    "domains of the offset model from support rows": offset(["age", "bmi", "sex"], support=support()),
+    "domains of the offset model from its imputer": offset(["age", "bmi", "sex"], imputer=imputer()),
+    "the offset model on the hybrid view": then(imputer(), offset()),
+    "a bag of offset models": BaggingClassifier(offset(), bootstrap=False, max_samples=0.5),
+    "a vote of both private models": VotingClassifier([("dp", model()), ("offset", offset())]),
+    "transformed public target of an offset model": TransformedTargetRegressor(
+        OffsetFusionRegressor(SENSITIVE), transformer=StandardScaler()
+    ),
+    "a scaler that pays": on(paid_scaler(), "age", {**SENSITIVE, **SCALED}),
+    "steps that pay one after the other": then(
+        paid_scaler(), PrivateQuantileTransformer(BMI), offset({**SENSITIVE, **SCALED, **RANKED})
+    ),
+    "categories that are paid for": then(PrivateCategories(SEX_DOMAIN), model()),
+    "a choice that pays": then(
+        columns(("x", StandardScaler(), ["lab"])), PrivateSelector(SENSITIVE, n_columns=3), offset()
+    ),
+    "a search among steps that pay": GridSearchCV(
+        then(paid_scaler(), model({**SENSITIVE, **SCALED})), {"s0__epsilon": [0.1, 0.2]}
     ),
     "fitted elsewhere": on(FrozenEstimator(StandardScaler())),
     "domains from support rows": model(["age", "bmi", "sex"], imputer=FoundationImputer(support=support())),

@@ -23,7 +23,7 @@ NAMES = list(SENSITIVE)
 
 
 def test_the_corpus_is_large_enough():
-    assert len(LEAKY) >= 30 and len(CLEAN) >= 20
+    assert len(LEAKY) >= 75 and len(CLEAN) >= 45
 
 
 @pytest.mark.parametrize("name", LEAKY)
@@ -98,6 +98,11 @@ def prefix(pipe):
     return None if state(steps, table().fillna({"bmi": 20.0})) is None else steps
 
 
+def pays(steps):
+    """Whether a step has a budget: it moves with the cells, by no more than its ledger says."""
+    return any(name.endswith("epsilon") for name in steps.get_params())
+
+
 def moved(steps):
     states = ((state(steps, a), state(steps, b)) for a, b in neighbours())
     return any(None not in pair and pair[0] != pair[1] for pair in states)
@@ -107,7 +112,7 @@ def moved(steps):
 def test_steps_called_leaks_do_learn_from_a_cell_and_steps_called_clean_do_not():
     leaky = {n: prefix(p) for n, (p, path) in LEAKY.items() if not path.startswith(("clf", "estimator"))}
     leaky = {n: p for n, p in leaky.items() if p is not None and not check_pipeline(p, NAMES, X=table()).ok}
-    clean = {n: p for n, pipe in CLEAN.items() if (p := prefix(pipe)) is not None}
+    clean = {n: p for n, pipe in CLEAN.items() if (p := prefix(pipe)) is not None and not pays(p)}
     assert len(leaky) >= 25 and len(clean) >= 14, (sorted(leaky), sorted(clean))
     assert {n for n, steps in leaky.items() if not moved(steps)} == set()
     assert {n for n, steps in clean.items() if moved(steps)} == set()
