@@ -37,54 +37,57 @@ class LayerGradients(Protocol):
 class LinearGradients:
     """Linear layers: rows are outer products of output gradients and inputs.
 
-    With two views everything is computed from sums and differences of the views. That orthogonal
-    change of basis (up to the factor 1/2, kept aside) leaves the gradient as it is, and gets its small
-    terms from small numbers: where the views agree, the difference is exactly zero, and neither
-    norms nor sums lose digits to large terms that cancel.
+    With two views, ``g0 (x) a0 + g1 (x) a1`` is computed as ``(g0 + g1) (x) a1 + g0 (x) (a0 - a1)``. It
+    gets its small terms from small numbers: where the views agree, both products are exactly zero,
+    and neither norms nor sums lose digits to large terms that cancel.
     """
 
     def __init__(self, layer: nn.Module, a: Tensor, g: Tensor, n_views: int):
-        self._a, self._g = _rotated(a, n_views), _rotated(g, n_views)
-        self._half = 1.0 / n_views
+        inputs, gradients = _by_view(a, n_views), _by_view(g, n_views)
+        self._summed = gradients[0]
+        self._pairs = [(inputs[0], gradients[0])]
+        if n_views == 2:
+            self._summed = gradients[0] + gradients[1]
+            self._pairs = [(inputs[1], self._summed), (inputs[0] - inputs[1], gradients[0])]
         self._has_bias = getattr(layer, "bias", None) is not None
 
     def squared_norms(self) -> dict[str, Tensor]:
-        a, g = self._a, self._g
+        a, g = zip(*self._pairs, strict=True)
         _, positions, width = a[0].shape
         length = len(a) * positions
-        if length == 1:
-            weight = _dot(a[0][:, 0], a[0][:, 0]) * _dot(g[0][:, 0], g[0][:, 0])
-        elif positions == 1:
-            (a0, a1), (g0, g1) = (x[:, 0] for x in a), (x[:, 0] for x in g)
-            squares = _dot(a0, a0) * _dot(g0, g0) + _dot(a1, a1) * _dot(g1, g1)
-            cross = 2 * _dot(a0, a1) * _dot(g0, g1)
-            weight = squares + cross + _margin(squares + cross.abs())
+        norms = {}
+        if self._has_bias:
+            norms["bias"] = _square(_over_positions(self._summed))
+        if positions == 1:
+            a, g = [x[:, 0] for x in a], [x[:, 0] for x in g]
+            first = norms["bias"] if self._has_bias else _square(g[0])
+            weight = _square(a[0]) * first
+            if length == 2:
+                weight = weight + _square(a[1]) * _square(g[1])
+                cross = 2 * _dot(a[0], a[1]) * _dot(g[0], g[1])
+                weight = weight + cross + _margin(weight + cross.abs())
         elif length * length <= width * g[0].shape[-1]:
             inputs, gradients = torch.cat(a, dim=1), torch.cat(g, dim=1)
             terms = (inputs @ inputs.mT) * (gradients @ gradients.mT)
             weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
         else:
             weight = torch.einsum("bti,bto->boi", torch.cat(a, 1), torch.cat(g, 1)).square().sum((1, 2))
-        norms = {"weight": weight.clamp(min=0) * self._half**2}
-        if self._has_bias:
-            summed = _over_positions(g[0])
-            norms["bias"] = _dot(summed, summed)
+        norms["weight"] = weight.clamp(min=0)
         return norms
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         sums = {}
         if "weight" in factors:
-            scale = (factors["weight"] * self._half)[:, None, None]
-            narrow = self._a[0].shape[-1] < self._g[0].shape[-1]
+            scale = factors["weight"][:, None, None]
             total = None
-            for a, g in zip(self._a, self._g, strict=True):
-                a, g = (a * scale, g) if narrow else (a, g * scale)
-                part = g.flatten(0, 1).T @ a.flatten(0, 1)
-                total = part if total is None else total + part
+            for a, g in self._pairs:
+                a, g = (a * scale, g) if a.shape[-1] < g.shape[-1] else (a, g * scale)
+                a, g = a.flatten(0, 1), g.flatten(0, 1).T
+                total = g @ a if total is None else torch.addmm(total, g, a)
             assert total is not None
             sums["weight"] = total
         if "bias" in factors:
-            sums["bias"] = factors["bias"] @ _over_positions(self._g[0])
+            sums["bias"] = factors["bias"] @ _over_positions(self._summed)
         return sums
 
 
@@ -93,19 +96,26 @@ class NormGradients:
 
     def __init__(self, layer: Any, a: Tensor, g: Tensor, n_views: int):
         self._shape = layer.normalized_shape
-        norm = F.layer_norm if isinstance(layer, nn.LayerNorm) else F.rms_norm
-        normalised = norm(a, self._shape, eps=layer.eps)
-        self._rows = {"weight": self._per_row(g * normalised, n_views)}
+        if isinstance(layer, nn.LayerNorm):
+            # Without a scale and shift, torch takes a path on CPUs that is several times slower.
+            one = torch.ones_like(layer.weight)
+            normalised = F.layer_norm(a, self._shape, one, torch.zeros_like(one), layer.eps)
+        else:
+            normalised = F.rms_norm(a, self._shape, eps=layer.eps)
+        gradients, values = (x.reshape(n_views, len(x) // n_views, -1) for x in (g, normalised))
+        scale = gradients[0] * values[0]
+        if n_views == 2:
+            scale.addcmul_(gradients[1], values[1])
+        self._rows = {"weight": self._per_row(scale)}
         if getattr(layer, "bias", None) is not None:
-            self._rows["bias"] = self._per_row(g, n_views)
+            shift = gradients[0] if n_views == 1 else gradients[0] + gradients[1]
+            self._rows["bias"] = self._per_row(shift)
 
-    def _per_row(self, x: Tensor, n_views: int) -> Tensor:
-        views = x.reshape(n_views, len(x) // n_views, -1, math.prod(self._shape))
-        summed = views[0] + views[1] if n_views == 2 else views.sum(0)
-        return _over_positions(summed)
+    def _per_row(self, x: Tensor) -> Tensor:
+        return _over_positions(x.reshape(len(x), -1, math.prod(self._shape)))
 
     def squared_norms(self) -> dict[str, Tensor]:
-        return {name: _dot(x, x) for name, x in self._rows.items()}
+        return {name: _square(x) for name, x in self._rows.items()}
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (f @ self._rows[n]).reshape(self._shape) for n, f in factors.items()}
@@ -131,16 +141,17 @@ class EmbeddingGradients:
         return {"weight": torch.zeros_like(self._table).index_add_(0, self._a.flatten(), scaled)}
 
 
-def _rotated(x: Tensor, n_views: int) -> tuple[Tensor, ...]:
-    """Sum and difference of two views (one view as it is), each of shape (n_rows, positions, width)."""
-    views = x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
-    if n_views == 1:
-        return (views[0],)
-    return views[0] + views[1], views[0] - views[1]
+def _by_view(x: Tensor, n_views: int) -> Tensor:
+    """As a tensor of shape (n_views, n_rows, positions, width)."""
+    return x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
 
 
 def _over_positions(x: Tensor) -> Tensor:
     return x[:, 0] if x.shape[1] == 1 else x.sum(1)
+
+
+def _square(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1).square()
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
