@@ -5,6 +5,7 @@ Nothing here pays for what it reads: an audit's results stay with those who may 
 
 from ._attribute import audit_attribute
 from ._inference import AttributeInference, attribute_inference
+from ._reconstruction import linear_reconstruction
 from ._replay import ReplayCheck, ReplayReport, replay
 from ._result import AttributeAudit
 from ._risk import Risk, attack_success, noise_floor, risk
@@ -22,6 +23,7 @@ __all__ = [
     "audit_attribute",
     "epsilon_lower_bound",
     "guess_p_value",
+    "linear_reconstruction",
     "noise_floor",
     "replay",
     "risk",
