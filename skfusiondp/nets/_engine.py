@@ -127,19 +127,22 @@ class PerRowEngine:
         dict of str to Tensor
             One tensor a parameter that takes part; zeros for an empty batch.
         """
-        params = dict(self.module.named_parameters())
-        total = {name: torch.zeros_like(params[name]) for name in self.names}
         n_rows = views.shape[1]
         size = self.micro_batch_size or max(n_rows, 1)
         if self.path == "vmap":
+            params = dict(self.module.named_parameters())
             numbers = sum(params[n].numel() for n in self.names)
             size = min(size, max(1, _VMAP_NUMBERS // max(numbers, 1)))
+        total: dict[str, Tensor] = {}
         for start in range(0, n_rows, size):
             rows = slice(start, start + size)
             part = self._part(views[:, rows], y[rows], weight[rows])
-            for name in self.names:
-                total[name] += part[name]
-        return total
+            total = {n: total[n] + part[n] for n in self.names} if total else part
+        return total or self._zeros()
+
+    def _zeros(self) -> dict[str, Tensor]:
+        params = dict(self.module.named_parameters())
+        return {name: torch.zeros_like(params[name]) for name in self.names}
 
     def _part(self, views: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Clipped sum of one micro-batch."""
@@ -149,8 +152,7 @@ class PerRowEngine:
             return sums
         # Zero times a non-finite gradient is NaN, so those rows are left out and the rest redone.
         if not finite.any():
-            params = dict(self.module.named_parameters())
-            return {name: torch.zeros_like(params[name]) for name in self.names}
+            return self._zeros()
         return self._part(views[:, finite], y[finite], weight[finite])
 
     def _part_book_keeping(self, views: Tensor, y: Tensor, weight: Tensor):

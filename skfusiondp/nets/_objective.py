@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -84,8 +83,11 @@ class TwoViewObjective:
         return value
 
     def _bounded(self, h: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(h, dim=1, keepdim=True)
-        return h * (self.consistency_bound / norm.clamp(min=self.consistency_bound))
+        # From the squared norm: differentiating vector_norm costs as much as a small layer does.
+        # The limits keep squares, and the gradient's third power, within single precision.
+        bound = min(self.consistency_bound, 1e18)
+        squared = h.square().sum(-1, keepdim=True)
+        return h * (bound * squared.clamp(min=max(bound**2, 1e-24)).rsqrt())
 
 
 def forward_with_representation(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,22 +37,20 @@ class LayerGradients(Protocol):
 class LinearGradients:
     """Linear layers: rows are outer products of output gradients and inputs.
 
-    With two views, ``g0 (x) a0 + g1 (x) a1`` is computed as ``(g0 + g1) (x) a1 + g0 (x) (a0 - a1)``. It
-    gets its small terms from small numbers: where the views agree, both products are exactly zero,
-    and neither norms nor sums lose digits to large terms that cancel.
+    With two views everything is computed from sums and differences of the views. That orthogonal
+    change of basis (up to the factor 1/2, kept aside) leaves the gradient as it is, and gets its small
+    terms from small numbers: where the views agree, the difference is exactly zero, and neither
+    norms nor sums lose digits to large terms that cancel.
     """
 
     def __init__(self, layer: nn.Module, a: Tensor, g: Tensor, n_views: int):
-        inputs, gradients = _by_view(a, n_views), _by_view(g, n_views)
-        self._summed = gradients[0]
-        self._pairs = [(inputs[0], gradients[0])]
-        if n_views == 2:
-            self._summed = gradients[0] + gradients[1]
-            self._pairs = [(inputs[1], self._summed), (inputs[0] - inputs[1], gradients[0])]
+        self._pairs = list(zip(_rotated(a, n_views), _rotated(g, n_views), strict=True))
+        self._summed = self._pairs[0][1]
+        self._half = 1.0 / n_views
         self._has_bias = getattr(layer, "bias", None) is not None
 
     def squared_norms(self) -> dict[str, Tensor]:
-        a, g = zip(*self._pairs, strict=True)
+        a, g = ([pair[i] for pair in self._pairs] for i in (0, 1))
         _, positions, width = a[0].shape
         length = len(a) * positions
         norms = {}
@@ -72,13 +70,13 @@ class LinearGradients:
             weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
         else:
             weight = torch.einsum("bti,bto->boi", torch.cat(a, 1), torch.cat(g, 1)).square().sum((1, 2))
-        norms["weight"] = weight.clamp(min=0)
+        norms["weight"] = weight.clamp(min=0) * self._half**2
         return norms
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         sums = {}
         if "weight" in factors:
-            scale = factors["weight"][:, None, None]
+            scale = (factors["weight"] * self._half)[:, None, None]
             total = None
             for a, g in self._pairs:
                 a, g = (a * scale, g) if a.shape[-1] < g.shape[-1] else (a, g * scale)
@@ -102,17 +100,14 @@ class NormGradients:
             normalised = F.layer_norm(a, self._shape, one, torch.zeros_like(one), layer.eps)
         else:
             normalised = F.rms_norm(a, self._shape, eps=layer.eps)
-        gradients, values = (x.reshape(n_views, len(x) // n_views, -1) for x in (g, normalised))
-        scale = gradients[0] * values[0]
-        if n_views == 2:
-            scale.addcmul_(gradients[1], values[1])
-        self._rows = {"weight": self._per_row(scale)}
+        # In place: memory that is not fresh is faster than arithmetic.
+        self._rows = {"weight": self._per_row(normalised.mul_(g), n_views)}
         if getattr(layer, "bias", None) is not None:
-            shift = gradients[0] if n_views == 1 else gradients[0] + gradients[1]
-            self._rows["bias"] = self._per_row(shift)
+            self._rows["bias"] = self._per_row(g, n_views)
 
-    def _per_row(self, x: Tensor) -> Tensor:
-        return _over_positions(x.reshape(len(x), -1, math.prod(self._shape)))
+    def _per_row(self, x: Tensor, n_views: int) -> Tensor:
+        views = x.reshape(n_views, len(x) // n_views, -1, math.prod(self._shape))
+        return _over_positions(views[0] + views[1] if n_views == 2 else views[0])
 
     def squared_norms(self) -> dict[str, Tensor]:
         return {name: _square(x) for name, x in self._rows.items()}
@@ -141,9 +136,12 @@ class EmbeddingGradients:
         return {"weight": torch.zeros_like(self._table).index_add_(0, self._a.flatten(), scaled)}
 
 
-def _by_view(x: Tensor, n_views: int) -> Tensor:
-    """As a tensor of shape (n_views, n_rows, positions, width)."""
-    return x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
+def _rotated(x: Tensor, n_views: int) -> tuple[Tensor, ...]:
+    """Sum and difference of two views (one view as it is), each of shape (n_rows, positions, width)."""
+    views = x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
+    if n_views == 1:
+        return (views[0],)
+    return views[0] + views[1], views[0] - views[1]
 
 
 def _over_positions(x: Tensor) -> Tensor:

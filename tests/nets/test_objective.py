@@ -66,6 +66,18 @@ def test_the_penalty_is_bounded_whatever_the_representations_are(bound, size, se
     assert (penalty <= 4 * bound**2 / 4 * (1 + 1e-9)).all() and (penalty >= 0).all()
 
 
+@pytest.mark.parametrize("bound", [1e-200, 1e-12, 1.0, 1e18, 1e200])
+@pytest.mark.parametrize("size", [0.0, 1e-20, 1e-6, 1.0, 1e12])
+def test_gradients_of_the_penalty_are_finite_at_the_ends_of_single_precision(bound, size):
+    logits, hidden, y, weight = (t.float() for t in values())
+    hidden = (size * hidden).requires_grad_()
+    penalty = TwoViewObjective(RowLoss("binary"), 1.0, bound)(logits * 0, hidden, y, weight)
+    assert (penalty >= 0).all() and (penalty <= max(1.001 * bound * bound, 1e-38)).all()
+    assert torch.autograd.grad(penalty.sum(), hidden)[0].isfinite().all()
+    if bound >= 1e18:  # as if there were no bound
+        torch.testing.assert_close(penalty, (hidden[0] - hidden[1]).square().mean(1))
+
+
 def test_representation_of_a_module_that_states_one():
     module = MLP(3, 2, hidden=(4,))
     x = torch.randn(5, 3)
