@@ -382,3 +382,10 @@ def test_targets_of_a_selector(case):
     y, match = TARGETS[case]
     with pytest.raises(InvalidInputError, match=match):
         PrivateSelector(SENSITIVE).fit(made_table(), y)
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
+def test_training_cannot_go_on_unnoticed(cls):
+    assert not hasattr(cls(), "partial_fit") and "warm_start" not in cls().get_params()
+    with pytest.raises(InvalidInputError, match="no parameter 'warm_start'"):
+        cls(SENSITIVE, warm_start=True).fit(made_table(), TARGET)

@@ -99,7 +99,7 @@ class CanaryListener(Callback):
 
     Attributes
     ----------
-    scores : ndarray of shape (n_canaries,)
+    scores_ : ndarray of shape (n_canaries,)
         Log-likelihood ratio of the coins' two sides, given all noised gradients: no score does better
         against a Poisson-sampled Gaussian (Neyman and Pearson).
     """
@@ -108,14 +108,14 @@ class CanaryListener(Callback):
         self.sides = sides
         self.y = y
         self.column = column
-        self.scores = np.zeros(len(y))
-        self._seen = 0
+        self.scores_ = np.zeros(len(y))
+        self.seen_ = 0
 
     def on_grad_computed(self, net: Any, named_parameters: Any, batch: Any = None, **_: Any) -> None:
         """Read one step's gradients; they are public times one, plus alpha times private."""
-        if net.private_steps_ == self._seen:
+        if net.private_steps_ == self.seen_:
             return
-        self._seen = net.private_steps_
+        self.seen_ = net.private_steps_
         plan = net.plan
         alpha = 1.0 if batch is None else net.alpha
         if alpha == 0:  # the private gradient is weighed away: nobody sees it
@@ -129,7 +129,7 @@ class CanaryListener(Callback):
         # Each layer has its share of the clipping norm there: the canaries' parameters are one of them.
         step = len(net.engine_.names) ** -0.5 if plan.clipping.kind == "per-layer" else 1.0
         for side, x in zip((1, -1), self.sides, strict=False):
-            self.scores += side * _log_mixture(side * seen * self._slopes(net, x), step, q, variance)
+            self.scores_ += side * _log_mixture(side * seen * self._slopes(net, x), step, q, variance)
 
     def _tier(self, plan: Any) -> tuple[Any, float]:
         """The tier that brings the coins' column in, and the noise of all tiers together."""

@@ -66,11 +66,11 @@ def white_box_scores(
         module__side=side,
         callbacks=[*(model.callbacks or ()), listener],
         private_parameters=None if own is None else [*(f"base.{p}" for p in own), "canaries.weight"],
-        beta=0.0,
+        beta=0.0,  # the listener reads the sign of a canary's gradient off the loss alone
         on_leak="ignore",
     )
     model.fit(training, y[stays])
-    return model, listener.scores
+    return model, listener.scores_
 
 
 def check_white_box(estimator: Any) -> None:
