@@ -389,3 +389,11 @@ def test_training_cannot_go_on_unnoticed(cls):
     assert not hasattr(cls(), "partial_fit") and "warm_start" not in cls().get_params()
     with pytest.raises(InvalidInputError, match="no parameter 'warm_start'"):
         cls(SENSITIVE, warm_start=True).fit(made_table(), TARGET)
+
+
+@pytest.mark.parametrize("delta", [5e-324, 1e-300, 1e-21])
+def test_a_delta_that_the_accountant_cannot_tell_from_zero(delta):
+    match = "must lie strictly between 0 and 1, and not below 1e-20"
+    assert_refused(FusionDPClassifier(SENSITIVE, delta=delta), made_table(), TARGET, match)
+    with pytest.raises(InvalidInputError, match=match):
+        PrivateStandardScaler(SENSITIVE, delta=delta).fit(made_table())

@@ -25,6 +25,9 @@ ADJACENCIES = {
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4
 _SEARCH_GRID = 1e-3
+# The accountant cuts off tails of about 1e-22 and adds them to delta: far below this the noise that it
+# asks for is hundreds of times what is needed, and for the smallest floats it never comes back.
+_LEAST_DELTA = 1e-20
 # One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
 _NO_NOISE = 0.01
 _MAX_KINDS_OF_ROWS = 256
@@ -164,11 +167,11 @@ def calibrate_noise_multiplier(
 
 
 def check_delta(delta: float) -> None:
-    """Refuse a delta outside (0, 1)."""
-    if not (isinstance(delta, Real) and 0 < delta < 1):
+    """Refuse a delta outside (0, 1), or below what the accountant's cut-off tails can tell from 0."""
+    if not (isinstance(delta, Real) and _LEAST_DELTA <= delta < 1):
         raise InvalidInputError(
-            f"delta={delta!r} must lie strictly between 0 and 1; choose it well below one over the "
-            "number of rows, or pass delta=None for 1/(10 n)."
+            f"delta={delta!r} must lie strictly between 0 and 1, and not below {_LEAST_DELTA:g}; choose it "
+            "well below one over the number of rows, or pass delta=None for 1/(10 n)."
         )
 
 
