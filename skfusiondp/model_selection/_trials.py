@@ -177,13 +177,8 @@ def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
         from ..offset._mechanism import Loss
 
         labelled = step.support_target is not None
-        return _entries(plan_of(n_rows, Loss("binary"), labelled, schema))
+        plan = plan_of(n_rows, Loss("binary"), labelled, schema)
+        return plan.ledger(plan.steps)
     step._check_method()
     plan, *_ = plan_of(n_rows, schema)
-    if plan is None:
-        return step._cost(plan, None, schema, n_rows)
-    return _entries(plan)
-
-
-def _entries(plan: Any) -> PrivacyLedger:
-    return plan.ledger(plan.steps)
+    return step._cost(plan, None if plan is None else plan.steps, schema, n_rows)
