@@ -117,6 +117,11 @@ CASES = {
         {"private_parameters": ["tail.*"]},
         r"'tail.\*', which matches no trainable",
     ),
+    "noise that no float holds": ({"noise_multiplier": 10**400}, "noise_multiplier=1000.*finite"),
+    "callbacks": ({"callbacks": 1.0}, "callbacks=1.0 must be a list of skorch callbacks"),
+    "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
+    "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),
+    "optimizer of another kind": ({"optimizer": type}, "must be a torch optimizer class"),
     "misspelt": ({"epsilonn": 1.0}, r"no parameter 'epsilonn'; did you mean 'epsilon'\?"),
     "misspelt prefix": ({"modul__hidden": (4,)}, "no parameter 'modul__hidden'"),
 }

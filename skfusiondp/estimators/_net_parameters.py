@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from typing import Any
 
 from .._exceptions import InvalidInputError
@@ -33,6 +34,28 @@ class NetParameters:
                     f"{type(self).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
                     f"start with {', '.join(PREFIXES)}."
                 )
+        self._check_callbacks(getattr(self, "callbacks", None))
+        self._check_optimizer(getattr(self, "optimizer", None))
+
+    def _check_callbacks(self, callbacks: Any) -> None:
+        if callbacks is None or callbacks == ():
+            return
+        items = callbacks if isinstance(callbacks, list) else [None]
+        parts = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in items]
+        if not all(hasattr(c, "on_train_begin") for c in parts):
+            raise InvalidInputError(
+                f"callbacks={callbacks!r} must be a list of skorch callbacks, or of (name, callback) pairs, "
+                "or None."
+            )
+
+    def _check_optimizer(self, optimizer: Any) -> None:
+        from torch.optim import Optimizer
+
+        own = issubclass(optimizer, Optimizer) if inspect.isclass(optimizer) else callable(optimizer)
+        if optimizer is not None and (not own or inspect.isbuiltin(optimizer)):
+            raise InvalidInputError(
+                f"optimizer={optimizer!r} must be a torch optimizer class, such as torch.optim.SGD, or None."
+            )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, those of the torch parts that were given included."""

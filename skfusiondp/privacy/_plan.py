@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -162,7 +161,7 @@ def make_plan(
             f"noise_multiplier={noise_multiplier!r} is given, and so are budgets of {', '.join(own)}; "
             "leave it None, or leave epsilon= out of the domains."
         )
-    elif not (isinstance(noise_multiplier, Real) and 0 < noise_multiplier < math.inf):
+    elif not (isinstance(noise_multiplier, Real) and 0 < noise_multiplier < 1e300):
         raise InvalidInputError(
             f"noise_multiplier={noise_multiplier!r} must be a positive, finite number; for training "
             "without noise say method='non-private'."
