@@ -198,11 +198,11 @@ def _under(params: dict, prefix: str) -> dict:
 def skipped(batch: int, hidden: tuple[int, ...] | str) -> dict[str, str]:
     """Contenders that a case leaves out, and why.
 
-    Rows' gradients, and as much again for their squares, have to fit in memory; two views are two
-    rows to Opacus. A loop over examples is a millisecond a row at best.
+    Rows' gradients take their memory four times: of either view, their sum and its squares. Two views
+    are two rows to Opacus. A loop over examples takes a good part of a millisecond a row.
     """
     module = WideAndDeep(FEATURES) if hidden == "wide" else MLP(FEATURES, 1, hidden)
-    gradients = 2 * 4 * batch * sum(p.numel() for p in module.parameters())
+    gradients = 4 * 4 * batch * sum(p.numel() for p in module.parameters())
     why = {}
     if gradients > MEMORY:
         why["vmap"] = "memory"
