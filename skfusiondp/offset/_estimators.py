@@ -28,6 +28,7 @@ def _boosting(seed: int) -> dict[str, Any]:
         "learning_rate": 0.05,
         "max_leaf_nodes": 15,
         "l2_regularization": 1.0,
+        "max_features": 0.3,
         "early_stopping": False,
         "random_state": seed,
     }

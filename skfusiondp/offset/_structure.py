@@ -18,10 +18,12 @@ from .._schema import Domain, Numeric
 from .._tables import is_numeric, numeric_values
 from ._mechanism import Groups, Loss, PublicCurvature
 
-# Hybrid draws a training row, trees of the donor forest, weight of a true row against a hybrid one.
-_DRAWS, _FOREST, _TRUE_WEIGHT = 2, 60, 3.0
+# Trees of the donor forest, weight of a true row against a hybrid one.
+_FOREST, _TRUE_WEIGHT = 60, 3.0
+# Sums of trees boosted on hybrid and on support rows alone, and how many training rows one of them sees.
+_HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
 _TREES, _SHRINKAGE = 60, 0.1
-_DIRECTIONS = 200
+_DIRECTIONS, _SVD_ROWS = 200, 8_000
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 _PAIR_LEVELS = 12
@@ -145,10 +147,10 @@ def donate(
 
     Returns
     -------
-    ndarray of shape (n_draws, n_rows)
+    ndarray of shape (n_rows,)
         Positions of support rows.
     """
-    chosen = rng.integers(len(support_public), size=(_DRAWS, len(public)))
+    chosen = rng.integers(len(support_public), size=len(public))
     filled = np.nan_to_num(support_sensitive, nan=0.0)
     scale = filled.std(axis=0)
     filled = (filled - filled.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
@@ -157,21 +159,20 @@ def donate(
         pool = np.flatnonzero(support_strata == stratum)
         if len(pool) < 16 or not public.shape[1]:
             if len(pool):
-                chosen[:, rows] = rng.choice(pool, size=(_DRAWS, len(rows)))
+                chosen[rows] = rng.choice(pool, size=len(rows))
             continue
         forest = ExtraTreesRegressor(
             _FOREST, min_samples_leaf=8, max_features=0.4, random_state=int(rng.integers(2**31 - 1))
         ).fit(support_public[pool], filled[pool])
         here, there = forest.apply(public[rows]), forest.apply(support_public[pool])
-        trees = rng.integers(_FOREST, size=(_DRAWS, len(rows)))
+        trees = rng.integers(_FOREST, size=len(rows))
         for tree in range(_FOREST):
             order = np.argsort(there[:, tree], kind="stable")
             leaves, starts, counts = np.unique(there[order, tree], return_index=True, return_counts=True)
-            for draw in range(_DRAWS):
-                mine = np.flatnonzero(trees[draw] == tree)
-                leaf = np.searchsorted(leaves, here[mine, tree])
-                pick = starts[leaf] + (rng.random(len(mine)) * counts[leaf]).astype(int)
-                chosen[draw, rows[mine]] = pool[order[pick]]
+            mine = np.flatnonzero(trees == tree)
+            leaf = np.searchsorted(leaves, here[mine, tree])
+            pick = starts[leaf] + (rng.random(len(mine)) * counts[leaf]).astype(int)
+            chosen[rows[mine]] = pool[order[pick]]
     return chosen
 
 
@@ -257,7 +258,8 @@ class Structure:
 
     def __init__(self, domains: Mapping[str, Domain], loss: Loss):
         self.domains, self.loss = dict(domains), loss
-        self.trees: list[Trees] = []
+        self.hybrid: list[Trees] = []
+        self.own: list[Trees] = []
         self.bins: Bins | None = None
         self.curvature: PublicCurvature | None = None
 
@@ -291,25 +293,41 @@ class Structure:
             return self
         true = sensitive_matrix(support["frame"], self.domains)
         own = self._table(support["public"], support["score"], true)
-        lent = donate(
-            np.column_stack([public, score]),
-            strata,
-            np.column_stack([support["public"], support["score"]]),
-            true,
-            support["strata"],
-            rng,
-        )
-        hybrid = np.vstack([self._table(public, score, true[rows]) for rows in lent])
-        table = np.vstack([hybrid, own])
-        stacked = np.concatenate([np.tile(weight / len(lent), len(lent)), np.full(len(own), _TRUE_WEIGHT)])
-        labels = np.vstack([np.tile(target, (len(lent), 1)), support["target"]])
-        offset = np.vstack([np.tile(score, (len(lent), 1)), support["score"]])
-        self.trees = [
-            boost(table, labels, offset, stacked, self.loss, 4, rng),
+
+        def hybrid(rows: np.ndarray) -> np.ndarray:
+            """Training rows with sensitive cells lent by support rows."""
+            lent = donate(
+                np.column_stack([public, score])[rows],
+                strata[rows],
+                np.column_stack([support["public"], support["score"]]),
+                true,
+                support["strata"],
+                rng,
+            )
+            return self._table(public[rows], score[rows], true[lent])
+
+        n = len(public)
+        share = min(int(_SHARE * n) + 1, _MOST_ROWS)
+        for _ in range(_HYBRID):
+            rows = rng.permutation(n)[:share]
+            self.hybrid.append(
+                boost(
+                    np.vstack([hybrid(rows), own]),
+                    np.vstack([target[rows], support["target"]]),
+                    np.vstack([score[rows], support["score"]]),
+                    np.concatenate([weight[rows], np.full(len(own), _TRUE_WEIGHT)]),
+                    self.loss, 4, rng,
+                )
+            )  # fmt: skip
+        for _ in range(_OWN):
             # Values of these are left to the private step: few rows, true dependence.
-            boost(own, support["target"], support["score"], np.ones(len(own)), self.loss, 3, rng),
-        ]
-        self.curvature = self._curvature(hybrid, np.tile(score, (len(lent), 1)), weight, len(lent), rng)
+            rows = rng.integers(len(own), size=len(own))
+            self.own.append(
+                boost(own[rows], support["target"][rows], support["score"][rows], np.ones(len(own)),
+                      self.loss, 3, rng)
+            )  # fmt: skip
+        rows = rng.permutation(n)[:_MOST_ROWS]
+        self.curvature = self._curvature(hybrid(rows), score[rows], weight[rows] * n / len(rows), rng)
         return self
 
     def features(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> sp.csr_matrix:
@@ -333,25 +351,30 @@ class Structure:
 
     def free_score(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
         """What the trees of hybrid rows add to the score: a function of true cells, learnt without any."""
-        if not self.trees:
+        if not self.hybrid:
             return np.zeros_like(score)
-        table = self._table(public, score, sensitive_matrix(frame, self.domains))
-        return self.trees[0].score(table, score.shape[1])
+        return self._start(self._table(public, score, sensitive_matrix(frame, self.domains)), score.shape[1])
+
+    def _start(self, table: np.ndarray, n_outputs: int) -> np.ndarray:
+        return np.mean([t.score(table, n_outputs) for t in self.hybrid], axis=0)
 
     def _leaves(self, table: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
-        codes = [c for t in self.trees for c in t.leaves(table)]
-        return codes, [k for t in self.trees for k in t.sizes]
+        trees = [*self.hybrid, *self.own]
+        return [c for t in trees for c in t.leaves(table)], [k for t in trees for k in t.sizes]
 
     def _curvature(
-        self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, draws: int, rng: np.random.Generator
+        self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, rng: np.random.Generator
     ) -> PublicCurvature:
+        """Principal directions of the hybrid rows' features, turned to the axes of the loss's curvature."""
         phi = indicators(*self._leaves(hybrid))
-        k = min(_DIRECTIONS, min(phi.shape) - 1)
+        few = phi[:_SVD_ROWS]
         seed = int(rng.integers(2**31 - 1))
-        _, _, basis = randomized_svd(phi, k, n_iter=2, random_state=seed)
-        h = self.loss.curvature(score) * np.tile(weight, draws)[:, None] / draws
+        _, _, basis = randomized_svd(few, min(_DIRECTIONS, min(few.shape) - 1), n_iter=2, random_state=seed)
+        along = phi @ basis.T
+        h = self.loss.curvature(score + self._start(hybrid, score.shape[1])) * weight[:, None]
         h = h * (1.0 if self.loss.task == "regression" else _SURER)
-        return PublicCurvature(basis.T, np.square(phi @ basis.T).T @ h)
+        _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
+        return PublicCurvature(basis.T @ axes, np.square(along @ axes).T @ h)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         return np.column_stack([public, score, sensitive])
