@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from ._exceptions import InvalidInputError
 
 
-def read_labels(y: Any, n_rows: int, *, numbers: bool = False) -> tuple[np.ndarray, str]:
+def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") -> tuple[np.ndarray, str]:
     """Labels of a classifier, and the kind of target that they are.
 
     Parameters
@@ -21,6 +21,8 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False) -> tuple[np.ndarr
     n_rows : int
     numbers : bool
         Whether a regressor's numbers are taken too.
+    name : str
+        What messages call it.
 
     Returns
     -------
@@ -34,22 +36,24 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False) -> tuple[np.ndarr
         If `y` is no such target.
     """
     try:
-        labels = check_array(_present(y), ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=1)
+        labels = check_array(
+            _present(y, name), ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=1
+        )
         if not numbers:
             check_classification_targets(labels)
-        kind = type_of_target(labels, input_name="y")
+        kind = type_of_target(labels, input_name=name)
         if kind == "unknown":
             raise ValueError("it holds objects that are no labels, or texts and numbers together.")
         if kind == "multiclass-multioutput":
             raise InvalidInputError(
-                "y has several columns with more than two values each; fit one classifier a column, for "
-                "example with sklearn.multioutput.MultiOutputClassifier."
+                f"{name} has several columns with more than two values each; fit one classifier a column, "
+                "for example with sklearn.multioutput.MultiOutputClassifier."
             )
         if not kind.startswith("multilabel"):
             labels = column_or_1d(labels, warn=True)
         check_consistent_length(np.empty(n_rows), labels)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _refusal(error, "y", "one label a row, all texts or all whole numbers") from error
+        raise _refusal(error, name, "one label a row, all texts or all whole numbers") from error
     return labels, kind
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
+import skfusiondp
 from skfusiondp import (
     Categorical,
     FoundationImputer,
@@ -402,3 +403,39 @@ def test_a_delta_that_the_accountant_cannot_tell_from_zero(delta):
     assert_refused(FusionDPClassifier(SENSITIVE, delta=delta), made_table(), TARGET, match)
     with pytest.raises(InvalidInputError, match=match):
         PrivateStandardScaler(SENSITIVE, delta=delta).fit(made_table())
+
+
+@pytest.mark.parametrize("family", ["FusionDPClassifier", "OffsetFusionClassifier"])
+def test_a_refused_refit_leaves_the_fitted_model_as_it_was(family):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"lab": rng.normal(size=300), "age": rng.integers(20, 80, 300)})
+    y = (table["lab"] > 0).map({True: "sick", False: "well"})
+    model = getattr(skfusiondp, family)({"age": skfusiondp.Numeric(20, 80)}, epsilon=1.0, random_state=0).fit(
+        table, y
+    )
+    before = model.predict_proba(table)
+    with pytest.raises(InvalidInputError, match="epsilon"):
+        model.set_params(epsilon=-1.0).fit(table, y.replace("sick", "ill"))
+    assert list(model.classes_) == ["sick", "well"]
+    assert len(model.ledger_) == 1
+    np.testing.assert_array_equal(model.predict_proba(table), before)
+
+
+@pytest.mark.parametrize("y", [[None] * 50, [np.nan] * 50, [1 + 2j] * 50, [[0, 1]] * 50, [0, 1]])
+@pytest.mark.parametrize("family", ["OffsetFusionClassifier", "OffsetFusionRegressor"])
+def test_offset_estimators_refuse_a_bad_target_in_words(family, y):
+    table = pd.DataFrame({"lab": np.arange(50.0), "age": 30})
+    with pytest.raises(InvalidInputError, match="y "):
+        getattr(skfusiondp, family)({"age": skfusiondp.Numeric(20, 80)}, epsilon=1.0).fit(table, y)
+
+
+def test_offset_estimators_refuse_a_bad_seed_and_a_bad_support_target():
+    table = pd.DataFrame({"lab": np.arange(50.0), "age": 30})
+    y = np.arange(50) % 2
+    with pytest.raises(InvalidInputError, match="random_state"):
+        skfusiondp.OffsetFusionClassifier({"age": skfusiondp.Numeric(20, 80)}, random_state="a").fit(table, y)
+    model = skfusiondp.OffsetFusionClassifier(
+        {"age": skfusiondp.Numeric(20, 80)}, support=table, support_target=[None] * 50, random_state=0
+    )
+    with pytest.raises(InvalidInputError, match="support_target"):
+        model.fit(table, y)

@@ -20,6 +20,7 @@ from .._distributed import Ranks
 from .._exceptions import InvalidInputError
 from .._paired import PairedTable
 from .._random import random_generator
+from .._refit import unchanged_if_refused
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_disk_table, check_table
 from ..impute import FoundationImputer
@@ -49,6 +50,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Encode further targets as `_check_target` did; return them and their weights."""
 
+    @unchanged_if_refused
     def fit(self, X: Any, y: Any) -> BaseFusionDP:
         """Train under the budget.
 

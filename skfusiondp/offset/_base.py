@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_consistent_length,
     check_is_fitted,
-    check_random_state,
 )
 
 from .._exceptions import InvalidInputError
+from .._random import random_generator
+from .._refit import unchanged_if_refused
 from .._schema import Numeric, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ..impute import FoundationImputer
@@ -39,7 +39,7 @@ class BaseOffsetFusion(BaseEstimator):
     """Common half of OffsetFusionClassifier and OffsetFusionRegressor; not for users."""
 
     @abstractmethod
-    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
         """Validate y; return targets of shape (n_rows, n_outputs), strata and the loss."""
 
     @abstractmethod
@@ -65,6 +65,7 @@ class BaseOffsetFusion(BaseEstimator):
     def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
         return np.ones(n_rows)
 
+    @unchanged_if_refused
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaseOffsetFusion:
         """Train the public model for free, and the correction under the budget.
 
@@ -99,8 +100,7 @@ class BaseOffsetFusion(BaseEstimator):
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
         schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
-        target, strata, loss = self._encode_target(y)
-        check_consistent_length(frame, target)
+        target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
             raise InvalidInputError(
                 f"X has n_samples={n} rows (n_features={frame.shape[1]}); private training needs at least "
@@ -231,7 +231,7 @@ class BaseOffsetFusion(BaseEstimator):
         if self.random_state is None:
             # The last, of the noise, stays with the operating system.
             return [*np.random.SeedSequence().generate_state(3).tolist(), None]
-        return check_random_state(self.random_state).randint(2**31 - 2, size=4).tolist()
+        return random_generator(self.random_state).randint(2**31 - 2, size=4).tolist()
 
     def _fit_imputer(self, frame: pd.DataFrame, schema: SensitiveSchema, seed: int) -> FoundationImputer:
         imputer = clone(self.imputer)

@@ -9,10 +9,10 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from .._exceptions import InvalidInputError
+from .._targets import read_labels, read_numbers
 from ._base import BaseOffsetFusion
 from ._doc import with_parameters
 from ._mechanism import Loss
@@ -108,10 +108,13 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         self.budget = budget
         self.random_state = random_state
 
-    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=1)
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
+        y, kind = read_labels(y, n_rows)
+        if kind.startswith("multilabel"):
+            raise InvalidInputError(
+                f"y has {y.shape[1]} columns of labels; fit one classifier a column, for example with "
+                "sklearn.multioutput.MultiOutputClassifier."
+            )
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidInputError(
@@ -120,7 +123,7 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         return self._targets(codes), codes, Loss("binary" if len(self.classes_) == 2 else "multiclass")
 
     def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        y = column_or_1d(np.asarray(y))
+        y, _ = read_labels(y, len(y), name="support_target")
         unknown = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()), key=str)
         if unknown:
             raise InvalidInputError(
@@ -290,9 +293,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self.budget = budget
         self.random_state = random_state
 
-    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray, Loss]:
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y").astype(np.float64)
-        y = column_or_1d(y, warn=True)
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
+        y = _one_column(read_numbers(y, n_rows))
         self.target_mean_, scale = float(y.mean()), float(y.std())
         self.target_scale_ = scale if scale > 0 else 1.0
         standard = (y - self.target_mean_) / self.target_scale_
@@ -300,8 +302,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         return standard[:, None], np.searchsorted(self._cuts, standard), Loss("regression")
 
     def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        y = column_or_1d(check_array(y, ensure_2d=False, dtype="numeric", input_name="support_target"))
-        standard = (y.astype(np.float64) - self.target_mean_) / self.target_scale_
+        y = _one_column(read_numbers(y, len(y), "support_target"), "support_target")
+        standard = (y - self.target_mean_) / self.target_scale_
         return standard[:, None], np.searchsorted(self._cuts, standard)
 
     def _default_model(self, seed: int) -> Any:
@@ -336,3 +338,12 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         # At a few dozen rows the noise that privacy needs drowns the signal, as it must.
         tags.regressor_tags.poor_score = True
         return tags
+
+
+def _one_column(target: np.ndarray, name: str = "y") -> np.ndarray:
+    if target.ndim == 2 and target.shape[1] > 1:
+        raise InvalidInputError(
+            f"{name} has {target.shape[1]} columns; fit one regressor a column, for example with "
+            "sklearn.multioutput.MultiOutputRegressor."
+        )
+    return column_or_1d(target, warn=True)
