@@ -251,7 +251,7 @@ class BaseOffsetFusion(BaseEstimator):
         rows: dict[str, Any] | None,
         seed: int,
     ) -> np.ndarray:
-        """Fit the public model on public rows; return cross-fitted scores of all of them."""
+        """Fit the public model on folds of public rows; return cross-fitted scores of all of them."""
         if rows is not None:
             public = pd.concat([public, rows["frame"][list(public.columns)]], ignore_index=True)
             target, strata = np.vstack([target, rows["target"]]), np.concatenate([strata, rows["strata"]])
@@ -261,7 +261,7 @@ class BaseOffsetFusion(BaseEstimator):
         labels = self._model_target(target)
         base = self._default_model(seed) if own else self.public_model
         self.public_constant_ = self._constant_score(target, weight)
-        self.public_model_ = None
+        self.public_models_: list[Any] = []
         folds = min(_FOLDS, int(np.unique(strata, return_counts=True)[1].min()))
         if not public.shape[1] or folds < 2:
             return np.tile(self.public_constant_, (len(target), 1))
@@ -274,8 +274,9 @@ class BaseOffsetFusion(BaseEstimator):
         score = np.empty((len(target), len(self.public_constant_)))
         splitter = StratifiedKFold if self._stratified else KFold
         for train, held in splitter(folds, shuffle=True, random_state=seed).split(target, strata):
-            score[held] = self._score_of(fitted(train), table[held] if own else table.iloc[held])
-        self.public_model_ = fitted(np.arange(len(target)))
+            model = fitted(train)
+            score[held] = self._score_of(model, table[held] if own else table.iloc[held])
+            self.public_models_.append(model)
         return score
 
     def _correct(
@@ -307,10 +308,11 @@ class BaseOffsetFusion(BaseEstimator):
         self.epsilon_ = PrivacyLedger(same).epsilon(self.delta_)
 
     def _public_score(self, public: pd.DataFrame) -> np.ndarray:
-        if self.public_model_ is None:
+        """Mean score of the folds' models: less noisy than that of one model of all rows."""
+        if not self.public_models_:
             return np.tile(self.public_constant_, (len(public), 1))
         table = self._columns.transform(public) if self.public_model is None else public
-        return self._score_of(self.public_model_, table)
+        return np.mean([self._score_of(m, table) for m in self.public_models_], axis=0)
 
     def _score_frame(self, frame: pd.DataFrame) -> np.ndarray:
         public = frame[list(self.schema_.public)]

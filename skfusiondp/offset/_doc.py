@@ -9,7 +9,7 @@ sensitive : None, mapping or column selector, default=None
     ColumnTransformer takes as columns. Undeclared domains come from the support rows. The smallest
     ``epsilon`` that a domain states is that of all columns, for every release reads all of them.
 public_model : estimator or None, default=None
-    Fitted on a frame of the public columns and the target. None is gradient boosting.
+    Fitted on a frame of the public columns and the target, fold by fold. None is gradient boosting.
 support : table of shape (n_support, at least n_columns) or None, default=None
     Public rows with true sensitive cells, none of them a training row. None: the imputer's, if any.
 support_target : array-like of shape (n_support,) or None, default=None
@@ -52,8 +52,8 @@ plan_ : PrivatePlan
     Noise, steps and relation; its clipping norm is half the sensitivity under "replace".
 schema_ : SensitiveSchema
     Columns and the domains of the sensitive ones.
-public_model_ : estimator or None
-    The fitted public model; None if there is no public column.
+public_models_ : list of estimator
+    The public model, fitted on each fold's rows; empty if there is no public column.
 imputer_ : FoundationImputer or None
     The fitted imputer.
 coef_ : ndarray of shape (n_features, n_outputs) or None

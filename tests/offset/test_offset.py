@@ -56,7 +56,7 @@ LABELLED = {"support": SUPPORT, "support_target": Y_SUPPORT}
 def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given):
     one, two = (classifier(**given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
     assert not np.array_equal(one.coef_, two.coef_)  # the change matters
-    assert pickle.dumps(one.public_model_) == pickle.dumps(two.public_model_)
+    assert pickle.dumps(one.public_models_) == pickle.dumps(two.public_models_)
     assert pickle.dumps(one._structure) == pickle.dumps(two._structure)
     assert one.schema_ == two.schema_ and one.plan_ == two.plan_ and one.ledger_ == two.ledger_
     assert one.epsilon_ == two.epsilon_ and one.delta_ == two.delta_
