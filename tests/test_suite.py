@@ -54,12 +54,14 @@ def test_judge_wants_every_peer_beaten_and_measures_the_gap(suite):
               "all true columns": "free"}  # fmt: skip
     results = [
         *(result("OffsetFusion", "replace", 1.0, s, 0.78 + 0.02 * s) for s in range(2)),
+        # A split that the others were not judged on does not count.
+        result("OffsetFusion", "replace", 1.0, 2, 0.99),
         result("OffsetFusion", "zero-out", 1.0, 0, 0.99),
-        result("dp-sgd", "add-remove", 1.0, 0, 0.7),
-        result("dp-sgd", "add-remove", 4.0, 0, 0.8),
-        result("DP-EBM", "add-remove", 4.0, 0, 0.75),
-        result("public columns only", None, None, 0, 0.7),
-        result("all true columns", None, None, 0, 0.8),
+        *(result("dp-sgd", "add-remove", 1.0, s, 0.7) for s in range(2)),
+        *(result("dp-sgd", "add-remove", 4.0, s, 0.8) for s in range(2)),
+        *(result("DP-EBM", "add-remove", 4.0, s, 0.75) for s in range(2)),
+        *(result("public columns only", None, None, s, 0.7) for s in range(2)),
+        *(result("all true columns", None, None, s, 0.8) for s in range(2)),
     ]
     cells = suite._report.by_table(results)["t"]
     judged = suite._report.judge(cells, groups)
@@ -67,7 +69,8 @@ def test_judge_wants_every_peer_beaten_and_measures_the_gap(suite):
     assert judged["closed"] == pytest.approx(0.9)
     assert judged["peers"] == {"dp-sgd": 0.8, "DP-EBM": 0.75}
     assert judged["over_dp_sgd"] == pytest.approx(0.79 / 0.7 - 1)
-    assert suite._report.figure(cells["OffsetFusion", "replace", 1.0], "auroc")[1] == pytest.approx(0.01)
+    two = {s: cells["OffsetFusion", "replace", 1.0][s] for s in range(2)}
+    assert suite._report.figure(two, "auroc")[1] == pytest.approx(0.01)
 
 
 def test_a_run_goes_on_where_it_stopped(suite, tmp_path, monkeypatch, capsys):
