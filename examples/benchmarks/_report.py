@@ -102,7 +102,8 @@ def _on_common_seeds(cells: Cells, groups: Mapping[str, str]) -> Cells:
     wanted = {("free", None, None), ("ours", "replace", OURS_AT), ("ours", "add-remove", OURS_AT)}
     compared = {
         (m, relation, e): g for (m, relation, e), g in cells.items()
-        if (groups[m], relation, e) in wanted or e == PEERS_AT and (groups[m] == "peers" or m == RECORD_LEVEL)
+        if (groups[m], relation, e) in wanted
+        or (e == PEERS_AT and (groups[m] == "peers" or m == RECORD_LEVEL))
     }  # fmt: skip
     common = set.intersection(*(set(g) for g in compared.values())) if compared else set()
     return {k: {s: r for s, r in g.items() if s in common} for k, g in compared.items() if common}
