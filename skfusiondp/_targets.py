@@ -43,7 +43,7 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") 
             check_classification_targets(labels)
         kind = type_of_target(labels, input_name=name)
         if kind == "unknown":
-            raise ValueError("it holds objects that are no labels, or texts and numbers together.")
+            raise ValueError("Unknown label type: objects that are no labels, or texts and numbers together.")
         if kind == "multiclass-multioutput":
             raise InvalidInputError(
                 f"{name} has several columns with more than two values each; fit one classifier a column, "
