@@ -27,8 +27,8 @@ over encodings, the wide part, learning rates and public epochs. Those of offset
 splits of the sepsis training rows, and its step length on Adult. "Own view" methods on sepsis train on the
 labelled support rows (val.csv) too; a model of those rows alone has an AUPRC of .787 on the test rows.
 
-The rows of offset-fusion here were measured before it averaged public models and starts: what it does now is in
-[benchmarks](benchmarks.md).
+The rows of offset-fusion here were measured before it averaged public models and starts: what it does now
+is in [benchmarks](benchmarks.md).
 """
 
 
