@@ -88,7 +88,7 @@ def read_numbers(y: Any, n_rows: int, name: str = "y") -> np.ndarray:
     return numbers
 
 
-def _present(y: Any, name: str = "y") -> Any:
+def _present(y: Any, name: str) -> Any:
     if np.any(pd.isna(np.asarray(y, dtype=object))):
         raise InvalidInputError(
             f"{name} contains NaN (a missing target); drop those rows: the target is public."

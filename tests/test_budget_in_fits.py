@@ -89,6 +89,19 @@ def test_an_interrupted_fit_settles_for_the_steps_that_ran():
     assert [e.steps for e in budget.ledger] == [1]
 
 
+def test_a_fit_that_fails_keeps_what_it_paid():
+    import skorch.callbacks
+
+    class Fail(skorch.callbacks.Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise RuntimeError("disk full")
+
+    model = FusionDPClassifier(AGE, noise_multiplier=3.0, **{**SMALL, "steps": 6}).fit(X, y)
+    with pytest.raises(RuntimeError, match="disk full"):
+        model.set_params(callbacks=[Fail()]).fit(X, y)
+    assert [e.steps for e in model.ledger_] == [6, 1]
+
+
 def test_methods_without_a_guarantee_are_refused_and_free_ones_pay_nothing():
     budget = PrivacyBudget(5.0, 1e-5)
     FusionDPClassifier(AGE, method="hybrid", budget=budget, **{**SMALL, "steps": None, "epochs": 1}).fit(X, y)

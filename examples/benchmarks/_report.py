@@ -198,13 +198,10 @@ def page(results: Sequence[dict], groups: Mapping[str, str], path: Path) -> None
     """Write docs/benchmarks.md."""
     tables = by_table(results)
     seeds = max(map(_seeds, tables.values()))
-    counts = {
-        table: {len(group) for (method, *_), group in cells.items() if groups[method] == "ours"}
-        for table, cells in tables.items()
-    }
-    usual = max(max(c) for c in counts.values() if c)
-    fewer = [f"{min(c)} to {max(c)} on {t}" for t, c in counts.items() if c and min(c) < usual]
-    own = ", ".join([f"{usual}", *fewer])
+    counts = [
+        len(group) for cells in tables.values() for (m, *_), group in cells.items() if groups[m] == "ours"
+    ]
+    own = f"{min(counts)} to {max(counts)}" if counts else "none"
     lines = INTRO.format(seeds=seeds, own=own, rows=results[0]["rows"]).splitlines()
     lines += ["", "## In short", "", *SHORT.splitlines(), ""]
     lines += _markdown(*_acceptance(tables, groups))

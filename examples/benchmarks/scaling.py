@@ -73,7 +73,13 @@ def main() -> None:
             f"{r['peak_ratio']:>13.2f}"
         )
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    content = {"columns": COLUMNS, "batch": BATCH, "steps": steps, "results": results}
+    content = {
+        "columns": COLUMNS,
+        "batch": BATCH,
+        "steps": steps,
+        "rounds": arguments.rounds,
+        "results": results,
+    }
     arguments.json.write_text(json.dumps(content, indent=1) + "\n")
     print(f"Written to {arguments.json}.")
 

@@ -145,7 +145,8 @@ def test_an_interrupted_fit_pays_its_shared_budget_what_began(monkeypatch):
     assert [e.steps for e in budget.ledger] == [1]
 
 
-def test_an_interrupted_fit_has_paid(monkeypatch):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_or_failed_fit_has_paid(monkeypatch, error):
     from skfusiondp.offset import _mechanism
 
     real, calls = _mechanism.noised_sum, []
@@ -153,12 +154,12 @@ def test_an_interrupted_fit_has_paid(monkeypatch):
     def breaks(*args):
         calls.append(1)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            raise error
         return real(*args)
 
     monkeypatch.setattr(_mechanism, "noised_sum", breaks)
     model = classifier(steps=9)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         model.fit(TRAIN, Y)
     assert [e.steps for e in model.ledger_] == [3]
 
