@@ -268,7 +268,8 @@ class BaseOffsetFusion(BaseEstimator):
 
         def fitted(chosen: Any) -> Any:
             part = table[chosen] if own else table.iloc[chosen].reset_index(drop=True)
-            given = {"sample_weight": weight[chosen]} if own else {}
+            # Equal weights are left out: boosting bins much faster without.
+            given = {"sample_weight": weight[chosen]} if own and np.ptp(weight) else {}
             return clone(base).fit(part, labels[chosen], **given)
 
         score = np.empty((len(target), len(self.public_constant_)))
@@ -293,11 +294,10 @@ class BaseOffsetFusion(BaseEstimator):
         try:
             if self.schema_.sensitive:
                 encoded = self._columns.transform(frame[list(self.schema_.public)])
-                phi = self._structure.features(encoded, score, frame)
-                offset = score + self._structure.free_score(encoded, score, frame)
+                phi, start = self._structure.expand(encoded, score, frame)
                 shape = self._structure.curvature or self._structure.groups()
                 self.coef_ = fit_correction(
-                    phi, offset, target, weight, self._loss, self.plan_, noise_generator(seed), shape, started
+                    phi, score + start, target, weight, self._loss, self.plan_, noise_generator(seed), shape, started
                 )
         finally:
             # An interrupted or failed fit has paid for the releases that began.
@@ -319,9 +319,11 @@ class BaseOffsetFusion(BaseEstimator):
         score = self._public_score(public)
         if not self.schema_.sensitive:
             return score
-        encoded = self._columns.transform(public)
-        phi = self._structure.features(encoded, score, frame)
-        return score + self._structure.free_score(encoded, score, frame) + phi @ self.coef_
+        return self._corrected(self._columns.transform(public), score, frame)
+
+    def _corrected(self, encoded: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+        phi, start = self._structure.expand(encoded, score, frame)
+        return score + start + phi @ self.coef_
 
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
@@ -344,11 +346,21 @@ class BaseOffsetFusion(BaseEstimator):
         frame = public.iloc[rows].reset_index(drop=True)
         for c, d in self.schema_.domains.items():
             frame[c] = d.draw(len(frame), rng)
-        frame = frame[list(self.schema_.columns)]
+        seen = public.iloc[rows]
+        encoded, score = self._columns.transform(seen), self._public_score(seen)
         shapes = {}
         for c, d in self.schema_.domains.items():
             grid = np.linspace(d.low, d.high, _SHAPE_POINTS) if isinstance(d, Numeric) else list(d.categories)
-            effect = np.array([self._score_frame(frame.assign(**{c: v})).mean(axis=0) for v in grid])
+            cells = pd.Series(grid, dtype=None if isinstance(d, Numeric) else object)
+            parts = []
+            for first in range(0, len(grid), _SHAPE_POINTS):
+                # Some points at once: models are quicker on one large table than on many small ones.
+                points = cells.iloc[first : first + _SHAPE_POINTS]
+                every = np.tile(np.arange(len(frame)), len(points))
+                moved = frame.iloc[every].assign(**{c: points.repeat(len(frame)).to_numpy()})
+                scores = self._corrected(encoded[every], score[every], moved)
+                parts.append(scores.reshape(len(points), len(frame), -1).mean(axis=1))
+            effect = np.vstack(parts)
             shapes[c] = (np.array(grid), effect - effect.mean(axis=0))
         return shapes
 

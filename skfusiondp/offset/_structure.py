@@ -76,20 +76,18 @@ class Trees:
     trees: list[tuple[DecisionTreeRegressor, np.ndarray]] = field(default_factory=list)
 
     def leaves(self, table: np.ndarray) -> list[np.ndarray]:
-        """The node that each row ends in, tree by tree."""
-        return [tree.apply(table) for tree, _ in self.trees]
+        """The node that each row of a float32 table ends in, tree by tree."""
+        # The estimator's own apply checks the table anew for each of hundreds of trees.
+        return [tree.tree_.apply(table) for tree, _ in self.trees]
 
     @property
     def sizes(self) -> list[int]:
         """Number of nodes of each tree."""
         return [tree.tree_.node_count for tree, _ in self.trees]
 
-    def score(self, table: np.ndarray, n_outputs: int) -> np.ndarray:
-        """Sum of the trees' values, of shape (n_rows, n_outputs)."""
-        total = np.zeros((len(table), n_outputs))
-        for tree, values in self.trees:
-            total += values[tree.apply(table)]
-        return total
+    def score(self, leaves: list[np.ndarray]) -> np.ndarray:
+        """Sum of the trees' values at their leaves, of shape (n_rows, n_outputs)."""
+        return np.sum([v[leaf] for (_, v), leaf in zip(self.trees, leaves, strict=True)], axis=0)
 
 
 def boost(
@@ -118,7 +116,7 @@ def boost(
             max_features=0.4,
             random_state=int(rng.integers(2**31 - 1)),
         ).fit(table[drawn], (-residual / flat[:, None])[drawn], sample_weight=(weight * flat)[drawn])
-        nodes = tree.apply(table)
+        nodes = tree.tree_.apply(table)
         values = np.column_stack(
             [
                 _SHRINKAGE
@@ -330,17 +328,21 @@ class Structure:
         self.curvature = self._curvature(hybrid(rows), score[rows], weight[rows] * n / len(rows), rng)
         return self
 
-    def features(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> sp.csr_matrix:
-        """Features of true rows: non-negative, norm 1.
+    def expand(
+        self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
+    ) -> tuple[sp.csr_matrix, np.ndarray]:
+        """Features of true rows, and what the trees of hybrid rows add to their score.
 
         Returns
         -------
-        csr_matrix of shape (n_rows, n_features)
+        features : csr_matrix of shape (n_rows, n_features)
+            Non-negative, rows of norm 1.
+        start : ndarray of shape (n_rows, n_outputs)
+            A function of true cells, learnt without any.
         """
         if self.bins is not None:
-            return indicators(*self.bins.codes(frame, score))
-        table = self._table(public, score, sensitive_matrix(frame, self.domains))
-        return indicators(*self._leaves(table))
+            return indicators(*self.bins.codes(frame, score)), np.zeros_like(score)
+        return self._expand(self._table(public, score, sensitive_matrix(frame, self.domains)))
 
     def groups(self) -> Groups:
         """Which columns of the features exclude each other, and the belief in each such group of bins."""
@@ -349,32 +351,27 @@ class Structure:
         _, sizes = self.bins.codes(nothing, np.zeros((1, 1)))
         return Groups(np.repeat(np.arange(len(sizes)), sizes), self.bins.prior)
 
-    def free_score(self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-        """What the trees of hybrid rows add to the score: a function of true cells, learnt without any."""
-        if not self.hybrid:
-            return np.zeros_like(score)
-        return self._start(self._table(public, score, sensitive_matrix(frame, self.domains)), score.shape[1])
-
-    def _start(self, table: np.ndarray, n_outputs: int) -> np.ndarray:
-        return np.mean([t.score(table, n_outputs) for t in self.hybrid], axis=0)
-
-    def _leaves(self, table: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    def _expand(self, table: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
         trees = [*self.hybrid, *self.own]
-        return [c for t in trees for c in t.leaves(table)], [k for t in trees for k in t.sizes]
+        leaves = [t.leaves(table) for t in trees]
+        start = np.mean([t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0)
+        sizes = [k for t in trees for k in t.sizes]
+        return indicators([leaf for own in leaves for leaf in own], sizes), start
 
     def _curvature(
         self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, rng: np.random.Generator
     ) -> PublicCurvature:
         """Principal directions of the hybrid rows' features, turned to the axes of the loss's curvature."""
-        phi = indicators(*self._leaves(hybrid))
+        phi, start = self._expand(hybrid)
         few = phi[:_SVD_ROWS]
         seed = int(rng.integers(2**31 - 1))
         _, _, basis = randomized_svd(few, min(_DIRECTIONS, min(few.shape) - 1), n_iter=2, random_state=seed)
         along = phi @ basis.T
-        h = self.loss.curvature(score + self._start(hybrid, score.shape[1])) * weight[:, None]
+        h = self.loss.curvature(score + start) * weight[:, None]
         h = h * (1.0 if self.loss.task == "regression" else _SURER)
         _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
         return PublicCurvature(basis.T @ axes, np.square(along @ axes).T @ h)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
-        return np.column_stack([public, score, sensitive])
+        """What trees read, in their own precision."""
+        return np.column_stack([public, score, sensitive]).astype(np.float32)

@@ -68,7 +68,7 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells():
     for table in (TRAIN, scrambled(TRAIN)):
         public = model._columns.transform(table[["lab", "ward"]])
         score = model._public_score(table[["lab", "ward"]])
-        phi = model._structure.features(public, score, table)
+        phi, _ = model._structure.expand(public, score, table)
         assert phi.min() >= 0
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
@@ -78,7 +78,7 @@ def test_without_support_rows_reweighted_by_what_was_seen_keep_norm_one(seed):
     model = classifier().fit(TRAIN, Y)
     groups = model._structure.groups()
     public = model._columns.transform(TRAIN[["lab", "ward"]])
-    phi = model._structure.features(public, model._public_score(TRAIN[["lab", "ward"]]), scrambled(TRAIN))
+    phi, _ = model._structure.expand(public, model._public_score(TRAIN[["lab", "ward"]]), scrambled(TRAIN))
     seen = np.random.default_rng(seed).normal(size=(phi.shape[1], 1)) * 10.0 ** (seed - 1)
     scaled = phi.multiply(groups.scale(groups.shares(seen, 1.0))[None, :])
     assert scaled.min() >= 0
