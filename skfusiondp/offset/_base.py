@@ -297,7 +297,15 @@ class BaseOffsetFusion(BaseEstimator):
                 phi, start = self._structure.expand(encoded, score, frame)
                 shape = self._structure.curvature or self._structure.groups()
                 self.coef_ = fit_correction(
-                    phi, score + start, target, weight, self._loss, self.plan_, noise_generator(seed), shape, started
+                    phi,
+                    score + start,
+                    target,
+                    weight,
+                    self._loss,
+                    self.plan_,
+                    noise_generator(seed),
+                    shape,
+                    started,
                 )
         finally:
             # An interrupted or failed fit has paid for the releases that began.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from scipy.optimize import brentq
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
@@ -174,6 +175,20 @@ def donate(
     return chosen
 
 
+def _best_share(loss: Loss, score: np.ndarray, more: np.ndarray, target: np.ndarray) -> float:
+    """The share of `more`, from 0 to 1, that added to a score fits public targets best.
+
+    Few support rows stand behind many hybrid ones, so that trees of these make too much of chance.
+    """
+
+    def slope(share: float) -> float:
+        return float((loss.residuals(score + share * more, target) * more).sum())
+
+    if slope(0.0) >= 0:
+        return 0.0
+    return 1.0 if slope(1.0) <= 0 else float(brentq(slope, 0.0, 1.0, xtol=1e-6))
+
+
 class Bins:
     """Piecewise-constant bases: each sensitive column, times the public score, and pairs of columns."""
 
@@ -258,6 +273,7 @@ class Structure:
         self.domains, self.loss = dict(domains), loss
         self.hybrid: list[Trees] = []
         self.own: list[Trees] = []
+        self.trust = 1.0
         self.bins: Bins | None = None
         self.curvature: PublicCurvature | None = None
 
@@ -292,40 +308,53 @@ class Structure:
         true = sensitive_matrix(support["frame"], self.domains)
         own = self._table(support["public"], support["score"], true)
 
-        def hybrid(rows: np.ndarray) -> np.ndarray:
-            """Training rows with sensitive cells lent by support rows."""
+        known = np.column_stack([support["public"], support["score"]])
+        everyone = np.arange(len(own))
+
+        def hybrid(rows: np.ndarray, donors: np.ndarray) -> np.ndarray:
+            """Training rows with sensitive cells lent by some support rows."""
             lent = donate(
                 np.column_stack([public, score])[rows],
                 strata[rows],
-                np.column_stack([support["public"], support["score"]]),
-                true,
-                support["strata"],
+                known[donors],
+                true[donors],
+                support["strata"][donors],
                 rng,
             )
-            return self._table(public[rows], score[rows], true[lent])
+            return self._table(public[rows], score[rows], true[donors[lent]])
 
         n = len(public)
         share = min(int(_SHARE * n) + 1, _MOST_ROWS)
-        for _ in range(_HYBRID):
+        # Each sum leaves out a fold of the support rows, of which it can then give an honest account.
+        fold = rng.permutation(len(own)) % _HYBRID
+        honest = np.zeros_like(support["score"])
+        for k in range(_HYBRID):
             rows = rng.permutation(n)[:share]
-            self.hybrid.append(
-                boost(
-                    np.vstack([hybrid(rows), own]),
-                    np.vstack([target[rows], support["target"]]),
-                    np.vstack([score[rows], support["score"]]),
-                    np.concatenate([weight[rows], np.full(len(own), _TRUE_WEIGHT)]),
-                    self.loss, 4, rng,
-                )
+            held = fold == k
+            seen = everyone if held.all() else np.flatnonzero(~held)
+            found = boost(
+                np.vstack([hybrid(rows, seen), own[seen]]),
+                np.vstack([target[rows], support["target"][seen]]),
+                np.vstack([score[rows], support["score"][seen]]),
+                np.concatenate([weight[rows], np.full(len(seen), _TRUE_WEIGHT)]),
+                self.loss, 4, rng,
             )  # fmt: skip
+            if held.any():
+                honest[held] = found.score(found.leaves(own[held]))
+            self.hybrid.append(found)
+        self.trust = _best_share(self.loss, support["score"], honest, support["target"])
+        start = support["score"] + self.trust * honest
         for _ in range(_OWN):
             # Values of these are left to the private step: few rows, true dependence.
             rows = rng.integers(len(own), size=len(own))
             self.own.append(
-                boost(own[rows], support["target"][rows], support["score"][rows], np.ones(len(own)),
+                boost(own[rows], support["target"][rows], start[rows], np.ones(len(own)),
                       self.loss, 3, rng)
             )  # fmt: skip
         rows = rng.permutation(n)[:_MOST_ROWS]
-        self.curvature = self._curvature(hybrid(rows), score[rows], weight[rows] * n / len(rows), rng)
+        self.curvature = self._curvature(
+            hybrid(rows, everyone), score[rows], weight[rows] * n / len(rows), rng
+        )
         return self
 
     def expand(
@@ -354,7 +383,9 @@ class Structure:
     def _expand(self, table: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
         trees = [*self.hybrid, *self.own]
         leaves = [t.leaves(table) for t in trees]
-        start = np.mean([t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0)
+        start = self.trust * np.mean(
+            [t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0
+        )
         sizes = [k for t in trees for k in t.sizes]
         return indicators([leaf for own in leaves for leaf in own], sizes), start
 
