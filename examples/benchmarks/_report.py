@@ -31,8 +31,9 @@ and labels are public (sepsis' support is its val.csv). Tables are cut to {rows:
 - Everything runs with one setting for all tables. FusionDP's defaults were chosen on SUPPORT2, NHIS, flchain
   and ACS, OffsetFusion's partly on sepsis' training rows, Opacus' learning rate and epochs on alcohol and
   ACS, so these tables may flatter them. That OffsetFusion averages (its public model over folds, its start
-  over draws) was settled with the judged rows of six of these tables in view, the same for all. Other
-  peers have their packages' defaults.
+  over draws) was settled with the judged rows of six of these tables in view, the same for all; how far it
+  believes its start, on other tables (eligibility for 401(k), labour supply, two-year colleges, health
+  insurance, recidivism, weapons found). Other peers have their packages' defaults.
 - Methods that have no use for support rows train on them as further rows. Scales, bounds and categories
   that peers need come from declarations and support rows, at no charge. "Warm start" trains the network on
   the support rows first, without noise.
