@@ -133,7 +133,7 @@ def ordering() -> list[str]:
         f"`python examples/benchmarks/paper.py`, ε = {content['epsilon']:g} under {content['adjacency']}:",
         "the network, optimizer, standardisation and steps of the paper's code; the published view; the",
         "whole network is private. That code itself reaches an AUPRC of .661 to .668 and an AUROC of .877",
-        "to .885 with fusiondp, .650 and .879 with dp-sgd, on the test rows, which are others than here. Here",
+        "to .885 with fusiondp, .650 and .879 with dp-sgd, on the test rows, which are others. Here",
         "the three private methods differ by less than seeds do (standard deviation behind ±): the paper's",
         "order holds by mean AUROC, not by mean AUPRC. The table above has it with this library's defaults.",
         "",
