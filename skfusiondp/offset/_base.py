@@ -62,6 +62,10 @@ class BaseOffsetFusion(BaseEstimator):
     def _constant_score(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """The score that knows no column, of shape (n_outputs,)."""
 
+    def _bound(self, labelled: bool) -> Any:
+        """Bound of a row's gradient, with or without labelled support rows."""
+        return self.max_grad_norm
+
     def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
         return np.ones(n_rows)
 
@@ -222,7 +226,7 @@ class BaseOffsetFusion(BaseEstimator):
             epsilon=self.epsilon,
             noise_multiplier=self.noise_multiplier,
             delta=self.delta,
-            clipping=accountant_clipping(loss, self.max_grad_norm, self.adjacency),
+            clipping=accountant_clipping(loss, self._bound(labelled), self.adjacency),
             adjacency=self.adjacency,
             columns=dict.fromkeys(schema.sensitive, strictest),
         )
@@ -455,7 +459,7 @@ class BaseOffsetFusion(BaseEstimator):
             n_rows=self.n_rows_,
             mechanism={
                 "noise_multiplier": self.plan_.noise_multiplier,
-                "max_grad_norm": self.max_grad_norm,
+                "max_grad_norm": self._bound(self._labelled),
                 "sensitivity": self.plan_.clipping.sensitivity(self.adjacency),
                 "sampling_rate": 1.0,
                 "steps_planned": self.plan_.steps,

@@ -27,8 +27,8 @@ delta : float or None, default=None
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so that
     the row adds nothing.
-max_grad_norm : float, default={clip}
-    Bound C of a row's gradient.
+max_grad_norm : {clip}
+    Bound C of a row's gradient.{none}
 steps : int or None, default=None
     Full-batch releases. None means one Newton step with labelled support rows, else 80.
 on_leak : {"warn", "raise", "ignore"}, default="warn"
@@ -80,9 +80,11 @@ def with_parameters(cls: type) -> type:
     import inspect
 
     clip = inspect.signature(cls).parameters["max_grad_norm"].default
+    kind = f"float, default={clip!r}" if clip is not None else "float or None, default=None"
+    none = "" if clip is not None else " None means 0.2 with labelled support rows, else 1.0."
     doc = cls.__doc__ or ""
     for name, text in (
-        ("parameters", _PARAMETERS.replace("{clip}", repr(clip))),
+        ("parameters", _PARAMETERS.replace("{clip}", kind).replace("{none}", none)),
         ("attributes", _ATTRIBUTES),
         ("notes", _NOTES),
     ):

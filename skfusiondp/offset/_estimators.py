@@ -272,7 +272,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         noise_multiplier: float | None = None,
         delta: float | None = None,
         adjacency: str = "replace",
-        max_grad_norm: float = 1.0,
+        max_grad_norm: float | None = None,
         steps: int | None = None,
         on_leak: str = "warn",
         budget: Any = None,
@@ -292,6 +292,12 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self.on_leak = on_leak
         self.budget = budget
         self.random_state = random_state
+
+    def _bound(self, labelled: bool) -> Any:
+        # Labelled support rows give a start that leaves little to correct, so that less noise is worth more
+        # than long gradients are.
+        default = 0.2 if labelled else 1.0
+        return default if self.max_grad_norm is None else self.max_grad_norm
 
     def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
         y = _one_column(read_numbers(y, n_rows))

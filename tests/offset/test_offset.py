@@ -266,6 +266,17 @@ def test_regressor_uses_sensitive_columns(given):
 
 
 @pytest.mark.parametrize(
+    ("given", "bound"),
+    [({}, 1.0), ({"support": SUPPORT, "support_target": N_SUPPORT}, 0.2), ({"max_grad_norm": 0.7}, 0.7)],
+)
+def test_a_numbers_bound_is_smaller_where_there_is_a_start(given, bound):
+    model = OffsetFusionRegressor(DOMAINS, random_state=0, **given).fit(TRAIN, NUMBER)
+    mechanism = model.privacy_report().mechanism
+    assert mechanism["max_grad_norm"] == model.plan_.clipping.max_grad_norm == bound
+    assert mechanism["sensitivity"] == 2 * bound
+
+
+@pytest.mark.parametrize(
     ("parameters", "words"),
     [
         ({"epsilon": 1.0, "noise_multiplier": 1.0}, "leave one None"),
