@@ -33,7 +33,8 @@ and labels are public (sepsis' support is its val.csv). Tables are cut to {rows:
   ACS, so these tables may flatter them. That OffsetFusion averages (its public model over folds, its start
   over draws) was settled with the judged rows of six of these tables in view, the same for all; how far it
   believes its start, on other tables (eligibility for 401(k), labour supply, two-year colleges, health
-  insurance, recidivism, weapons found). Other peers have their packages' defaults.
+  insurance, recidivism, weapons found), and its bound for numbers on hours, wages, incomes and grades of
+  such. Other peers have their packages' defaults.
 - Methods that have no use for support rows train on them as further rows. Scales, bounds and categories
   that peers need come from declarations and support rows, at no charge. "Warm start" trains the network on
   the support rows first, without noise.
