@@ -26,9 +26,6 @@ these tables too: Adult was in the sweep over averaging, and splits of the sepsi
 over encodings, the wide part, learning rates and public epochs. Those of offset-fusion were developed on
 splits of the sepsis training rows, and its step length on Adult. "Own view" methods on sepsis train on the
 labelled support rows (val.csv) too; a model of those rows alone has an AUPRC of .787 on the test rows.
-
-The rows of offset-fusion on Adult were measured before its public score was a mean over folds; what it does
-now is in [benchmarks](benchmarks.md).
 """
 
 
