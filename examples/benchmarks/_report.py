@@ -203,7 +203,7 @@ def page(results: Sequence[dict], groups: Mapping[str, str], path: Path) -> None
     counts = [
         len(group) for cells in tables.values() for (m, *_), group in cells.items() if groups[m] == "ours"
     ]
-    own = f"{min(counts)} to {max(counts)}" if counts else "none"
+    own = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else "none"
     lines = INTRO.format(seeds=seeds, own=own, rows=results[0]["rows"]).splitlines()
     lines += ["", "## In short", "", *SHORT.splitlines(), ""]
     lines += _markdown(*_acceptance(tables, groups))

@@ -20,12 +20,10 @@ from pathlib import Path
 import _peers
 import _tables
 import numpy as np
+import suite
 from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
-
-from skfusiondp import FoundationImputer, FusionDPClassifier, OffsetFusionClassifier
-from skfusiondp.impute import PairedTable
 
 GRIDS = {
     "FusionDP": {
@@ -53,18 +51,10 @@ def fit(table: str, seed: int, family: str, params: dict, rows: int) -> dict:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     task = _tables.split(table, seed, rows)
-    common = {"epsilon": 1.0, "delta": _peers.DELTA, "random_state": seed, **params}
     if family == "FusionDP":
-        train = PairedTable.from_views(task.private, task.hybrid, task.sensitive)
-        imputer = FoundationImputer(support=task.support)
-        model = FusionDPClassifier(
-            task.sensitive, imputer=imputer, support_target=task.y_support, **common
-        ).fit(train, task.y_private)
+        scores = suite.fusion(task, 1.0, seed, "replace", method="fusiondp", **params)
     else:
-        model = OffsetFusionClassifier(
-            task.sensitive, support=task.support, support_target=task.y_support, **common
-        ).fit(task.private, task.y_private)
-    scores = _peers.score(task, model, task.test)
+        scores = suite.offset(task, 1.0, seed, "replace", support=True, **params)
     return {
         "table": table,
         "method": family,
@@ -92,8 +82,8 @@ def summary(results: list[dict]) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tables", nargs="+", default=["adult", "support2", "nhis", "sepsis"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tables", nargs="+", default=["adult", "sepsis"])
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=_tables.MOST_ROWS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/defaults.json"))

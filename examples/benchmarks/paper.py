@@ -38,7 +38,7 @@ WIDE = {"Age": Numeric(0, 120), "HospAdmTime": Numeric(-6000, 100), "ICULOS": Nu
 class PaperNet(nn.Module):
     """The paper's network, behind a fixed map from encoded features to standardised numbers."""
 
-    def __init__(self, n_features: int, n_outputs: int, standardise: torch.Tensor):
+    def __init__(self, n_outputs: int, standardise: torch.Tensor):
         super().__init__()
         self.register_buffer("standardise", standardise)
         layers: list[nn.Module] = []
@@ -125,7 +125,7 @@ def main():
     parser.add_argument("folder", help="folder with the sepsis table")
     parser.add_argument("--epsilon", type=float, default=2.0)
     parser.add_argument("--adjacency", choices=("replace", "zero-out"), default="zero-out")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--out", type=Path, default=Path("results/paper.json"))
     arguments = parser.parse_args()

@@ -57,17 +57,23 @@ class Method:
     grid: tuple[float, ...] | None = None
 
 
-def offset(task, epsilon, seed, relation, *, support: bool):
+def offset(task, epsilon, seed, relation, *, support: bool, **params):
     """OffsetFusion, whose defaults need no tuning."""
     given = {"support": task.support, "support_target": task.y_support} if support else {}
     X, y = (task.private, task.y_private) if support else (task.train, task.y_train)
     model = _estimator("OffsetFusion", task)(
-        task.sensitive, epsilon=epsilon, delta=_peers.DELTA, adjacency=relation, random_state=seed, **given
+        task.sensitive,
+        epsilon=epsilon,
+        delta=_peers.DELTA,
+        adjacency=relation,
+        random_state=seed,
+        **given,
+        **params,
     )
     return _peers.score(task, model.fit(X, y), task.test)
 
 
-def fusion(task, epsilon, seed, relation, *, method: str):
+def fusion(task, epsilon, seed, relation, *, method: str, **params):
     """FusionDP and its siblings; dp-sgd protects whole rows and trains on the support's too."""
     rows = method == "dp-sgd"
     X, y = (task.train, task.y_train) if rows else (task.private, task.y_private)
@@ -87,6 +93,7 @@ def fusion(task, epsilon, seed, relation, *, method: str):
         random_state=seed,
         **support,
         **adjacency,
+        **params,
     )
     return _peers.score(task, model.fit(X, y), task.test)
 
