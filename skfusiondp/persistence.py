@@ -40,6 +40,7 @@ _TRUSTED = frozenset(
         "skfusiondp.impute._imputer.FoundationImputer",
         "skfusiondp.nets._mlp.MLP",
         "skfusiondp.nets._wide_deep.WideAndDeep",
+        "skfusiondp.offset._additive.Pieces",
         "skfusiondp.offset._estimators.OffsetFusionClassifier",
         "skfusiondp.offset._estimators.OffsetFusionRegressor",
         "skfusiondp.offset._mechanism.Loss",

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from .._exceptions import InvalidInputError
 from ..privacy import Clipping, PrivatePlan
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
-_PRIOR = 1.0
+_PRIOR = 0.5
 # Gradient steps: length over the inverse curvature at the public score (momentum is stable up to 18), and
 # the noise that all steps together may add to a coefficient.
 _LONGEST, _NOISE_IN_SCORE, _MOMENTUM = 12.0, 2.5, 0.8
@@ -42,6 +42,14 @@ class Loss:
     def residuals(self, score: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Gradient of each row's loss in its score, of shape (n_rows, n_outputs)."""
         return self.mean(score) - target
+
+    def losses(self, score: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Each row's loss, of shape (n_rows,): log loss, or half the squared error."""
+        if self.task == "binary":
+            return (np.logaddexp(0, score) - target * score)[:, 0]
+        if self.task == "multiclass":
+            return logsumexp(score, axis=1) - (target * score).sum(axis=1)
+        return np.square(score - target)[:, 0] / 2
 
     def mean(self, score: np.ndarray) -> np.ndarray:
         """Expected target."""

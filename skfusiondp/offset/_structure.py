@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from scipy.optimize import brentq
+from scipy.optimize import minimize
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
 from .._schema import Domain, Numeric
 from .._tables import is_numeric, numeric_values
+from ._additive import Pieces, fit_additive
 from ._mechanism import Groups, Loss, PublicCurvature
 
 # Trees of the donor forest, weight of a true row against a hybrid one.
@@ -175,18 +176,19 @@ def donate(
     return chosen
 
 
-def _best_share(loss: Loss, score: np.ndarray, more: np.ndarray, target: np.ndarray) -> float:
-    """The share of `more`, from 0 to 1, that added to a score fits public targets best.
+def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: np.ndarray) -> np.ndarray:
+    """The share of each part, from 0 to 1, that added to a score fits public targets best.
 
-    Few support rows stand behind many hybrid ones, so that trees of these make too much of chance.
+    Few support rows stand behind many hybrid ones, so that models of these make too much of chance.
     """
 
-    def slope(share: float) -> float:
-        return float((loss.residuals(score + share * more, target) * more).sum())
+    def objective(shares: np.ndarray) -> tuple[float, np.ndarray]:
+        total = score + sum(s * p for s, p in zip(shares, parts, strict=True))
+        slope = loss.residuals(total, target)
+        return float(loss.losses(total, target).sum()), np.array([(slope * p).sum() for p in parts])
 
-    if slope(0.0) >= 0:
-        return 0.0
-    return 1.0 if slope(1.0) <= 0 else float(brentq(slope, 0.0, 1.0, xtol=1e-6))
+    bounds = [(0.0, 1.0)] * len(parts)
+    return minimize(objective, np.full(len(parts), 0.5), jac=True, method="L-BFGS-B", bounds=bounds).x
 
 
 class Bins:
@@ -273,7 +275,10 @@ class Structure:
         self.domains, self.loss = dict(domains), loss
         self.hybrid: list[Trees] = []
         self.own: list[Trees] = []
-        self.trust = 1.0
+        # Of the trees and of the additive model: how much of their scores is believed.
+        self.shares = np.ones(2)
+        self.pieces: Pieces | None = None
+        self.additive: np.ndarray | None = None
         self.bins: Bins | None = None
         self.curvature: PublicCurvature | None = None
 
@@ -327,23 +332,31 @@ class Structure:
         share = min(int(_SHARE * n) + 1, _MOST_ROWS)
         # Each sum leaves out a fold of the support rows, of which it can then give an honest account.
         fold = rng.permutation(len(own)) % _HYBRID
-        honest = np.zeros_like(support["score"])
+        honest = [np.zeros_like(support["score"]) for _ in self.shares]
+        self.pieces = Pieces([*public.T, *score.T, *true.T])
+        own_pieces = self.pieces.transform(own)
+        additive = []
         for k in range(_HYBRID):
             rows = rng.permutation(n)[:share]
             held = fold == k
             seen = everyone if held.all() else np.flatnonzero(~held)
-            found = boost(
-                np.vstack([hybrid(rows, seen), own[seen]]),
+            table = np.vstack([hybrid(rows, seen), own[seen]])
+            aims = (
                 np.vstack([target[rows], support["target"][seen]]),
                 np.vstack([score[rows], support["score"][seen]]),
                 np.concatenate([weight[rows], np.full(len(seen), _TRUE_WEIGHT)]),
-                self.loss, 4, rng,
-            )  # fmt: skip
+                self.loss,
+            )
+            trees = boost(table, *aims, 4, rng)
+            coef = fit_additive(self.pieces.transform(table), *aims)
             if held.any():
-                honest[held] = found.score(found.leaves(own[held]))
-            self.hybrid.append(found)
-        self.trust = _best_share(self.loss, support["score"], honest, support["target"])
-        start = support["score"] + self.trust * honest
+                honest[0][held] = trees.score(trees.leaves(own[held]))
+                honest[1][held] = own_pieces[held] @ coef
+            self.hybrid.append(trees)
+            additive.append(coef)
+        self.additive = np.mean(additive, axis=0)
+        self.shares = best_shares(self.loss, support["score"], honest, support["target"])
+        start = support["score"] + self.shares[0] * honest[0] + self.shares[1] * honest[1]
         for _ in range(_OWN):
             # Values of these are left to the private step: few rows, true dependence.
             rows = rng.integers(len(own), size=len(own))
@@ -383,9 +396,9 @@ class Structure:
     def _expand(self, table: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
         trees = [*self.hybrid, *self.own]
         leaves = [t.leaves(table) for t in trees]
-        start = self.trust * np.mean(
-            [t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0
-        )
+        boosted = np.mean([t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0)
+        assert self.pieces is not None and self.additive is not None
+        start = self.shares[0] * boosted + self.shares[1] * (self.pieces.transform(table) @ self.additive)
         sizes = [k for t in trees for k in t.sizes]
         return indicators([leaf for own in leaves for leaf in own], sizes), start
 

@@ -19,7 +19,7 @@ from skfusiondp import (
 from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.datasets import load_adult
 from skfusiondp.offset._mechanism import Loss
-from skfusiondp.offset._structure import _best_share
+from skfusiondp.offset._structure import best_shares
 
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 
@@ -187,41 +187,53 @@ def test_absent_sensitive_columns_are_imputed_or_refused():
 
 
 def test_the_start_is_believed_as_far_as_left_out_support_rows_bear_it_out():
-    """Trees of hybrid rows fit chance in few support rows; a share of their sum near 0 says so."""
-    believed = classifier(**LABELLED).fit(TRAIN, Y)._structure.trust
-    chance = []
+    """Trees of hybrid rows fit chance in few support rows; shares of the start say how much of it is so."""
+
+    def spread(model, shares=None):
+        model._structure.shares = model._structure.shares if shares is None else shares
+        public = TRAIN[["lab", "ward"]]
+        _, start = model._structure.expand(
+            model._columns.transform(public), model._public_score(public), TRAIN
+        )
+        return start.std()
+
+    assert spread(classifier(**LABELLED).fit(TRAIN, Y)) > 0.8
+    chance, all_of_it = [], []
     for seed in range(4):
         coins = np.random.default_rng(seed).integers(2, size=len(Y) + len(Y_SUPPORT))
         model = classifier(support=SUPPORT, support_target=coins[len(Y) :]).fit(TRAIN, coins[: len(Y)])
-        chance.append(model._structure.trust)
-    # Where no support row is left out, all of these are 1.
-    assert believed > 0.6 and np.mean(chance) < 0.5, (believed, chance)
+        chance.append(spread(model))
+        all_of_it.append(spread(model, np.ones(2)))
+    assert np.mean(chance) < 0.5 * np.mean(all_of_it), (chance, all_of_it)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_best_share_is_the_least_losses(task):
+def test_best_shares_are_the_least_losses(task):
     rng = np.random.default_rng(1)
     k = 3 if task == "multiclass" else 1
-    more, score = rng.normal(size=(2, 4000, k))
+    one, two, score = rng.normal(size=(3, 4000, k))
     loss = Loss(task)
 
-    def drawn(true_share):
-        mean = loss.mean(score + true_share * more)
+    def drawn(*true_shares):
+        mean = loss.mean(score + true_shares[0] * one + true_shares[1] * two)
         if task == "binary":
             return (rng.random(mean.shape) < mean).astype(float)
         if task == "multiclass":
             return np.eye(k)[[rng.choice(k, p=m) for m in mean]]
         return mean + rng.normal(size=mean.shape)
 
-    assert _best_share(loss, score, more, drawn(0.4)) == pytest.approx(0.4, abs=0.1)
-    assert _best_share(loss, score, more, drawn(2.0)) == 1.0
-    assert _best_share(loss, score, more, drawn(-1.0)) == 0.0
+    for true, best in (((0.4, 0.8), (0.4, 0.8)), ((2.0, 0.3), (1.0, 0.3)), ((-1.0, 0.0), (0.0, 0.0))):
+        found = best_shares(loss, score, [one, two], drawn(*true))
+        np.testing.assert_allclose(found, best, atol=0.15)
 
 
 @pytest.mark.parametrize("few", [1, 2, 7])
 def test_few_labelled_support_rows_will_do(few):
     model = classifier(support=SUPPORT[:few], support_target=Y_SUPPORT[:few]).fit(TRAIN, Y)
-    assert np.isfinite(model.predict_proba(TRAIN)).all() and 0 <= model._structure.trust <= 1
+    assert (
+        np.isfinite(model.predict_proba(TRAIN)).all()
+        and ((model._structure.shares >= 0) & (model._structure.shares <= 1)).all()
+    )
 
 
 def test_it_learns_what_sensitive_columns_add():
