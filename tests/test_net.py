@@ -9,6 +9,7 @@ from skorch.callbacks import Callback
 from skfusiondp import FusionDPClassifier
 from skfusiondp._batches import TrainingRows
 from skfusiondp._net import FusionDPNet
+from skfusiondp._schema import resolve_schema
 from skfusiondp.accounting import Clipping
 from skfusiondp.nets import MLP
 from skfusiondp.privacy import make_plan
@@ -212,6 +213,16 @@ def test_accounted_steps_are_the_steps_run(adult, used, parameters, steps):
     if steps:
         (entry,) = model.ledger_
         assert (entry,) == model.plan_.ledger(steps, entry.source).entries
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "epochs"), [(None, 200, 5), (None, 2800, 7), (None, 90_000, 10), (3, 90_000, 3)]
+)
+def test_small_tables_have_fewer_public_epochs_by_default(adult, given, rows, epochs):
+    model = made_classifier(adult, public_epochs=given, batch_size=None, epochs=2)
+    schema = resolve_schema(adult.table, adult.sensitive, support=None, on_leak="raise")
+    plan, steps, _ = model._plan(rows, schema)
+    assert sum(steps[:epochs]) == sum(steps) - plan.steps
 
 
 @pytest.mark.parametrize("hook", ["on_grad_computed", "on_batch_end"])

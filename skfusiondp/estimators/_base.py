@@ -257,7 +257,9 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         """The private plan, the steps of each epoch, and the public batch size."""
         batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 32)), n_rows)
         public = _count("public_batch_size", self.public_batch_size, batch, n_rows)
-        warm = _count("public_epochs", self.public_epochs, 10, None, least=0)
+        # The fewer the rows, the sooner the network knows imputed cells by heart.
+        few = min(10, max(5, n_rows // 400))
+        warm = _count("public_epochs", self.public_epochs, few, None, least=0)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
             steps = _count("steps", self.steps, 0, None)
