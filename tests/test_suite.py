@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skfusiondp import Numeric
+from skfusiondp._exceptions import MissingDependencyError
+
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 
 
@@ -19,8 +22,25 @@ def suite(monkeypatch):
     import suite
 
     yield suite
-    for name in ("suite", "_peers", "_report", "_tables"):
+    for name in ("suite", "_peers", "_report", "_tables", "_tuning"):
         sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["compas", "pensions", "mothers", "colleges", "insurance", "crashes", "incomes"]
+)
+def test_tuning_tables_lie_in_their_declared_domains(suite, name):
+    try:
+        table = suite._tables.load(name)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    for column, domain in table.sensitive.items():
+        cells = table.table[column].dropna()
+        if isinstance(domain, Numeric):
+            assert cells.between(domain.low, domain.high).all(), column
+        else:
+            assert set(cells.unique()) == set(domain.categories), column
+    assert 0.1 < table.target.mean() < 0.9 and len(table.table) == len(table.target)
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 2.0])
@@ -68,6 +88,7 @@ def test_judge_wants_every_peer_beaten_and_measures_the_gap(suite):
     assert judged["best"] == "OffsetFusion" and judged["value"] == pytest.approx(0.79)
     assert judged["closed"] == pytest.approx(0.9)
     assert judged["peers"] == {"dp-sgd": 0.8, "DP-EBM": 0.75}
+    assert judged["leads"]["DP-EBM"][0] == pytest.approx(0.04)
     assert judged["over_dp_sgd"] == pytest.approx(0.79 / 0.7 - 1)
     two = {s: cells["OffsetFusion", "replace", 1.0][s] for s in range(2)}
     assert suite._report.figure(two, "auroc")[1] == pytest.approx(0.01)

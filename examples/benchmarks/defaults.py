@@ -1,9 +1,11 @@
 """How much tuning would add to the defaults: a user who gives only `sensitive` and `epsilon`, against a grid.
 
 Each parameter moves alone. "Tuned" is the setting with the best mean on the very rows that are judged, which
-flatters it: no search does better. epsilon 1, replace, labelled support rows, as in suite.py.
+flatters it: no search does better. epsilon 1, replace, labelled support rows, as in suite.py. Small tables
+are the harder test: Adult and the seven tables of _tuning.py are cut to 1,500 rows (`--small`).
 
     SKFUSIONDP_SEPSIS=path/to/folder python examples/benchmarks/defaults.py --out docs/results/defaults.json
+    python examples/benchmarks/defaults.py --small --out docs/results/defaults_small.json
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import _peers
 import _tables
+import _tuning
 import numpy as np
 import suite
 from joblib import Parallel, delayed
@@ -82,12 +85,16 @@ def summary(results: list[dict]) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tables", nargs="+", default=["adult", "sepsis"])
+    known = [*_tables.TABLES, *_tuning.TABLES]
+    parser.add_argument("--tables", nargs="+", choices=known, default=["adult", "sepsis"])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=_tables.MOST_ROWS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/defaults.json"))
+    parser.add_argument("--small", action="store_true", help="eight tables of 1,500 rows each, 3 seeds")
     args = parser.parse_args()
+    if args.small:
+        args.tables, args.rows, args.seeds = ["adult", *_tuning.TABLES], 1500, 3
     jobs = [
         (table, seed, family, params, args.rows)
         for table in args.tables for seed in range(args.seeds) for family in GRIDS
@@ -101,7 +108,8 @@ def main() -> None:
         print(f"{r['table']:<20}{r['method']:<16}{r['default']:>9.3f}{r['tuned']:>8.3f}{r['gain']:>+8.3f}"
               f"  {r['best']}")  # fmt: skip
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"command": "examples/benchmarks/defaults.py", "epsilon": 1.0, "adjacency": "replace",
+    command = "examples/benchmarks/defaults.py" + " --small" * args.small
+    facts = {"command": command, "epsilon": 1.0, "adjacency": "replace",
              "delta": _peers.DELTA, "seeds": args.seeds, "rows": args.rows}  # fmt: skip
     args.out.write_text(json.dumps({**facts, "summary": rows, "results": results}, indent=1) + "\n")
 
