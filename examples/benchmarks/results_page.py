@@ -26,8 +26,8 @@ these tables too: Adult was in the sweep over averaging, and splits of the sepsi
 over encodings, the wide part, learning rates and public epochs. Those of offset-fusion were developed on
 splits of the sepsis training rows, its step length on Adult, its start and prior on the seven small tables at
 the end (and on others). FusionDP's fewer public epochs on small tables come from five of those. "Own view"
-methods on sepsis train on the labelled support rows (val.csv) too; a model of those rows alone has an AUPRC of
-.787 on the test rows.
+methods on sepsis train on the labelled support rows (val.csv) too; a model of those rows alone has an AUPRC
+of .787 on the test rows.
 """
 
 
