@@ -90,6 +90,9 @@ MODELS = {
     "dp-sgd": model(method="dp-sgd"),
     "optimizer": model(optimizer=torch.optim.SGD),
     "offset": OffsetFusionClassifier(DOMAINS, random_state=0),
+    "offset, labelled": OffsetFusionClassifier(
+        DOMAINS, support=SUPPORT, support_target=np.arange(len(SUPPORT)) % 2, random_state=0
+    ),
     "offset regressor": OffsetFusionRegressor(DOMAINS, random_state=0),
     "pipeline": make_pipeline(
         FoundationImputer(DOMAINS, support=SUPPORT, backend="domain", output="paired"),
