@@ -1,7 +1,7 @@
-"""Seven real tables that no benchmark judges: defaults are chosen on these, out of the suite's packages.
+"""Seven real tables that the suite does not judge, out of its packages: defaults are chosen on these.
 
-Sensitive columns are who a person is, domains are what the sources say. Small tables say more about
-defaults than large ones do: cut them by ``--rows``.
+Sensitive columns are who a person is. Domains are the columns' ranges: good enough for choosing defaults on
+public data, and no example of how to declare a domain.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ much as true ones. Where the code leaks, this does not follow: spreads come from
 but declared, both views share their dropout masks. Its penalty is a squared distance over C_h squared, C_h
 being the distance's 90 % quantile at the start (4.2 for support rows and their imputed view); here it is a
 mean over the 64 units, so beta is 64 / 4.2 ** 2 times as large. Its feature-dp has normal draws for sensitive
-cells in the public view, where ``method="feature-dp"`` here masks them; both are run. Judged on
---test if given, as its code does, else on a fifth of train_ori, by seed.
+cells in the public view, where ``method="feature-dp"`` here masks them; both are run.
+Judged on --test if given, else on a fifth of train_ori, by seed.
 
     python examples/benchmarks/paper.py path/to/sepsis --out results/paper.json
 """
@@ -151,15 +151,15 @@ def main():
 
     sepsis = load_sepsis(arguments.folder)
     sepsis = dataclasses.replace(sepsis, sensitive={**sepsis.sensitive, **WIDE})
+    rows, table, target = sepsis.table.index, sepsis.table, sepsis.target
+    file = None if arguments.test is None else pd.read_csv(arguments.test)
     results = []
     print(f"{'method':<24}{'seed':>5}{'epsilon':>9}{'AUPRC':>9}{'AUROC':>9}{'seconds':>9}")
     for seed in range(arguments.seeds):
-        rows, table, target = sepsis.table.index, sepsis.table, sepsis.target
-        if arguments.test is None:
+        if file is None:
             train, test = train_test_split(rows, test_size=0.2, random_state=seed, stratify=target)
             judged, truth = table.loc[test], target.loc[test]
         else:
-            file = pd.read_csv(arguments.test)
             train, judged, truth = rows, file[list(table.columns)], file[target.name].astype(int)
         hybrid = spread_out(sepsis, sepsis.hybrid.loc[train])
         standardise = standardisation(sepsis, hybrid)
@@ -171,7 +171,7 @@ def main():
             if method == PUBLISHED:
                 # Two views and one difference, as fusiondp has them, and no penalty.
                 imputed, settings["beta"] = drawn(sepsis, hybrid, seed), 0.0
-            view = PairedTable.from_views(sepsis.table.loc[train], imputed, sepsis.sensitive)
+            view = PairedTable.from_views(table.loc[train], imputed, sepsis.sensitive)
             started = time.perf_counter()
             model = FusionDPClassifier(
                 method="fusiondp" if method == PUBLISHED else method,
@@ -180,7 +180,7 @@ def main():
                 adjacency="add-remove" if method == "dp-sgd" else arguments.adjacency,
                 random_state=seed,
                 **settings,
-            ).fit(view, sepsis.target.loc[train])
+            ).fit(view, target.loc[train])
             scores = model.predict_proba(judged)[:, 1]
             result = {
                 "method": method,

@@ -330,7 +330,7 @@ class Structure:
 
         n = len(public)
         share = min(int(_SHARE * n) + 1, _MOST_ROWS)
-        # Each sum leaves out a fold of the support rows, of which it can then give an honest account.
+        # Each pair of models leaves out a fold of the support rows: of these it gives an honest account.
         fold = rng.permutation(len(own)) % _HYBRID
         honest = [np.zeros_like(support["score"]) for _ in self.shares]
         self.pieces = Pieces([*public.T, *score.T, *true.T])
@@ -373,7 +373,7 @@ class Structure:
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
     ) -> tuple[sp.csr_matrix, np.ndarray]:
-        """Features of true rows, and what the trees of hybrid rows add to their score.
+        """Features of true rows, and what the models of hybrid rows add to their score.
 
         Returns
         -------

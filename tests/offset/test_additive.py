@@ -13,6 +13,8 @@ RNG = np.random.default_rng(0)
 TABLE = np.column_stack([RNG.normal(size=900), RNG.integers(2, size=900), np.full(900, 7.0)])
 TABLE[::9, 0] = np.nan
 FEATURES = Pieces(TABLE.T).transform(TABLE)
+SPREAD = FEATURES.std(axis=0)
+STANDARD = (FEATURES - FEATURES.mean(axis=0)) / np.where(SPREAD < 1e-3, 1, SPREAD)
 SCORE = np.nan_to_num(TABLE[:, :1]) * 2 + TABLE[:, 1:2] - 0.5
 
 
@@ -31,10 +33,8 @@ def test_coefficients_of_classes_are_those_of_ridge_logistic_regression(weight, 
     monkeypatch.setattr(_additive, "_MOST_ITERATIONS", 500)
     y = (RNG.random(900) < 1 / (1 + np.exp(-SCORE[:, 0]))).astype(float)
     coef = fit_additive(FEATURES, y[:, None], np.zeros((900, 1)), weight, Loss("binary"))
-    spread = FEATURES.std(axis=0)
-    standard = (FEATURES - FEATURES.mean(axis=0)) / np.where(spread < 1e-3, 1, spread)
-    oracle = LogisticRegression(C=1 / 5.0, tol=1e-8, max_iter=2000).fit(standard, y, weight)
-    np.testing.assert_allclose((FEATURES @ coef)[:, 0], oracle.decision_function(standard), atol=0.01)
+    oracle = LogisticRegression(C=1 / 5.0, tol=1e-8, max_iter=2000).fit(STANDARD, y, weight)
+    np.testing.assert_allclose((FEATURES @ coef)[:, 0], oracle.decision_function(STANDARD), atol=0.01)
 
 
 def test_coefficients_of_numbers_are_those_of_ridge_on_what_the_offset_leaves(monkeypatch):
@@ -42,10 +42,8 @@ def test_coefficients_of_numbers_are_those_of_ridge_on_what_the_offset_leaves(mo
     offset = RNG.normal(size=(900, 1))
     y = SCORE + RNG.normal(size=(900, 1))
     coef = fit_additive(FEATURES, y, offset, np.ones(900), Loss("regression"))
-    spread = FEATURES.std(axis=0)
-    standard = (FEATURES - FEATURES.mean(axis=0)) / np.where(spread < 1e-3, 1, spread)
-    oracle = Ridge(alpha=50.0).fit(standard, (y - offset)[:, 0])
-    np.testing.assert_allclose((FEATURES @ coef)[:, 0], oracle.predict(standard), atol=0.01)
+    oracle = Ridge(alpha=50.0).fit(STANDARD, (y - offset)[:, 0])
+    np.testing.assert_allclose((FEATURES @ coef)[:, 0], oracle.predict(STANDARD), atol=0.01)
 
 
 def test_what_says_nothing_gets_nothing():
