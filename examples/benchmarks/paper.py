@@ -1,16 +1,17 @@
 """The paper's own settings on its sepsis table: which method comes first, with ``method=`` alone.
 
-What its code does (github.com/helenzeng0503/FusionDP): a network of 64-128-64 units with layer norm, GELU and
-dropout 0.15, all of it trained privately; 13 passes (1,443 steps of its 14,293 rows) of SGD at 0.07, of 128
-private and 4,096 public rows a step, each followed by a projection of the weights to norm 10; alpha 3, beta
-0.5, clipping norm 1.8; zero-out; numbers standardised without bounds, *each view by its own mean and spread*,
-so that imputed columns vary as much as true ones; dropout *in the first pass alone*, for the network is never
-put back into training mode after it is first judged. Where the code leaks, this does not follow: spreads come
-from support rows, bounds are wide but declared, both views share their dropout masks. Its penalty is a squared
-distance over C_h squared, C_h being the 90 % quantile, at the start, of distances between true rows and imputed
-views *of other rows* (6.7 with support rows as the true ones); here it is a mean over the 64 units, so beta is
-64 / 6.7 ** 2 times as large. Its feature-dp has normal draws for sensitive cells in the public view, where
-``method="feature-dp"`` here masks them; both are run.
+What its code does (github.com/helenzeng0503/FusionDP): a network of 64-128-64 units with layer norm, GELU
+and dropout 0.15, all of it trained privately; 13 passes (1,443 steps of its 14,293 rows) of SGD at 0.07,
+of 128 private and 4,096 public rows a step, each followed by a projection of the weights to norm 10;
+alpha 3, beta 0.5, clipping norm 1.8; zero-out; numbers standardised without bounds, *each view by its own
+mean and spread*, so that imputed columns vary as much as true ones; dropout *in the first pass alone*,
+for the network is never put back into training mode after it is first judged. Where the code leaks, this
+does not follow: spreads come from support rows, bounds are wide but declared, both views share their
+dropout masks. Its penalty is a squared distance over C_h squared, C_h being the 90 % quantile, at the
+start, of distances between true rows and imputed views *of other rows* (6.7 with support rows as the true
+ones); here it is a mean over the 64 units, so beta is 64 / 6.7 ** 2 times as large. Its feature-dp has
+normal draws for sensitive cells in the public view, where ``method="feature-dp"`` here masks them; both
+are run.
 Judged on --test if given, else on a fifth of train_ori, by seed.
 
     python examples/benchmarks/paper.py path/to/sepsis --out results/paper.json
