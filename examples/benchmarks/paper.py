@@ -11,8 +11,7 @@ dropout masks. Its penalty is a squared distance over C_h squared, C_h being the
 start, of distances between true rows and imputed views *of other rows* (6.7 with support rows as the true
 ones); here it is a mean over the 64 units, so beta is 64 / 6.7 ** 2 times as large. Its feature-dp has
 normal draws for sensitive cells in the public view, where ``method="feature-dp"`` here masks them; both
-are run.
-Judged on --test if given, else on a fifth of train_ori, by seed.
+are run. Judged on --test if given, else on a fifth of train_ori, by seed.
 
     python examples/benchmarks/paper.py path/to/sepsis --out results/paper.json
 """
@@ -99,11 +98,10 @@ def standardisation(table: SensitiveTable, hybrid: pd.DataFrame) -> torch.Tensor
     )
     # Public columns are scaled by training rows, sensitive ones by the true values of support rows. Missing
     # cells count in the spread, at the mean, as in the paper's code: it fills before it scales.
-    scale = numbers.iloc[: len(hybrid)].copy()
-    scale[list(table.sensitive)] = np.nan
-    own = numbers.iloc[len(hybrid) :][list(table.sensitive)]
-    mean = scale.mean().fillna(own.mean())
-    spread = scale.fillna(mean).std().where(~mean.index.isin(own.columns), own.fillna(own.mean()).std())
+    parts = (numbers.iloc[: len(hybrid)], numbers.iloc[len(hybrid) :])
+    training, support = (part.fillna(part.mean()) for part in parts)
+    known = training.assign(**dict.fromkeys(table.sensitive, np.nan))
+    mean, spread = known.mean().fillna(support.mean()), known.std().fillna(support.std())
     wanted = ((numbers - mean) / spread).fillna(0.0).to_numpy()
     encoded = np.column_stack([encoder.transform(rows), np.ones(len(rows))]).astype(float)
     return torch.from_numpy(np.linalg.lstsq(encoded, wanted, rcond=None)[0]).float()
