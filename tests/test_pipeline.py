@@ -129,7 +129,7 @@ def test_parameters_of_the_torch_parts(adult, split):
     assert copy.get_params()["module__hidden"] == (5,)
     assert model.get_params()["module__hidden"] == (7,)
     copy.fit(X, y)
-    assert copy.net_.module_.head.deep.in_features == 5
+    assert copy.net_.module_.deep.head.in_features == 5
     assert copy.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
     assert copy.net_.optimizer_.param_groups[0]["lr"] == 0.01
 

@@ -324,13 +324,17 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         import torch
 
         from .._net import FusionDPNet
-        from ..nets import WideAndDeep
+        from ..nets import MLP, WideAndDeep
 
+        own = self._net_parameters()
         module = WideAndDeep if self.module is None else self.module
+        if self.module is None and self.method == "dp-sgd":
+            # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
+            module = MLP
+            own.setdefault("module__hidden", (256,))
         private = self.private_parameters
         if private is None and self.method in ("fusiondp", "feature-dp"):
             private = getattr(module, "private_parameters", None)
-        own = self._net_parameters()
         like = rows.free if rows.views is None else rows.views[0]
         if inspect.isclass(module):
             takes = inspect.signature(module).parameters

@@ -339,7 +339,7 @@ class Sample:
 class _Source:
     """All views of the rows under one another, so that a step is one read.
 
-    Where only a head's wide part is trained, what the deep part adds to each output is an offset.
+    Where only a head's wide part is trained, what it is added to is an offset.
     """
 
     def __init__(self, rows: Any, head: Any = None):
@@ -354,10 +354,8 @@ class _Source:
         self.table = torch.cat([*public, *views])
         self.offset = None
         if head is not None:
-            hidden, self.table = self.table.tensor_split([head.deep.in_features], dim=1)
+            self.offset, self.table = self.table.tensor_split([head.wide.out_features], dim=1)
             self.table = self.table.contiguous()
-            with torch.no_grad():
-                self.offset = head.deep(hidden)
         # Rows whose views are the same add nothing.
         self.differ = torch.ones(self.n_rows, dtype=torch.bool)
         if len(views) == 2:

@@ -11,14 +11,24 @@ from ._mlp import MLP
 
 # Sensitive features enter the wide part scaled, so that few rows' gradients reach a clipping norm of 1.
 _SCALE = 0.5
+# Half of the rows of a training batch are shown to the deep part without their sensitive features.
+_HIDDEN = 0.5
 
 
 class WideAndDeep(nn.Module):
-    """Multilayer perceptron over all features, plus a linear part over the sensitive ones.
+    """Multilayer perceptron over all features, corrected linearly by the sensitive ones.
 
-    Only the linear part, `private_parameters`, is trained with true sensitive values: its gradients are
-    short and few numbers wide, so that clipping takes little from them and noise adds little. The deep
-    part learns in the public epochs alone.
+    With d the perceptron, p a row's public features (its sensitive ones set to 0), x all of them and s the
+    sensitive ones, the outputs are ``d(p) + W [d(x) - d(p), s / 2] + b``. W and b, `private_parameters`,
+    are all that is trained with true sensitive values: their gradients are short and few numbers wide, so
+    that clipping takes little from them and noise adds little. W starts as the identity over
+    ``d(x) - d(p)`` and 0 over s.
+
+    The perceptron learns in the public epochs alone, on imputed sensitive features. Where the imputed ones
+    are a function of the public ones, nothing tells it which of the two to use, and true values may then
+    move its outputs at random. In training, half of the rows are therefore shown to it without their
+    sensitive features, and weights of these start from 0; private steps then settle how far what they
+    change, ``d(x) - d(p)``, is to be believed.
 
     Parameters
     ----------
@@ -61,40 +71,59 @@ class WideAndDeep(nn.Module):
         sensitive_features: Sequence[bool] | None = None,
     ):
         super().__init__()
-        deep = MLP(n_features, n_outputs, hidden, dropout)
-        self.body = deep.body
         which = torch.ones(n_features) if sensitive_features is None else torch.as_tensor(sensitive_features)
-        self.register_buffer("sensitive", which.bool().nonzero().flatten(), persistent=False)
-        self.head = SplitHead(deep.head, len(self.sensitive))
+        self.register_buffer("sensitive", which.bool(), persistent=False)
+        self.deep = MLP(n_features, n_outputs, hidden, dropout)
+        first = next(m for m in self.deep.modules() if isinstance(m, nn.Linear))
+        with torch.no_grad():
+            first.weight[:, self.sensitive] = 0.0
+        # A dropout of a column of ones: both views of a row share it, as they share all dropout.
+        self.shown = nn.Dropout(_HIDDEN)
+        self.head = CorrectedHead(n_outputs, int(self.sensitive.sum()))
 
     def represent(self, x: Tensor) -> Tensor:
-        """Hidden representation and scaled sensitive features, (n_rows, hidden[-1] + n_sensitive)."""
-        return torch.cat([self.body(x), _SCALE * x[:, self.sensitive]], dim=1)
+        """Outputs without sensitive features, what these change, and half of each of these.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, 2 * n_outputs + n_sensitive)
+            In training the first part is the deep part's output for a row as it is shown to it, and the
+            second is 0.
+        """
+        public = x.masked_fill(self.sensitive, 0.0)
+        if self.training:
+            shown = self.shown(x.new_ones(len(x), 1)) > 0
+            base = self.deep(torch.where(shown, x, public))
+            change = torch.zeros_like(base)
+        else:
+            base = self.deep(public)
+            change = self.deep(x) - base
+        return torch.cat([base, change, _SCALE * x[:, self.sensitive]], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""
         return self.head(self.represent(x))
 
 
-class SplitHead(nn.Module):
-    """Sum of a linear map of the deep representation and one of the sensitive features.
+class CorrectedHead(nn.Module):
+    """Given outputs, plus a linear map of what sensitive features add to them.
 
     Parameters
     ----------
-    deep : nn.Linear
-    n_wide : int
+    n_outputs : int
+        The first so many inputs are added as they are, the next are what sensitive features change.
+    n_sensitive : int
         Number of sensitive features; they come last.
     """
 
-    def __init__(self, deep: nn.Linear, n_wide: int):
+    def __init__(self, n_outputs: int, n_sensitive: int):
         super().__init__()
-        self.deep = deep
-        self.wide = nn.Linear(n_wide, deep.out_features)
-        # The correction starts from none.
-        nn.init.zeros_(self.wide.weight)
+        self.wide = nn.Linear(n_outputs + n_sensitive, n_outputs)
+        # The correction starts from the deep part's own.
+        nn.init.eye_(self.wide.weight)
         nn.init.zeros_(self.wide.bias)
 
     def forward(self, representation: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""
-        hidden, wide = representation.tensor_split([self.deep.in_features], dim=1)
-        return self.deep(hidden) + self.wide(wide)
+        base, rest = representation.tensor_split([self.wide.out_features], dim=1)
+        return base + self.wide(rest)

@@ -12,20 +12,18 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import InvalidInputError
-from .._piecewise import piecewise_linear, quantile_knots
+from .._piecewise import PIECES, piecewise_linear, quantile_knots
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_numeric, numeric_values
 
 _MISSING = "<missing>"
 _MAX_CATEGORIES = 64
-# Intervals of the piecewise-linear encoding of a public number, each with as many rows.
-_PIECES = 4
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
-    Public numeric columns are encoded piecewise-linearly between their quartiles and marked where
+    Public numeric columns are encoded piecewise-linearly between their octiles and marked where
     they are missing, so that no outlier can blow up an activation; public categories are one-hot
     encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
     alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
@@ -90,7 +88,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names: list[str] = []
         self._one_hot = None
         numbers = self._numbers(frame).T if self._numeric else np.empty((0, len(frame)))
-        self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
+        self._knots = {c: quantile_knots(v, PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
         self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
         for column, knots in self._knots.items():
             names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]
