@@ -1,5 +1,7 @@
 """Tables that stay on disk train the same model as in memory, and read no more than they may."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from skfusiondp._row_file import RowFile
 from skfusiondp._schema import resolve_schema
 from skfusiondp._tables import as_frame
 from skfusiondp.impute._draws import uniforms_at
+from skfusiondp.nets import MLP, PerRowEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -245,17 +248,17 @@ def test_rows_are_imputed_once(memmap, target):
 
 
 def test_private_rows_arrive_in_pieces(memmap, target, monkeypatch):
-    from skfusiondp.nets import PerRowEngine
-
     sizes = []
     real = PerRowEngine.clipped_sum
     monkeypatch.setattr(
         PerRowEngine, "clipped_sum", lambda self, x, *a: sizes.append(x.shape[1]) or real(self, x, *a)
     )
-    whole = made(batch_size=300, micro_batch_size=600).fit(memmap, target)
+    # A module without dropout, whose masks are drawn a piece at a time.
+    made_ = functools.partial(made, batch_size=300, module=MLP)
+    whole = made_(micro_batch_size=600).fit(memmap, target)
     assert len(sizes) == 6 and max(sizes) > 200
     sizes.clear()
-    pieces = made(batch_size=300, micro_batch_size=16).fit(memmap, target)
+    pieces = made_(micro_batch_size=16).fit(memmap, target)
     assert max(sizes) <= 16 and len(sizes) > 6 * 12
     assert [e.steps for e in pieces.ledger_] == [6] and pieces.net_.private_steps_ == 6
     np.testing.assert_allclose(parameters_of(whole), parameters_of(pieces), rtol=1e-3, atol=1e-5)
@@ -318,7 +321,10 @@ def test_statistics_of_a_sample_of_rows_are_close(array, memmap, monkeypatch):
     whole = fit_encoder(as_frame(array), schema).transform(array)
     sampled = fit_encoder(as_disk_table(memmap), schema).transform(array)
     assert not np.array_equal(whole, sampled)
-    np.testing.assert_allclose(whole, sampled, atol=0.3)
+    # As ranks: quantiles of half of the rows are off by a few hundredths of the whole.
+    numbers = slice(0, 8), slice(8, 16), slice(16, 24)
+    for pieces in numbers:
+        np.testing.assert_allclose(whole[:, pieces].mean(1), sampled[:, pieces].mean(1), atol=0.07)
 
 
 @pytest.mark.parametrize("name", ["nothing.parquet", "table.csv"])

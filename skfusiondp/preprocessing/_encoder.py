@@ -54,8 +54,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> from skfusiondp.preprocessing import TableEncoder
     >>> table = pd.DataFrame({"lab": [1.0, 3.0], "age": [18, 90]})
     >>> encoder = TableEncoder({"age": Numeric(18, 90, knots=[65])}).fit(table)
-    >>> encoder.transform(table).tolist()
-    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
+    >>> encoder.transform(table)[:, -3:].tolist()
+    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
     >>> encoder.get_feature_names_out().tolist()[-3:]
     ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
     """
