@@ -64,7 +64,8 @@ def wide_steps(batch: int) -> dict[str, Callable[[], object]]:
     engine = PerRowEngine(net.head, TwoViewObjective(RowLoss("binary")), Clipping(1.0), ["wide.*"])
     engine.prepare(hidden[:, :4], y[:4], weight[:4])
     assert engine.path == "book-keeping"
-    whole, private = module(""), module("head.wide")
+    # The whole module is trained as in a public epoch, with dropout.
+    whole, private = module("").train(), module("head.wide")
     params = {n: p.detach() for n, p in private.named_parameters()}
     wide = {n: params.pop(n) for n in list(params) if n.startswith("head.wide")}
 
@@ -87,12 +88,13 @@ def wide_steps(batch: int) -> dict[str, Callable[[], object]]:
     # Ghost clipping cannot follow a module with frozen layers, so it clips the whole one.
     def whole_row(params: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         losses = nn.functional.binary_cross_entropy_with_logits(
-            functional_call(private, params, (x,)), y.expand(2, 1), reduction="none"
+            functional_call(whole, params, (x,)), y.expand(2, 1), reduction="none"
         )
         return (losses[0] - losses[1]).sum()
 
     def vmapped_whole() -> dict[str, torch.Tensor]:
-        rows = vmap(grad(whole_row), in_dims=(None, 1, 0))({**params, **wide}, views, y)
+        each = vmap(grad(whole_row), in_dims=(None, 1, 0), randomness="different")
+        rows = each({**params, **wide}, views, y)
         norms = torch.stack([g.flatten(1).square().sum(1) for g in rows.values()]).sum(0).sqrt()
         factors = (1.0 / norms).clamp(max=1.0)
         return {n: torch.tensordot(factors, g, 1) for n, g in rows.items()}
