@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-# Intervals of a number's encoding, where nothing states them.
-PIECES = 8
-
 
 def piecewise_linear(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """How far each value has come through each interval between knots.

@@ -19,8 +19,11 @@ import numpy as np
 import pandas as pd
 
 from ._exceptions import InvalidInputError, report_leak
-from ._piecewise import PIECES, piecewise_linear, quantile_knots
+from ._piecewise import piecewise_linear, quantile_knots
 from ._tables import as_frame, is_numeric, numeric_values
+
+# Intervals of the piecewise-linear encoding of a numeric column, where its domain states no knots.
+_PIECES = 8
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Numeric:
     def edges(self) -> np.ndarray:
         """The bounds and the knots between them, in increasing order."""
         if self.knots is None:
-            return self.low + (self.high - self.low) * np.linspace(0, 1, PIECES + 1)
+            return self.low + (self.high - self.low) * np.linspace(0, 1, _PIECES + 1)
         return np.array([self.low, *self.knots, self.high], dtype=float)
 
     def with_knots_of(self, values: np.ndarray) -> Numeric:
@@ -102,7 +105,7 @@ class Numeric:
         if self.knots is not None or not np.isfinite(values).any():
             return self
         inside = np.clip(values[np.isfinite(values)], self.low, self.high)
-        knots = quantile_knots(inside, PIECES)
+        knots = quantile_knots(inside, _PIECES)
         return replace(self, knots=tuple(float(k) for k in knots if self.low < k < self.high))
 
     @property

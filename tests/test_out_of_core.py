@@ -321,10 +321,7 @@ def test_statistics_of_a_sample_of_rows_are_close(array, memmap, monkeypatch):
     whole = fit_encoder(as_frame(array), schema).transform(array)
     sampled = fit_encoder(as_disk_table(memmap), schema).transform(array)
     assert not np.array_equal(whole, sampled)
-    # As ranks: quantiles of half of the rows are off by a few hundredths of the whole.
-    numbers = slice(0, 8), slice(8, 16), slice(16, 24)
-    for pieces in numbers:
-        np.testing.assert_allclose(whole[:, pieces].mean(1), sampled[:, pieces].mean(1), atol=0.07)
+    np.testing.assert_allclose(whole, sampled, atol=0.3)
 
 
 @pytest.mark.parametrize("name", ["nothing.parquet", "table.csv"])

@@ -17,7 +17,7 @@ from .._exceptions import InvalidInputError
 from .._random import random_generator
 from .._schema import Categorical, Domain
 from .._tables import as_frame
-from ..impute._encoding import PublicEncoder
+from ..preprocessing import TableEncoder
 from ._claim import fitted_part
 
 # A sensitive number counts as guessed where the right one of so many equal intervals is.
@@ -135,7 +135,7 @@ def attribute_inference(
         raise InvalidInputError(
             f"column={column!r} has no cell with a declared value in X; nothing to guess."
         )
-    prior = _without_model(frame, target, column, truth, present, len(values), random_state)
+    prior = _without_model(part, frame, target, column, truth, present, len(values), random_state)
     likelihood = np.empty_like(prior)
     for k, value in enumerate(values):
         asked = frame.assign(**{column: pd.Series([value] * len(frame), index=frame.index)})
@@ -167,6 +167,7 @@ def _candidates(domain: Domain, cells: pd.Series) -> tuple[list, np.ndarray]:
 
 
 def _without_model(
+    part: Any,
     frame: pd.DataFrame,
     target: np.ndarray,
     column: str,
@@ -176,10 +177,11 @@ def _without_model(
     random_state: Any,
 ) -> np.ndarray:
     """Probability of each value from the row's other cells and label, by one who knows other rows."""
-    others = frame.drop(columns=column)
+    encoder = TableEncoder()._fit_schema(frame, part.schema_)
+    own = [f"sensitive__{n}" for n in part.schema_.domains[column].feature_names(column)]
+    others = ~np.isin(encoder.get_feature_names_out(), own)
     labels = np.unique(target, return_inverse=True)[1]
-    # A column a number: trees split it where they like, and pieces of one would crowd out the others.
-    known = np.column_stack([PublicEncoder().fit(others).transform(others), labels])
+    known = np.column_stack([encoder._encode(frame)[:, others], labels])
     rng = random_generator(random_state)
     prior = np.full((len(frame), n_values), 1e-6)
     for rest, held_out in KFold(5, shuffle=True, random_state=rng).split(known):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ._mlp import MLP
 
-# Sensitive features enter the wide part scaled, so that few rows' gradients reach a clipping norm of 1.
+# What enters the wide part is scaled, so that few rows' gradients reach a clipping norm of 1.
 _SCALE = 0.5
 # Half of the rows of a training batch are shown to the deep part without their sensitive features.
 _HIDDEN = 0.5
@@ -19,10 +19,10 @@ class WideAndDeep(nn.Module):
     """Multilayer perceptron over all features, corrected linearly by the sensitive ones.
 
     With d the perceptron, p a row's public features (its sensitive ones set to 0), x all of them and s the
-    sensitive ones, the outputs are ``d(p) + W [d(x) - d(p), s / 2] + b``. W and b, `private_parameters`,
+    sensitive ones, the outputs are ``d(p) + W [d(x) - d(p), s] / 2 + b``. W and b, `private_parameters`,
     are all that is trained with true sensitive values: their gradients are short and few numbers wide, so
-    that clipping takes little from them and noise adds little. W starts as the identity over
-    ``d(x) - d(p)`` and 0 over s.
+    that clipping takes little from them and noise adds little. W starts as twice the identity over
+    ``d(x) - d(p)``, which adds it as it is, and 0 over s.
 
     The perceptron learns in the public epochs alone, on imputed sensitive features. Where the imputed ones
     are a function of the public ones, nothing tells it which of the two to use, and true values may then
@@ -82,7 +82,7 @@ class WideAndDeep(nn.Module):
         self.head = CorrectedHead(n_outputs, int(self.sensitive.sum()))
 
     def represent(self, x: Tensor) -> Tensor:
-        """Outputs without sensitive features, what these change, and half of each of these.
+        """Outputs without sensitive features, then half of what these change and half of each of these.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class WideAndDeep(nn.Module):
         else:
             base = self.deep(public)
             change = self.deep(x) - base
-        return torch.cat([base, change, _SCALE * x[:, self.sensitive]], dim=1)
+        return torch.cat([base, _SCALE * change, _SCALE * x[:, self.sensitive]], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""
@@ -120,8 +120,9 @@ class CorrectedHead(nn.Module):
         super().__init__()
         self.wide = nn.Linear(n_outputs + n_sensitive, n_outputs)
         # The correction starts from the deep part's own.
-        nn.init.eye_(self.wide.weight)
-        nn.init.zeros_(self.wide.bias)
+        with torch.no_grad():
+            nn.init.eye_(self.wide.weight).div_(_SCALE)
+            nn.init.zeros_(self.wide.bias)
 
     def forward(self, representation: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""

@@ -12,18 +12,20 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from .._exceptions import InvalidInputError
-from .._piecewise import PIECES, piecewise_linear, quantile_knots
+from .._piecewise import piecewise_linear, quantile_knots
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_numeric, numeric_values
 
 _MISSING = "<missing>"
 _MAX_CATEGORIES = 64
+# Intervals of the piecewise-linear encoding of a public number, each with as many rows.
+_PIECES = 4
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
-    Public numeric columns are encoded piecewise-linearly between their octiles and marked where
+    Public numeric columns are encoded piecewise-linearly between their quartiles and marked where
     they are missing, so that no outlier can blow up an activation; public categories are one-hot
     encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
     alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
@@ -54,8 +56,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> from skfusiondp.preprocessing import TableEncoder
     >>> table = pd.DataFrame({"lab": [1.0, 3.0], "age": [18, 90]})
     >>> encoder = TableEncoder({"age": Numeric(18, 90, knots=[65])}).fit(table)
-    >>> encoder.transform(table)[:, -3:].tolist()
-    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    >>> encoder.transform(table).tolist()
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
     >>> encoder.get_feature_names_out().tolist()[-3:]
     ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
     """
@@ -88,7 +90,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names: list[str] = []
         self._one_hot = None
         numbers = self._numbers(frame).T if self._numeric else np.empty((0, len(frame)))
-        self._knots = {c: quantile_knots(v, PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
+        self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
         self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
         for column, knots in self._knots.items():
             names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]

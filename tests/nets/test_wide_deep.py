@@ -27,7 +27,7 @@ def test_outputs_are_the_formula_of_the_docstring(net):
     x = torch.randn(5, 4)
     p = x * torch.tensor([1.0, 0.0, 1.0, 0.0])
     base, change = net.deep(p), net.deep(x) - net.deep(p)
-    wanted = base + torch.cat([change, x[:, [1, 3]] / 2], 1) @ net.head.wide.weight.T + net.head.wide.bias
+    wanted = base + torch.cat([change, x[:, [1, 3]]], 1) / 2 @ net.head.wide.weight.T + net.head.wide.bias
     torch.testing.assert_close(net.eval()(x), wanted)
 
 
