@@ -87,4 +87,4 @@ def test_a_sensitive_column_that_adds_nothing_takes_nothing_away():
         imputer = FoundationImputer(support=support)
         model = FusionDPClassifier({"s": Numeric(-4, 4)}, method=method, imputer=imputer, random_state=0)
         aurocs[method] = roc_auc_score(y_test, model.fit(table, y).predict_proba(test)[:, 1])
-    assert aurocs["fusiondp"] > aurocs["hybrid"] - 0.003
+    assert aurocs["fusiondp"] > aurocs["hybrid"] - 0.005
