@@ -29,8 +29,10 @@ and labels are public (sepsis' support is its val.csv). Tables are cut to {rows:
   Peers under "add-remove" or "replace a row" protect the whole row with its label, which is more: the
   comparison asks what it costs to protect rows where only some columns are sensitive.
 - Everything runs with one setting for all tables. FusionDP's defaults were chosen on SUPPORT2, NHIS, flchain
-  and ACS, OffsetFusion's partly on sepsis' training rows, Opacus' learning rate and epochs on alcohol and
-  ACS, so these tables may flatter them. That OffsetFusion averages (its public model over folds, its start
+  and ACS, its module and dp-sgd's on those of `_tuning.py`, the scale of the module's correction on NHIS, ACS
+  and the latter; that public numbers have four pieces and not eight was settled with this page's figures in
+  view. OffsetFusion's were chosen partly on sepsis' training rows, Opacus' learning rate and epochs on alcohol
+  and ACS, so these tables may flatter them. That OffsetFusion averages (its public model over folds, its start
   over draws) was settled with the judged rows of six of these tables in view, the same for all. Its additive
   start, how far it believes the start, and the prior of its correction were chosen on other tables
   (eligibility for 401(k), labour supply, two-year colleges, health insurance, recidivism, weapons found;

@@ -23,7 +23,8 @@ the named relation; dp-sgd protects whole rows under add-remove, a different pro
 
 All fits use this library's defaults. FusionDP's were chosen on SUPPORT2, NHIS, flchain and ACS, and looked at
 these tables too: Adult was in the sweep over averaging, and splits of the sepsis training rows were in those
-over encodings, the wide part, learning rates and public epochs. Those of offset-fusion were developed on
+over encodings, the wide part, learning rates and public epochs, and both among the tables on which its module
+was measured before it became the default. Those of offset-fusion were developed on
 splits of the sepsis training rows, its step length on Adult, its start and prior on the seven small tables at
 the end (and on others). FusionDP's fewer public epochs on small tables come from five of those. "Own view"
 methods on sepsis train on the labelled support rows (val.csv) too; a model of those rows alone has an AUPRC
