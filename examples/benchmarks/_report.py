@@ -28,17 +28,17 @@ and labels are public (sepsis' support is its val.csv). Tables are cut to {rows:
 - Ours protect a row's sensitive cells under "replace" or "zero-out"; public columns and labels are public.
   Peers under "add-remove" or "replace a row" protect the whole row with its label, which is more: the
   comparison asks what it costs to protect rows where only some columns are sensitive.
-- Everything runs with one setting for all tables. FusionDP's defaults were chosen on SUPPORT2, NHIS, flchain
-  and ACS, its module and dp-sgd's on those of `_tuning.py`, the scale of the module's correction on NHIS, ACS
-  and the latter; that public numbers have four pieces and not eight was settled with this page's figures in
-  view. OffsetFusion's were chosen partly on sepsis' training rows, Opacus' learning rate and epochs on alcohol
-  and ACS, so these tables may flatter them. That OffsetFusion averages (its public model over folds, its start
-  over draws) was settled with the judged rows of six of these tables in view, the same for all. Its additive
-  start, how far it believes the start, and the prior of its correction were chosen on other tables
-  (eligibility for 401(k), labour supply, two-year colleges, health insurance, recidivism, weapons found;
-  wages, injuries and incomes for larger ones), its bound for numbers on hours, wages, incomes and grades of
-  such; of these tables only splits of sepsis' training rows were looked at. Other peers have their packages'
-  defaults.
+- Everything runs with one setting for all tables. FusionDP's defaults were chosen on SUPPORT2, NHIS,
+  flchain and ACS, its module and dp-sgd's on five tables of `_tuning.py`, Adult and sepsis, the scale of
+  that module's correction on NHIS, ACS and five of `_tuning.py`; that public numbers have four pieces and
+  not eight was settled with this page's figures in view. OffsetFusion's were chosen partly on sepsis'
+  training rows, Opacus' learning rate and epochs on alcohol and ACS, so these tables may flatter them.
+  That OffsetFusion averages (its public model over folds, its start over draws) was settled with the
+  judged rows of six of these tables in view, the same for all. Its additive start, how far it believes the
+  start, and the prior of its correction were chosen on other tables (eligibility for 401(k), labour
+  supply, two-year colleges, health insurance, recidivism, weapons found; wages, injuries and incomes for
+  larger ones), its bound for numbers on hours, wages, incomes and grades of such; of these tables only
+  splits of sepsis' training rows were looked at. Other peers have their packages' defaults.
 - Methods that have no use for support rows train on them as further rows. Scales, bounds and categories
   that peers need come from declarations and support rows, at no charge. "Warm start" trains the network on
   the support rows first, without noise.
