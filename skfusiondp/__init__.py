@@ -45,11 +45,11 @@ _MODULES = (
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:  # what type checkers and editors see
+    from ._domains import Categorical as Categorical
+    from ._domains import Numeric as Numeric
     from ._exceptions import PrivacyBudgetError as PrivacyBudgetError
     from ._exceptions import PrivacyLeakError as PrivacyLeakError
     from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning
-    from ._schema import Categorical as Categorical
-    from ._schema import Numeric as Numeric
     from .estimators import FusionDPClassifier as FusionDPClassifier
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .impute import FoundationImputer as FoundationImputer

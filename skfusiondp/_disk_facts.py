@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ._disk import DiskTable
-from ._schema import Domain, Selector, SensitiveSchema, resolve_schema
+from ._domains import Domain
+from ._schema import Selector, SensitiveSchema, resolve_schema
 from ._tables import is_numeric, numeric_values
 from .preprocessing import TableEncoder
 

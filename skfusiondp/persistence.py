@@ -24,8 +24,8 @@ _TRUSTED = frozenset(
     {
         "collections.OrderedDict",
         "scipy.sparse._csr.csr_matrix",
-        "skfusiondp._schema.Categorical",
-        "skfusiondp._schema.Numeric",
+        "skfusiondp._domains.Categorical",
+        "skfusiondp._domains.Numeric",
         "skfusiondp._schema.SensitiveSchema",
         "skfusiondp.estimators._classifier.FusionDPClassifier",
         "skfusiondp.estimators._regressor.FusionDPRegressor",

@@ -108,6 +108,7 @@ def test_the_mechanism_knows_neither_sklearn_nor_skorch_nor_imputation(file):
         "privacy/_sampling.py",
         "privacy/_selection.py",
         "report.py",
+        "_domains.py",
         "_schema.py",
         "_paired.py",
         "_tables.py",
@@ -132,8 +133,11 @@ def test_audit_statistics_never_import_torch(file):
 
 @pytest.mark.parametrize("file", under("nets"), ids=str)
 def test_nets_know_neither_sklearn_nor_skorch_nor_tables(file):
-    above = [f"skfusiondp.{n}" for n in ("impute", "preprocessing", "_net", "_schema", "_paired", "_tables")]
-    assert not reaches(imports(file), "sklearn", "skorch", "pandas", *above)
+    above = [
+        f"skfusiondp.{n}"
+        for n in ("impute", "preprocessing", "_net", "_domains", "_schema", "_paired", "_tables")
+    ]
+    assert not reaches(imports(file), "sklearn", "skorch", "pandas", *(f"skfusiondp.{n}" for n in above))
 
 
 @pytest.mark.parametrize("file", under("impute") + under("preprocessing"), ids=str)

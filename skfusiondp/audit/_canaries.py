@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._domains import Categorical, Domain
 from .._exceptions import InvalidInputError
-from .._schema import Categorical, Domain, SensitiveSchema
+from .._schema import SensitiveSchema
 from .._tables import numeric_values
 
 

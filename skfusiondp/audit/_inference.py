@@ -13,9 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_consistent_length
 
+from .._domains import Categorical, Domain
 from .._exceptions import InvalidInputError
 from .._random import random_generator
-from .._schema import Categorical, Domain
 from .._tables import as_frame
 from ..preprocessing import TableEncoder
 from ._claim import fitted_part

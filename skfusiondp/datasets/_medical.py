@@ -6,7 +6,7 @@ from typing import Literal, overload
 
 import pandas as pd
 
-from .._schema import Categorical, Domain, Numeric
+from .._domains import Categorical, Domain, Numeric
 from ._table import XY, SensitiveTable, as_answer, as_label
 from ._wheels import WheelFile
 

@@ -8,8 +8,8 @@ from typing import Literal, overload
 
 import pandas as pd
 
+from .._domains import Categorical, Domain, Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Categorical, Domain, Numeric
 from ._table import XY, SensitiveTable, as_answer, as_label
 
 _FOLDER = "SKFUSIONDP_SEPSIS"

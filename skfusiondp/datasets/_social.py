@@ -7,8 +7,8 @@ from typing import Literal, overload
 import numpy as np
 import pandas as pd
 
+from .._domains import Categorical, Domain, Numeric
 from .._exceptions import MissingDependencyError
-from .._schema import Categorical, Domain, Numeric
 from ._table import XY, SensitiveTable, as_answer, as_label
 from ._wheels import WheelFile
 

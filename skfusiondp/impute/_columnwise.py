@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._schema import Domain, Numeric
+from .._domains import Domain, Numeric
 from ._encoding import PublicEncoder
 from ._heads import Head, MarginalHead, UniformHead
 from ._protocol import Predictive

@@ -17,7 +17,7 @@ from sklearn.ensemble import (
 )
 from threadpoolctl import threadpool_limits
 
-from .._schema import Categorical, Domain, Numeric
+from .._domains import Categorical, Domain, Numeric
 from ._columnwise import ColumnwiseBackend
 from ._heads import Head, bin_values, class_probabilities
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._schema import Domain
+from .._domains import Domain
 from ._heads import UniformHead
 from ._protocol import Predictive
 

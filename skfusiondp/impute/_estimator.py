@@ -7,8 +7,8 @@ from typing import Any
 
 from sklearn.base import clone, is_classifier, is_regressor
 
+from .._domains import Domain, Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Domain, Numeric
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head
 

@@ -12,10 +12,11 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._domains import Categorical, Domain, Numeric
 from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
 from .._random import random_generator
-from .._schema import Categorical, Domain, Numeric, Selector, SensitiveSchema, resolve_schema
+from .._schema import Selector, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ._backends import make_backend
 from ._containers import SetOutput, replace_columns

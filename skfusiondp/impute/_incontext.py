@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .._domains import Domain, Numeric
 from .._exceptions import InvalidInputError, MissingDependencyError
-from .._schema import Domain, Numeric
 from ._columnwise import ColumnwiseBackend
 from ._heads import N_ATOMS, Head, class_probabilities
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive

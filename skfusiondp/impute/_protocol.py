@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from .._schema import Domain
+from .._domains import Domain
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
+from .._domains import Categorical, Domain, Numeric
 from .._exceptions import InvalidInputError, MissingDependencyError
-from .._schema import Categorical, Domain, Numeric
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head, UniformHead
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive

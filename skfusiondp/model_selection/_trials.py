@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from .._domains import Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Numeric, SensitiveSchema
+from .._schema import SensitiveSchema
 from ..privacy import PrivacyLedger
 from ..privacy._accountant import Mechanism
 from ..privacy._selection import Spec, rdp_of

@@ -16,10 +16,11 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from .._domains import Numeric
 from .._exceptions import InvalidInputError
 from .._random import random_generator
 from .._refit import unchanged_if_refused
-from .._schema import Numeric, SensitiveSchema, resolve_schema
+from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan

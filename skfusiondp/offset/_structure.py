@@ -15,7 +15,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
-from .._schema import Domain, Numeric
+from .._domains import Domain, Numeric
 from .._tables import is_numeric, numeric_values
 from ._additive import Pieces, fit_additive
 from ._mechanism import Groups, Loss, PublicCurvature

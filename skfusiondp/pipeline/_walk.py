@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .._domains import Categorical, Numeric
 from .._paired import PairedTable
-from .._schema import Categorical, Numeric
 from ._flow import EVERY, Flow, flow_of, joined
 from ._rules import (
     SKLEARN_MODEL,

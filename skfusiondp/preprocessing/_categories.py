@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Categorical, Numeric
 from ._private import PrivateTransformer, is_number
 
 _OUTPUTS = ("categories", "frequencies")

@@ -12,8 +12,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Categorical, Numeric, SensitiveSchema, resolve_schema
+from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
 from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
+from .._domains import Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Numeric
 from ._private import PrivateTransformer, bins, whole
 
 _OUTPUTS = ("uniform", "normal")

@@ -9,8 +9,9 @@ import pandas as pd
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
-from .._schema import Categorical, Numeric, SensitiveSchema
+from .._schema import SensitiveSchema
 from .._tables import check_table
 from .._targets import read_labels
 from ._private import PrivateTransformer, bins, whole
