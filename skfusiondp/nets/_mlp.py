@@ -1,4 +1,4 @@
-"""The default module: a multilayer perceptron with layer normalisation."""
+"""A multilayer perceptron with layer normalisation: the default module's deep part, and dp-sgd's module."""
 
 from __future__ import annotations
 
