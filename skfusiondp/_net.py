@@ -53,7 +53,9 @@ class FusionDPNet(NeuralNet):
         0 keeps the last iterate. Averaging noised iterates is post-processing: it costs nothing.
     public_lr : float
         Learning rate where no step is private; `lr` is that of private steps, and of the public ones
-        before them if the whole module is trained privately.
+        before them, where the whole module is trained privately.
+    head_lr : float
+        Learning rate of private steps where they train the head alone.
     private_parameters : sequence of str, optional
         Patterns of parameters in the private gradient. If all belong to the module's head, the rest of
         it is trained in the public epochs alone, and the head then on the rows' representations.
@@ -93,6 +95,7 @@ class FusionDPNet(NeuralNet):
         consistency_bound: float = 1.0,
         averaging: float = 0.0,
         public_lr: float = 2e-3,
+        head_lr: float = 2e-2,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
         ranks: Ranks | None = None,
@@ -109,6 +112,7 @@ class FusionDPNet(NeuralNet):
         self.consistency_bound = consistency_bound
         self.averaging = averaging
         self.public_lr = public_lr
+        self.head_lr = head_lr
         self.private_parameters = private_parameters
         self.micro_batch_size = micro_batch_size
         self.ranks = ranks
@@ -191,7 +195,7 @@ class FusionDPNet(NeuralNet):
             parameter.requires_grad_(False)
             parameter.grad = None
         try:
-            self._run(rows, self.plan, self.epoch_steps[len(self._warm_epochs) :], self.lr)
+            self._run(rows, self.plan, self.epoch_steps[len(self._warm_epochs) :], self.head_lr)
         finally:
             for parameter in fixed:
                 parameter.requires_grad_(True)

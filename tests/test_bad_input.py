@@ -113,6 +113,7 @@ CASES = {
     "beta": ({"beta": np.nan}, "beta=nan"),
     "bound": ({"consistency_bound": 0}, "consistency_bound=0"),
     "lr": ({"lr": -0.1}, "lr=-0.1"),
+    "optimizer__lr": ({"optimizer__lr": 0.1}, "optimizer__lr=0.1 says what lr and public_lr do; state"),
     "imputer": ({"imputer": "mean"}, "imputer='mean' is no FoundationImputer"),
     "private_parameters": (
         {"private_parameters": ["tail.*"]},

@@ -106,7 +106,7 @@ def test_documented_defaults_are_the_signatures(name):
 
 def test_the_searches_above_find_something():
     estimator = skfusiondp.FusionDPClassifier
-    assert documented(estimator)["lr"].startswith("float, default=")
+    assert documented(estimator)["public_lr"].startswith("float, default=")
     assert len(OBJECTS) > 20 and any(n.endswith("FusionDPClassifier.fit") for n in CALLABLES)
 
 

@@ -12,6 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor
 from skfusiondp.impute import ConditionalBackend, PairedTable
+from skfusiondp.nets import MLP
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -132,6 +133,23 @@ def test_parameters_of_the_torch_parts(adult, split):
     assert copy.net_.module_.deep.head.in_features == 5
     assert copy.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
     assert copy.net_.optimizer_.param_groups[0]["lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({}, 0.02),
+        ({"method": "feature-dp"}, 0.02),
+        ({"method": "dp-sgd"}, 0.01),
+        ({"module": MLP, "private_parameters": ["*"]}, 0.01),
+        ({"lr": 0.5}, 0.5),
+        ({"method": "dp-sgd", "lr": 0.5}, 0.5),
+    ],
+)
+def test_learning_rate_of_private_steps(adult, split, settings, rate):
+    _, X, y = split
+    model = small(adult.sensitive, **settings).fit(X, y)
+    assert model.net_.optimizer_.param_groups[0]["lr"] == rate
 
 
 def test_parameters_of_the_imputer(adult, split):

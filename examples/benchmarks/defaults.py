@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 GRIDS = {
     "FusionDP": {
-        "lr": (0.005, 0.02),
+        "lr": (0.01, 0.04),
         "public_lr": (0.001, 0.004),
         "max_grad_norm": (0.5, 2.0),
         "epochs": (10, 40),

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 _ADJACENCIES = ("replace", "zero-out", "add-remove")
 _MIN_ROWS = 11
+# Learning rates of private steps: where they train a whole network, and its head alone. Chosen on the
+# tables of examples/benchmarks/_tuning.py and on sepsis' validation splits.
+_LR, _HEAD_LR = 0.01, 0.02
 
 
 class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
@@ -170,7 +173,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         for name in ("consistency_bound", "lr", "public_lr"):
             value = getattr(self, name)
             number = isinstance(value, Real)
-            if not (number and 0 < value < 1e300):
+            if not (number and 0 < value < 1e300) and not (name == "lr" and value is None):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
 
     def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
@@ -350,7 +353,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             module,
             criterion__task=task,
             optimizer=torch.optim.Adam if self.optimizer is None else self.optimizer,
-            lr=self.lr,
+            lr=_LR if self.lr is None else self.lr,
+            head_lr=_HEAD_LR if self.lr is None else self.lr,
             public_lr=self.public_lr,
             max_epochs=len(epoch_steps),
             plan=plan,

@@ -79,7 +79,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         class_weight: Any = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 1e-2,
+        lr: float | None = None,
         public_lr: float = 2e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,

@@ -62,8 +62,9 @@ module : torch module class, instance or None, default=None
     norm, are refused.
 optimizer : torch optimizer class or None, default=None
     None is Adam.
-lr : float, default=0.01
-    Learning rate of private steps. 0.005 suits whole networks.
+lr : float or None, default=None
+    Learning rate of private steps. None means 0.02 where they train the module's head alone, as by
+    default, and 0.01 where they train all of it.
 public_lr : float, default=0.002
     Learning rate of training that is not private: of the methods "hybrid" and "non-private", and of the
     public epochs before a private head.

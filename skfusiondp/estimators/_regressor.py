@@ -72,7 +72,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         public_epochs: int | None = None,
         module: Any = None,
         optimizer: Any = None,
-        lr: float = 1e-2,
+        lr: float | None = None,
         public_lr: float = 2e-3,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,

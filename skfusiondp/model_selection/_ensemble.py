@@ -188,15 +188,15 @@ class Ensemble:
             )
         self.average = self.flat.clone()
         self.model = StackedMLP(self.layout, self.flat)
-        self.optimizer = StackedOptimizer([m.net.optimizer_ for m in members], self.flat)
+        which = "public_lr" if first.plan is None else "head_lr" if first._head_only else "lr"
+        rates = [getattr(m.net, which) for m in members]
+        self.optimizer = StackedOptimizer([m.net.optimizer_ for m in members], rates, self.flat)
         self.row_loss = first.criterion_
         self.objective = TwoViewObjective(self.row_loss, 0.0, first.consistency_bound)
         # A penalty on what is before the head moves no head.
         betas = [0.0 if m.net._head_only else float(m.net.beta) for m in members]
         self.beta = torch.tensor(betas).unsqueeze(1)
         self.source = _Source(members[0].rows, first.module_.head if first._head_only else None)
-        if first.plan is None:
-            self.optimizer.lr = torch.tensor([float(m.net.public_lr) for m in members]).unsqueeze(1)
         self.steps = 0
         self.private_steps = 0
         self.losses: list[Tensor] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,16 +40,17 @@ class StackedOptimizer:
     ----------
     optimizers : list of torch optimizers
         One a model, as ``why_no_stacked_rule`` accepts; they give the settings and are not stepped.
+    lr : sequence of float
+        One a model, in place of its optimizer's own.
     flat : Tensor of shape (n_models, n_parameters)
         Changed in place.
     """
 
-    def __init__(self, optimizers: list[Any], flat: Tensor):
-        groups = [o.param_groups[0] for o in optimizers]
+    def __init__(self, optimizers: list[Any], lr: Sequence[float], flat: Tensor):
         self.flat = flat
-        self.lr = torch.tensor([float(g["lr"]) for g in groups]).unsqueeze(1)
+        self.lr = torch.tensor([float(rate) for rate in lr]).unsqueeze(1)
         self.adam = isinstance(optimizers[0], torch.optim.Adam)
-        self.settings = groups[0]
+        self.settings = optimizers[0].param_groups[0]
         self.steps = 0
         self.first = torch.zeros_like(flat)
         self.second = torch.zeros_like(flat) if self.adam else torch.empty(0)
