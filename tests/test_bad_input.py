@@ -113,7 +113,8 @@ CASES = {
     "beta": ({"beta": np.nan}, "beta=nan"),
     "bound": ({"consistency_bound": 0}, "consistency_bound=0"),
     "lr": ({"lr": -0.1}, "lr=-0.1"),
-    "optimizer__lr": ({"optimizer__lr": 0.1}, "optimizer__lr=0.1 says what lr and public_lr do; state"),
+    "public_lr": ({"public_lr": None}, "public_lr=None must be a positive"),
+    "optimizer__lr": ({"optimizer__lr": 0}, "optimizer__lr=0 must be a positive"),
     "imputer": ({"imputer": "mean"}, "imputer='mean' is no FoundationImputer"),
     "private_parameters": (
         {"private_parameters": ["tail.*"]},

@@ -144,6 +144,7 @@ def test_parameters_of_the_torch_parts(adult, split):
         ({"module": MLP, "private_parameters": ["*"]}, 0.01),
         ({"lr": 0.5}, 0.5),
         ({"method": "dp-sgd", "lr": 0.5}, 0.5),
+        ({"optimizer__lr": 0.5}, 0.5),
     ],
 )
 def test_learning_rate_of_private_steps(adult, split, settings, rate):

@@ -170,10 +170,11 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             raise InvalidInputError(
                 f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
             )
-        for name in ("consistency_bound", "lr", "public_lr"):
-            value = getattr(self, name)
+        for name in ("consistency_bound", "lr", "optimizer__lr", "public_lr"):
+            value = getattr(self, name, None)
             number = isinstance(value, Real)
-            if not (number and 0 < value < 1e300) and not (name == "lr" and value is None):
+            default = value is None and name in ("lr", "optimizer__lr")
+            if not (default or (number and 0 < value < 1e300)):
                 raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
 
     def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
@@ -330,6 +331,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         from ..nets import MLP, WideAndDeep
 
         own = self._net_parameters()
+        lr = own.pop("optimizer__lr", self.lr)
         module = WideAndDeep if self.module is None else self.module
         if self.module is None and self.method == "dp-sgd":
             # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
@@ -353,8 +355,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             module,
             criterion__task=task,
             optimizer=torch.optim.Adam if self.optimizer is None else self.optimizer,
-            lr=_LR if self.lr is None else self.lr,
-            head_lr=_HEAD_LR if self.lr is None else self.lr,
+            lr=_LR if lr is None else lr,
+            head_lr=_HEAD_LR if lr is None else lr,
             public_lr=self.public_lr,
             max_epochs=len(epoch_steps),
             plan=plan,

@@ -34,11 +34,6 @@ class NetParameters:
                     f"{type(self).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
                     f"start with {', '.join(PREFIXES)}."
                 )
-        if "optimizer__lr" in self._net_parameters():
-            raise InvalidInputError(
-                f"optimizer__lr={self._net_parameters()['optimizer__lr']!r} says what lr and public_lr do; "
-                "state the learning rate of private steps as lr, that of public ones as public_lr."
-            )
         self._check_callbacks(getattr(self, "callbacks", None))
         self._check_optimizer(getattr(self, "optimizer", None))
 
