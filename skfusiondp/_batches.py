@@ -16,6 +16,8 @@ from .privacy._sampling import PoissonSampler
 # Rows represented at once, and the most numbers of representations that are kept.
 _REPRESENTED = 4096
 _KEPT_NUMBERS = 2**26
+# Rows that means are taken over.
+_MOST_AVERAGED = 10_000
 
 
 class Rows(NamedTuple):
@@ -150,6 +152,12 @@ class TrainingRows(Dataset):
             return rows
         more = torch.from_numpy(index[index >= len(self)] - len(self))
         return Rows(*(torch.cat([a, b[more]]) for a, b in zip(rows, self.extra, strict=True)))
+
+    def free_means(self) -> np.ndarray:
+        """Each feature's mean in the free view, over rows of even distance where these are many."""
+        assert self.free is not None
+        index = np.linspace(0, len(self) - 1, min(len(self), _MOST_AVERAGED)).astype(np.int64)
+        return self.free[torch.from_numpy(index)].mean(dim=0).numpy()
 
     def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
         """Rows in a tier's two views: its columns true, and not. Whoever calls this owes the ledger a step.

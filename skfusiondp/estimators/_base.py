@@ -348,6 +348,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
                 "n_outputs": n_outputs,
                 "sensitive_features": self.encoder_.sensitive_features_,
             }
+            if "feature_means" in takes and rows.free is not None:
+                facts["feature_means"] = rows.free_means()
             for name, value in facts.items():
                 if name in takes:
                     own.setdefault(f"module__{name}", value)

@@ -19,9 +19,10 @@ class WideAndDeep(nn.Module):
     """Multilayer perceptron over all features, corrected linearly by the sensitive ones.
 
     With d the perceptron, p a row's public features (its sensitive ones set to 0), x all of them and s the
-    sensitive ones, the outputs are ``d(p) + W [d(x) - d(p), s] / 2 + b``. W and b, `private_parameters`,
-    are all that is trained with true sensitive values: their gradients are short and few numbers wide, so
-    that clipping takes little from them and noise adds little. W starts as twice the identity over
+    sensitive ones, m their public means, the outputs are ``d(p) + W [d(x) - d(p), s - m] / 2 + b``. W and
+    b, `private_parameters`, are all that is trained with true sensitive values: their gradients are short
+    and few numbers wide, so that clipping takes little from them and noise adds little. Without their means
+    features are shorter still, and b does not have to follow W. W starts as twice the identity over
     ``d(x) - d(p)``, which adds it as it is, and 0 over s.
 
     The perceptron learns in the public epochs alone, on imputed sensitive features. Where the imputed ones
@@ -40,6 +41,8 @@ class WideAndDeep(nn.Module):
         In the deep part, between layers.
     sensitive_features : sequence of bool of length n_features, optional
         Which encoded features come from sensitive columns. None: all.
+    feature_means : sequence of float of length n_features, optional
+        A public guess at the features' means, such as those of the hybrid view. None: 0.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class WideAndDeep(nn.Module):
 
     private_parameters = ("head.wide.*",)
     sensitive: Tensor
+    centre: Tensor
 
     def __init__(
         self,
@@ -69,10 +73,13 @@ class WideAndDeep(nn.Module):
         hidden: Sequence[int] = (256,),
         dropout: float = 0.2,
         sensitive_features: Sequence[bool] | None = None,
+        feature_means: Sequence[float] | None = None,
     ):
         super().__init__()
         which = torch.ones(n_features) if sensitive_features is None else torch.as_tensor(sensitive_features)
         self.register_buffer("sensitive", which.bool(), persistent=False)
+        means = torch.zeros(n_features) if feature_means is None else torch.as_tensor(feature_means)
+        self.register_buffer("centre", means.float()[self.sensitive])
         self.deep = MLP(n_features, n_outputs, hidden, dropout)
         first = next(m for m in self.deep.modules() if isinstance(m, nn.Linear))
         with torch.no_grad():
@@ -82,7 +89,7 @@ class WideAndDeep(nn.Module):
         self.head = CorrectedHead(n_outputs, int(self.sensitive.sum()))
 
     def represent(self, x: Tensor) -> Tensor:
-        """Outputs without sensitive features, then half of what these change and half of each of these.
+        """Outputs without sensitive features, half of what these change, half of each one's distance from its mean.
 
         Returns
         -------
@@ -98,7 +105,7 @@ class WideAndDeep(nn.Module):
         else:
             base = self.deep(public)
             change = self.deep(x) - base
-        return torch.cat([base, _SCALE * change, _SCALE * x[:, self.sensitive]], dim=1)
+        return torch.cat([base, _SCALE * change, _SCALE * (x[:, self.sensitive] - self.centre)], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""

@@ -10,12 +10,13 @@ from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 from skfusiondp.nets import MLP, WideAndDeep, check_module
 
 SENSITIVE = [False, True, False, True]
+MEANS = [9.0, 0.25, 9.0, 0.75]
 
 
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    net = WideAndDeep(4, n_outputs=2, hidden=(6,), dropout=0.0, sensitive_features=SENSITIVE)
+    net = WideAndDeep(4, 2, (6,), 0.0, sensitive_features=SENSITIVE, feature_means=MEANS)
     # As after training: nothing is 0 any more.
     with torch.no_grad():
         for parameter in net.parameters():
@@ -27,8 +28,36 @@ def test_outputs_are_the_formula_of_the_docstring(net):
     x = torch.randn(5, 4)
     p = x * torch.tensor([1.0, 0.0, 1.0, 0.0])
     base, change = net.deep(p), net.deep(x) - net.deep(p)
-    wanted = base + torch.cat([change, x[:, [1, 3]]], 1) / 2 @ net.head.wide.weight.T + net.head.wide.bias
+    s = x[:, [1, 3]] - torch.tensor([0.25, 0.75])
+    wanted = base + torch.cat([change, s], 1) / 2 @ net.head.wide.weight.T + net.head.wide.bias
     torch.testing.assert_close(net.eval()(x), wanted)
+
+
+def test_features_are_centred_by_the_hybrid_view():
+    """By what anybody may know: other true cells, the same means."""
+    rng = np.random.default_rng(0)
+    table, y = pd.DataFrame({"a": rng.normal(size=80), "s": rng.uniform(size=80)}), rng.integers(2, size=80)
+    support, sensitive = table[:30], {"s": Numeric(0, 1)}
+    centres = {}
+    for method in ("fusiondp", "hybrid", "feature-dp", "dp-sgd"):
+        for cells in (0.0, 1.0):
+            model = FusionDPClassifier(
+                sensitive,
+                method=method,
+                module=WideAndDeep,
+                imputer=FoundationImputer(support=support, random_state=0),
+                steps=1,
+                random_state=0,
+            ).fit(table.assign(s=cells), y)
+            centres[method, cells] = model.net_.module_.centre
+        assert torch.equal(centres[method, 0.0], centres[method, 1.0])
+    guessed = FoundationImputer(sensitive, support=support, random_state=0, output="paired")
+    pair = guessed.fit_transform(table)
+    model = FusionDPClassifier(method="hybrid", steps=1).fit(pair, y)
+    wanted = model.encoder_._encode(pair.hybrid, pair.expected)[:, model.encoder_.sensitive_features_]
+    np.testing.assert_allclose(model.net_.module_.centre, wanted.mean(axis=0), atol=1e-6)
+    assert centres["fusiondp", 0.0].any() and centres["hybrid", 0.0].any()
+    assert not centres["feature-dp", 0.0].any() and not centres["dp-sgd", 0.0].any()
 
 
 def test_a_new_module_knows_the_public_features_alone():
