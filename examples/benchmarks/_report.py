@@ -30,8 +30,10 @@ and labels are public (sepsis' support is its val.csv). Tables are cut to {rows:
   comparison asks what it costs to protect rows where only some columns are sensitive.
 - Everything runs with one setting for all tables. FusionDP's defaults were chosen on SUPPORT2, NHIS,
   flchain and ACS, its module and dp-sgd's on five tables of `_tuning.py`, Adult and sepsis, the scale of
-  that module's correction on NHIS, ACS and five of `_tuning.py`; that public numbers have four pieces and
-  not eight was settled with this page's figures in view. OffsetFusion's were chosen partly on sepsis'
+  that module's correction on NHIS, ACS and five of `_tuning.py`, its learning rate on the seven of
+  `_tuning.py`, sepsis, flchain, ACS and Adult, its centring on the seven and sepsis, with a look at NHIS and
+  Adult; that public numbers have four pieces and not eight was settled with this page's figures in view.
+  OffsetFusion's were chosen partly on sepsis'
   training rows, Opacus' learning rate and epochs on alcohol and ACS, so these tables may flatter them.
   That OffsetFusion averages (its public model over folds, its start over draws) was settled with the
   judged rows of six of these tables in view, the same for all. Its additive start, how far it believes the

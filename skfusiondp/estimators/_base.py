@@ -171,11 +171,11 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
                 f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
             )
         for name in ("consistency_bound", "lr", "optimizer__lr", "public_lr"):
-            value = getattr(self, name, None)
-            number = isinstance(value, Real)
-            default = value is None and name in ("lr", "optimizer__lr")
-            if not (default or (number and 0 < value < 1e300)):
-                raise InvalidInputError(f"{name}={value!r} must be a positive, finite number.")
+            given: Any = getattr(self, name, None)
+            number = isinstance(given, Real)
+            default = given is None and name in ("lr", "optimizer__lr")
+            if not (default or (number and 0 < given < 1e300)):
+                raise InvalidInputError(f"{name}={given!r} must be a positive, finite number.")
 
     def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
         """The original table, its schema, and the fitted imputer where one is needed."""

@@ -89,7 +89,7 @@ class WideAndDeep(nn.Module):
         self.head = CorrectedHead(n_outputs, int(self.sensitive.sum()))
 
     def represent(self, x: Tensor) -> Tensor:
-        """Outputs without sensitive features, half of what these change, half of each one's distance from its mean.
+        """Outputs without sensitive features, half of what these change, and half of each less its mean.
 
         Returns
         -------

@@ -283,6 +283,10 @@ def encoder_fitted_on_sensitive_cells(patch):
     patch.setattr(Numeric, "encode", scaled)
 
 
+def means_of_true_cells(patch):
+    patch.setattr(TrainingRows, "free_means", lambda self: self.views[0].mean(dim=0).numpy())
+
+
 def a_tier_without_noise(patch):
     made = GaussianNoise.__init__
     count = [0]
@@ -483,6 +487,7 @@ VARIANTS = [
         "test_a_seed_repeats_and_none_does_not",
     ),
     by_replay("encoder fitted on sensitive cells", encoder_fitted_on_sensitive_cells, "encoded rows"),
+    by_replay("module centred by true cells", means_of_true_cells, "before each private gradient"),
     by_replay("a column budget's tier without noise", a_tier_without_noise, "noise", sensitive=TIERS),
     by_replay(
         "a tier that reads the columns after it",
