@@ -26,9 +26,9 @@ these tables too: Adult was in the sweep over averaging, and splits of the sepsi
 over encodings, the wide part, its centring, learning rates and public epochs, and both among the tables on
 which its module and its present learning rate were measured before they became the default. Those of
 offset-fusion were developed on splits of the sepsis training rows, its step length on Adult, its start and
-prior on the seven small tables at the end (and on others). FusionDP's fewer public epochs on small tables come from five of those. "Own view"
-methods on sepsis train on the labelled support rows (val.csv) too; a model of those rows alone has an AUPRC
-of .787 on the test rows.
+prior on the seven small tables at the end (and on others). FusionDP's fewer public epochs on small tables
+come from five of those. "Own view" methods on sepsis train on the labelled support rows (val.csv) too; a
+model of those rows alone has an AUPRC of .787 on the test rows.
 """
 
 
@@ -211,8 +211,8 @@ def limits() -> list[str]:
         "",
         "## What a better mechanism could win",
         "",
-        f"`python {content['command']}`, {content['seeds']} seeds; AUROC, of sepsis AUPRC. FusionDP with labelled",
-        f"support rows at ε = {content['epsilon']:g} under {content['adjacency']}; the same fit with a noise",
+        f"`python {content['command']}`, {content['seeds']} seeds; AUROC, of sepsis AUPRC. FusionDP with",
+        f"labelled support rows at ε = {content['epsilon']:g} under {content['adjacency']}; the same fit with a noise",
         "multiplier of 0.0001 in place of about 6; with next to no clipping either; and without privacy.",
         "",
         "| table | " + " | ".join(names) + " |",
