@@ -122,7 +122,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     >>> from skfusiondp.model_selection import PrivateRandomSearchCV
     >>> adult = load_adult()
     >>> model = FusionDPClassifier(adult.sensitive, epochs=1)
-    >>> candidates = {"lr": [1e-3, 3e-3], "max_grad_norm": [0.5, 1.0]}
+    >>> candidates = {"lr": [0.01, 0.02], "max_grad_norm": [0.5, 1.0]}
     >>> search = PrivateRandomSearchCV(model, candidates, n_trials=2, epsilon=1.0, random_state=0)
     >>> search = search.fit(adult.table[:900], adult.target[:900])
     >>> 0.99 < search.epsilon_ <= 1.0, search.epsilon_of_one_trial_ < 0.8
