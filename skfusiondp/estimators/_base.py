@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 _ADJACENCIES = ("replace", "zero-out", "add-remove")
 _MIN_ROWS = 11
-# Learning rates of private steps: where they train a whole network, and its head alone. Chosen on the
-# tables of examples/benchmarks/_tuning.py and on sepsis' validation splits.
+# Learning rates of private steps where they train a whole network, and where its head alone;
+# docs/benchmarks.md says on which tables they were chosen.
 _LR, _HEAD_LR = 0.01, 0.02
 
 

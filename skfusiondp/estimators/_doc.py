@@ -59,8 +59,7 @@ module : torch module class, instance or None, default=None
     None is ``nets.WideAndDeep``; for the method "dp-sgd", which has no use for one that tells sensitive
     features from public ones, ``nets.MLP`` with 256 units. A class is given ``n_features``, ``n_outputs``,
     ``sensitive_features`` (a mask) and ``feature_means`` (of what the public branch reads) if its constructor
-    takes them. Layers that mix rows, such as batch
-    norm, are refused.
+    takes them. Layers that mix rows, such as batch norm, are refused.
 optimizer : torch optimizer class or None, default=None
     None is Adam.
 lr : float or None, default=None

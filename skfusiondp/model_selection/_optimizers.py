@@ -28,8 +28,6 @@ def why_no_stacked_rule(optimizer: torch.optim.Optimizer) -> str | None:
     ):
         if group.get(name):
             return f"optimizer__{name} has no stacked rule"
-    if not isinstance(group["lr"], float | int):
-        return "the learning rate is no number"
     return None
 
 
