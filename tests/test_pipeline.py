@@ -145,6 +145,7 @@ def test_parameters_of_the_torch_parts(adult, split):
         ({"lr": 0.5}, 0.5),
         ({"method": "dp-sgd", "lr": 0.5}, 0.5),
         ({"optimizer__lr": 0.5}, 0.5),
+        ({"optimizer__lr": None, "lr": 0.5}, 0.5),
     ],
 )
 def test_learning_rate_of_private_steps(adult, split, settings, rate):

@@ -331,7 +331,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         from ..nets import MLP, WideAndDeep
 
         own = self._net_parameters()
-        lr = own.pop("optimizer__lr", self.lr)
+        lr = own.pop("optimizer__lr", None) or self.lr
         module = WideAndDeep if self.module is None else self.module
         if self.module is None and self.method == "dp-sgd":
             # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
