@@ -62,10 +62,13 @@ class Numeric:
 
     def __post_init__(self) -> None:
         _check_own_epsilon(self.epsilon)
+        # Plain Python numbers: the difference of two bounds of eight bits may not fit in eight bits.
+        for name in ("low", "high"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
         try:
-            fine = bool(np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high)
-            fine = fine and math.isfinite(float(self.high) - float(self.low))
-        except (TypeError, ValueError, OverflowError):
+            real = isinstance(self.low, Real) and isinstance(self.high, Real)
+            fine = real and self.low < self.high and math.isfinite(float(self.high) - float(self.low))
+        except OverflowError:
             fine = False
         if not fine:
             raise InvalidInputError(
@@ -76,10 +79,11 @@ class Numeric:
             object.__setattr__(self, "knots", self._checked_knots())
 
     def _checked_knots(self) -> tuple[float, ...]:
+        given: Any = self.knots
         try:
-            knots = tuple(float(k) for k in self.knots or ())
-        except (TypeError, ValueError, OverflowError):
-            knots = (float("nan"),)
+            knots = tuple(float(k) if isinstance(k, Real) else math.nan for k in given)
+        except (TypeError, OverflowError):
+            knots = (math.nan,)
         if not all(a < b for a, b in pairwise((self.low, *knots, self.high))):
             raise InvalidInputError(
                 f"knots={self.knots!r} must be numbers that increase, strictly between low={self.low!r} and "
@@ -200,13 +204,14 @@ class Categorical:
 
     def __init__(self, categories: Sequence, epsilon: float | None = None) -> None:
         _check_own_epsilon(epsilon)
-        if isinstance(categories, str) or not isinstance(categories, Sequence | np.ndarray | pd.Index):
+        listed = isinstance(categories, Sequence | pd.Index) and not isinstance(categories, str)
+        if not (listed or (isinstance(categories, np.ndarray) and categories.ndim)):
             raise InvalidInputError(
                 f"Categorical(categories={categories!r}): give a list of the public categories, "
                 "for example Categorical(['female', 'male'])."
             )
         # Plain Python scalars hash, compare and pickle alike wherever they came from.
-        cats = tuple(c.item() if isinstance(c, np.generic) else c for c in categories)
+        cats = tuple(_plain(c) for c in categories)
         try:
             distinct = len(set(cats)) == len(cats) and not any(pd.isna(c) is True or c is pd.NA for c in cats)
         except TypeError:  # what cannot be hashed cannot be looked up
@@ -287,6 +292,10 @@ class Categorical:
 
 def _own(epsilon: float | None) -> str:
     return "" if epsilon is None else f", epsilon={epsilon!r}"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_own_epsilon(epsilon: Any) -> None:

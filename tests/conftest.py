@@ -2,8 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+
+# Generated inputs are the same in each run, so that a failure is the change's; new ones are looked for
+# with --hypothesis-profile=explore.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False, database=None, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

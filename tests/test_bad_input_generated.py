@@ -20,6 +20,8 @@ from skfusiondp import (
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
+    OffsetFusionClassifier,
+    OffsetFusionRegressor,
     PrivacyBudget,
     PrivacyLedger,
 )
@@ -72,8 +74,6 @@ def generated(kind, *strategies):
             return settings(
                 max_examples=count,
                 deadline=None,
-                database=None,
-                derandomize=count == FEW[kind],  # a default run is the same each time
                 suppress_health_check=quiet,
             )(run)
 
@@ -121,6 +121,12 @@ others = st.sampled_from(
         type,
         print,
         float("inf"),
+        np.array([]),
+        np.array(1.5),
+        np.array(["f", "m"]),
+        np.arange(N),
+        pd.Series([1.0, 2.0]),
+        pd.DataFrame({"age": [1.0]}),
     ]
 )
 anything = st.one_of(numbers, others, st.text(max_size=4))
@@ -201,6 +207,18 @@ selectors = st.one_of(
     st.lists(st.one_of(st.sampled_from(["age", "sex", "no"]), st.integers(-4, 4), st.booleans()), max_size=4),
     anything,
 )
+
+
+def parameters(*classes):
+    """One parameter of one of the classes, or none of them."""
+    names = [(c, n) for c in classes for n in c().get_params(deep=False) if n != "sensitive"]
+    return st.one_of(
+        st.sampled_from([(c, "") for c in classes]), st.sampled_from(names), st.sampled_from(names)
+    )
+
+
+def endless(value):
+    return isinstance(value, int) and abs(value) > 1000
 
 
 # Values that cost nothing to make --------------------------------------------------------------------
@@ -407,11 +425,20 @@ def test_encoders(table, sensitive, other):
     assert_finite(used_or_refused(TableEncoder(good), "transform", (pd.DataFrame(plain),), other))
 
 
-@generated("table", tables(), selectors, st.one_of(st.none(), tables()), tables())
-def test_imputers(table, sensitive, support, other):
-    imputer = FoundationImputer(
-        sensitive, support=support, backend="domain", on_leak="ignore", random_state=0
-    )
+@generated(
+    "table",
+    tables(),
+    selectors,
+    st.one_of(st.none(), tables()),
+    tables(),
+    parameters(FoundationImputer),
+    anything,
+)
+def test_imputers(table, sensitive, support, other, parameter, value):
+    settings = {"support": support, "backend": "domain", "on_leak": "ignore", "random_state": 0}
+    if parameter[1]:
+        settings[parameter[1]] = value
+    imputer = FoundationImputer(sensitive, **settings)
     used_or_refused(imputer, "transform", (table,), other, left=("backend_",))
     sound = FoundationImputer(good, backend="domain", random_state=0).fit(pd.DataFrame(plain))
     imputed = attempt(sound.transform, other)
@@ -423,11 +450,11 @@ def test_imputers(table, sensitive, support, other):
 PAYING = [PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelector]
 
 
-@generated(
-    "table", st.sampled_from(PAYING), tables(), selectors, st.sampled_from(["epsilon", "delta", ""]), anything
-)
-def test_transformers_that_pay(kind, table, sensitive, name, value):
-    transformer = kind(sensitive, random_state=0, **({name: value} if name else {}))
+@generated("table", tables(), selectors, parameters(*PAYING), anything)
+def test_transformers_that_pay(table, sensitive, parameter, value):
+    cls, name = parameter
+    settings = {"random_state": 0, **({name: value} if name else {})}
+    transformer = cls(sensitive, **settings)
     target = np.arange(N) % 2
     attempt(transformer.fit, table, target)
     attempt(transformer.transform, table)
@@ -437,34 +464,7 @@ def test_transformers_that_pay(kind, table, sensitive, name, value):
 
 # Estimators ------------------------------------------------------------------------------------------
 
-PARAMETERS = [
-    "epsilon",
-    "delta",
-    "adjacency",
-    "max_grad_norm",
-    "clipping",
-    "alpha",
-    "beta",
-    "consistency_bound",
-    "averaging",
-    "batch_size",
-    "epochs",
-    "public_batch_size",
-    "public_epochs",
-    "class_weight",
-    "lr",
-    "private_parameters",
-    "micro_batch_size",
-    "on_leak",
-    "random_state",
-    "imputer",
-    "module",
-    "optimizer",
-    "budget",
-    "callbacks",
-    "noise_multiplier",
-    "method",
-]
+
 targets = st.one_of(
     st.just(np.arange(N) % 2),
     st.just(np.arange(N) % 2),
@@ -473,10 +473,10 @@ targets = st.one_of(
 )
 
 
-@generated("fit", tables(), targets, st.sampled_from(["", "", *PARAMETERS]), anything, st.booleans())
-def test_estimators(table, target, name, value, regress):
+@generated("fit", tables(), targets, parameters(FusionDPClassifier, FusionDPRegressor), anything)
+def test_estimators(table, target, parameter, value):
     # Every public column is there and of its kind, so that refusals come from further in as well.
-    cls = FusionDPRegressor if regress else FusionDPClassifier
+    cls, name = parameter
     settings = {
         "steps": 1,
         "public_epochs": 0,
@@ -486,8 +486,7 @@ def test_estimators(table, target, name, value, regress):
     }
     if name == "epsilon":
         settings.pop("noise_multiplier")
-    huge = isinstance(value, int) and abs(value) > 1000
-    if name and not (huge and name in ("epochs", "public_epochs")):
+    if name and not (endless(value) and name in ("epochs", "public_epochs", "steps")):
         settings[name] = value
         if name == "epochs":
             settings.pop("steps")
@@ -495,6 +494,18 @@ def test_estimators(table, target, name, value, regress):
     result = used_or_refused(model, "predict", (table, target), table, left=("net_", "ledger_"))
     if result is not None and np.asarray(result).dtype.kind == "f" and settings.get("lr") is None:
         assert_finite(result)
+
+
+@generated("fit", tables(), targets, parameters(OffsetFusionClassifier, OffsetFusionRegressor), anything)
+def test_offset_estimators(table, target, parameter, value):
+    cls, name = parameter
+    settings = {"noise_multiplier": 1.0, "random_state": 0}
+    if name == "epsilon":
+        settings.pop("noise_multiplier")
+    if name and not (endless(value) and name == "steps"):
+        settings[name] = value
+    model = cls(good if name != "on_leak" else ["age"], **settings)
+    used_or_refused(model, "predict", (table, target), table, left=("ledger_",))
 
 
 def test_each_slow_run_has_ten_thousand_examples():

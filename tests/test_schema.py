@@ -54,6 +54,20 @@ def test_pieces_fill_one_after_the_other_and_keep_the_order(limits, parts, one, 
         assert ((row > 0) & (row < 1)).sum() <= 1
 
 
+def test_bounds_and_knots_may_be_numpy_s():
+    # 200, the width, is more than eight bits hold; two knots in an array have no truth value.
+    domain = Numeric(np.int8(-100), np.int8(100), knots=np.array([0, 50], dtype=np.int8))
+    assert domain.edges.tolist() == [-100, 0, 50, 100] and domain.center == 0
+    assert Numeric(np.int8(-100), np.int8(100)).edges.tolist() == np.linspace(-100, 100, 9).tolist()
+    assert repr(domain) == "Numeric(low=-100, high=100, knots=[0.0, 50.0])"
+
+
+@pytest.mark.parametrize("knots", [3, "57", [1j], [np.complex64(1j)], [math.nan], [70, 60], [200], ["4"]])
+def test_knots_that_are_no_increasing_numbers_are_refused(knots):
+    with pytest.raises(InvalidInputError, match="knots=.* must be numbers that increase"):
+        Numeric(0, 100, knots=knots)
+
+
 def test_knots_come_from_support_rows_unless_they_are_stated():
     values = np.arange(1001.0)
     assert np.allclose(Numeric(0, 1000).with_knots_of(values).knots, np.linspace(0, 1000, 9)[1:-1])

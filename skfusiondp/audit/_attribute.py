@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from .._paired import PairedTable
 from .._random import random_generator
 from .._schema import SensitiveSchema, resolve_schema
@@ -147,8 +147,7 @@ def audit_attribute(
 
 
 def _check(score: str, confidence: float, claim: float | None) -> None:
-    if score not in SCORES:
-        raise InvalidInputError(f"score={score!r} is not one of {', '.join(SCORES)}.")
+    check_choice("score", score, SCORES)
     if not (isinstance(confidence, Real) and 0 < confidence < 1):
         raise InvalidInputError(f"confidence={confidence!r} must lie in (0, 1); 0.95 is usual.")
     if claim is not None and not (isinstance(claim, Real) and claim >= 0):

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
 from .._disk_facts import disk_schema, fit_encoder
 from .._distributed import Ranks
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from .._paired import PairedTable
 from .._random import random_generator
 from .._refit import unchanged_if_refused
@@ -128,13 +128,15 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
 
     def _check_method(self) -> None:
         self._check_net_parameters()
-        if self.method not in METHODS:
-            raise InvalidInputError(f"method={self.method!r} is not one of {', '.join(METHODS)}.")
-        if self.adjacency not in _ADJACENCIES[: 3 if self.method == "dp-sgd" else 2]:
-            raise InvalidInputError(
-                f"adjacency={self.adjacency!r} is not one of replace, zero-out; the public columns of a row "
-                "are read freely, so only method='dp-sgd' protects whole rows (add-remove)."
-            )
+        check_choice("method", self.method, METHODS)
+        relations = _ADJACENCIES[: 3 if self.method == "dp-sgd" else 2]
+        check_choice(
+            "adjacency",
+            self.adjacency,
+            relations,
+            "; the public columns of a row are read freely, so only method='dp-sgd' protects whole rows "
+            "(add-remove).",
+        )
         if self.epsilon is not None and self.noise_multiplier is not None:
             raise InvalidInputError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "

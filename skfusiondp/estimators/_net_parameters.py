@@ -38,9 +38,10 @@ class NetParameters:
         self._check_optimizer(getattr(self, "optimizer", None))
 
     def _check_callbacks(self, callbacks: Any) -> None:
-        if callbacks is None or callbacks == ():
+        if callbacks is None:
             return
-        items = callbacks if isinstance(callbacks, list) else [None]
+        empty = isinstance(callbacks, tuple) and not callbacks  # skorch's own default
+        items = callbacks if isinstance(callbacks, list) else [] if empty else [None]
         parts = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in items]
         if not all(hasattr(c, "on_train_begin") for c in parts):
             raise InvalidInputError(

@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Domain, Numeric
-from .._exceptions import ON_LEAK, InvalidInputError
+from .._exceptions import ON_LEAK, InvalidInputError, check_choice
 from .._paired import PairedTable
 from .._random import random_generator
 from .._schema import Selector, SensitiveSchema, resolve_schema
@@ -340,9 +340,7 @@ class FoundationImputer(  # type: ignore[call-arg]
 
     def _check_parameters(self) -> None:
         for name, allowed in (("strategy", STRATEGIES), ("output", OUTPUTS), ("on_leak", ON_LEAK)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InvalidInputError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
+            check_choice(name, getattr(self, name), allowed)
         size = self.batch_size
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise InvalidInputError(f"batch_size={size!r} must be an integer of at least 1.")

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from .._domains import Numeric
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from .._random import random_generator
 from .._refit import unchanged_if_refused
 from .._schema import SensitiveSchema, resolve_schema
@@ -175,8 +175,7 @@ class BaseOffsetFusion(BaseEstimator):
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     def _check_parameters(self) -> None:
-        if self.adjacency not in ("replace", "zero-out"):
-            raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of replace, zero-out.")
+        check_choice("adjacency", self.adjacency, ("replace", "zero-out"))
         if self.epsilon is not None and self.noise_multiplier is not None:
             raise InvalidInputError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "

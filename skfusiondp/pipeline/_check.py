@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from .._exceptions import InvalidInputError, report_leak
+from .._exceptions import ON_LEAK, InvalidInputError, check_choice, report_leak
 from ._flow import EVERY, Column, Flow
 from ._walk import Walk, start_of
 
@@ -89,7 +89,8 @@ class PipelineCheck(Sequence):
 
     def _speak(self, on_leak: str) -> None:
         message = "\n".join(str(f) for f in self.leaks)
-        if message or on_leak not in ("warn", "raise", "ignore"):
+        check_choice("on_leak", on_leak, ON_LEAK)
+        if message:
             report_leak(message, on_leak)
 
     @overload

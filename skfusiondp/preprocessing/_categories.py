@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .._domains import Categorical, Numeric
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from ._private import PrivateTransformer, is_number
 
 _OUTPUTS = ("categories", "frequencies")
@@ -118,8 +118,7 @@ class PrivateCategories(PrivateTransformer):
         super()._check_parameters()
         if not (is_number(self.min_frequency) and 0 <= float(self.min_frequency) < 1):
             raise InvalidInputError(f"min_frequency={self.min_frequency!r} must lie in [0, 1).")
-        if self.output not in _OUTPUTS:
-            raise InvalidInputError(f"output={self.output!r} is not one of {', '.join(_OUTPUTS)}.")
+        check_choice("output", self.output, _OUTPUTS)
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
         return np.concatenate([self._counts(frame[c], c) for c in columns])

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Numeric
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
 from ..impute._containers import SetOutput, replace_columns
@@ -143,8 +143,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         return self._ledger_of(self._noise_multiplier(n_rows), ("?",), n_rows)
 
     def _check_parameters(self) -> None:
-        if self.adjacency not in _ADJACENCIES:
-            raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of {', '.join(_ADJACENCIES)}.")
+        check_choice("adjacency", self.adjacency, _ADJACENCIES)
         if self.epsilon is not None and self.noise_multiplier is not None:
             raise InvalidInputError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
 from .._domains import Numeric
-from .._exceptions import InvalidInputError
+from .._exceptions import check_choice
 from ._private import PrivateTransformer, bins, whole
 
 _OUTPUTS = ("uniform", "normal")
@@ -125,8 +125,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         whole("n_bins", self.n_bins, 2)
-        if self.output not in _OUTPUTS:
-            raise InvalidInputError(f"output={self.output!r} is not one of {', '.join(_OUTPUTS)}.")
+        check_choice("output", self.output, _OUTPUTS)
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
         return np.concatenate([self._counts(frame[c], c) for c in columns])

@@ -13,7 +13,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from .._exceptions import InvalidInputError, PrivacyBudgetError
+from .._exceptions import InvalidInputError, PrivacyBudgetError, check_choice
 from ._accountant import ADJACENCIES, check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
 
@@ -70,8 +70,7 @@ class PrivacyBudget:
         if not (isinstance(self.epsilon, Real) and 0 < self.epsilon < 1e300):
             raise InvalidInputError(f"epsilon={self.epsilon!r} must be a positive, finite number.")
         check_delta(self.delta)
-        if not (isinstance(self.adjacency, str) and self.adjacency in ADJACENCIES):
-            raise InvalidInputError(f"adjacency={self.adjacency!r} is not one of {', '.join(ADJACENCIES)}.")
+        check_choice("adjacency", self.adjacency, ADJACENCIES)
         path = self.path
         if path is None:
             path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"

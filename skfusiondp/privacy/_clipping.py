@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +59,7 @@ class Clipping:
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )
-        if not (isinstance(self.kind, str) and self.kind in KINDS):
-            raise InvalidInputError(f"clipping={self.kind!r} is not one of {', '.join(KINDS)}.")
+        check_choice("clipping", self.kind, KINDS)
 
     def sensitivity(self, adjacency: str) -> float:
         """L2 sensitivity of the sum of clipped rows under a neighbouring relation."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta
 from ._clipping import Clipping
 from ._ledger import LedgerEntry, PrivacyLedger
@@ -142,8 +142,7 @@ def make_plan(
     InvalidInputError
         If an argument is out of range.
     """
-    if adjacency not in ADJACENCIES:
-        raise InvalidInputError(f"adjacency={adjacency!r} is not one of {', '.join(ADJACENCIES)}.")
+    check_choice("adjacency", adjacency, ADJACENCIES)
     if not 1 <= batch_size <= n_rows:
         raise InvalidInputError(
             f"batch_size={batch_size} must lie between 1 and the number of rows, {n_rows}."

@@ -15,7 +15,7 @@ from numbers import Real
 import numpy as np
 from scipy.special import logsumexp
 
-from .._exceptions import InvalidInputError
+from .._exceptions import InvalidInputError, check_choice
 from ._accountant import ADJACENCIES, Mechanism, check_delta
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.
@@ -59,10 +59,7 @@ class Repetitions:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.distribution not in DISTRIBUTIONS:
-            raise InvalidInputError(
-                f"distribution={self.distribution!r} is not one of {', '.join(DISTRIBUTIONS)}."
-            )
+        check_choice("distribution", self.distribution, DISTRIBUTIONS)
         if not (_is_number(self.mean) and 1 < float(self.mean) <= 1e6):
             raise InvalidInputError(
                 f"n_trials={self.mean!r}, the expected number of trials, must be above 1 and at most 1e6."
@@ -155,8 +152,7 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
     ``P^a Q^(1 - a)``, an analytic function that decays like a Gaussian, for which the trapezoid rule
     converges exponentially (Trefethen and Weideman 2014).
     """
-    if adjacency not in ADJACENCIES:
-        raise InvalidInputError(f"adjacency={adjacency!r} is not one of {', '.join(ADJACENCIES)}.")
+    check_choice("adjacency", adjacency, ADJACENCIES)
     total = np.zeros(len(ORDERS))
     for mechanism in mechanisms:
         if len(mechanism) != 3:
