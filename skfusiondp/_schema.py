@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ._domains import Categorical, Domain, Numeric
-from ._exceptions import InvalidInputError, report_leak
+from ._exceptions import ON_LEAK, InvalidInputError, report_leak
+from ._parameters import check_choice
 from ._tables import as_frame, is_numeric, numeric_values
 
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
@@ -99,6 +100,7 @@ def resolve_schema(
     PrivacyLeakError
         If `on_leak` is "raise" and a domain would be read off the training cells.
     """
+    check_choice("on_leak", on_leak, ON_LEAK)
     columns = tuple(X.columns)
     declared = _select(X, sensitive, X if original is None else original)
     if not declared:

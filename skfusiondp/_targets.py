@@ -88,6 +88,36 @@ def read_numbers(y: Any, n_rows: int, name: str = "y") -> np.ndarray:
     return numbers
 
 
+def support_labels(target: Any, n_rows: int) -> np.ndarray:
+    """Targets of the support rows, one a row, still to be read as labels or numbers.
+
+    Parameters
+    ----------
+    target : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    n_rows : int
+        Number of support rows.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    InvalidInputError
+        If there is not one entry for each row.
+    """
+    labels = np.asarray(target)
+    if not labels.ndim:
+        raise InvalidInputError(
+            f"support_target={target!r} must hold one target for each of the {n_rows} support rows."
+        )
+    if len(labels) != n_rows:
+        raise InvalidInputError(
+            f"support_target has {len(labels)} entries for {n_rows} support rows; give each one."
+        )
+    return labels
+
+
 def _present(y: Any, name: str) -> Any:
     if np.any(pd.isna(np.asarray(y, dtype=object))):
         raise InvalidInputError(

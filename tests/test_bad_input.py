@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skfusiondp
@@ -12,6 +15,8 @@ from skfusiondp import (
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
+    OffsetFusionClassifier,
+    OffsetFusionRegressor,
     PrivacyLeakError,
     PrivacyLeakWarning,
 )
@@ -122,6 +127,19 @@ CASES = {
     ),
     "noise that no float holds": ({"noise_multiplier": 10**400}, "noise_multiplier=1000.*finite"),
     "callbacks": ({"callbacks": 1.0}, "callbacks=1.0 must be a list of skorch callbacks"),
+    "callbacks in an array": ({"callbacks": np.arange(3)}, "must be a list of skorch callbacks"),
+    "callbacks of one number": ({"callbacks": np.float32(3)}, "must be a list of skorch callbacks"),
+    "method in an array": ({"method": np.array(["fusiondp", "hybrid"])}, "is not one of fusiondp"),
+    "adjacency in an array": ({"adjacency": np.array(["replace"])}, "is not one of replace, zero-out;"),
+    "verbose": ({"verbose": np.arange(2)}, "verbose=.* must be a whole number of at least 0"),
+    "device of no name": ({"device": "gpu"}, "device='gpu' cannot be used here: Expected one of cpu"),
+    "device that is not there": ({"device": "cuda:99"}, "device='cuda:99' cannot be used here"),
+    "device without memory": ({"device": "meta"}, "device='meta' cannot be used here"),
+    "device of another kind": ({"device": 0}, "device=0 must be a torch device or its name"),
+    "support target of one number": (
+        {"support_target": 1.0, "imputer": FoundationImputer(support=made_table())},
+        "support_target=1.0 must hold one target for each of the 60 support rows",
+    ),
     "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
     "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),
     "optimizer of another kind": ({"optimizer": type}, "must be a torch optimizer class"),
@@ -145,6 +163,50 @@ def test_parameters(cls, case):
     parameters, match = CASES[case]
     model = cls(**{"sensitive": SENSITIVE, **parameters})
     assert_refused(model, made_table(), TARGET, match)
+
+
+@pytest.mark.parametrize(
+    "parameters, match",
+    [
+        ({"n_jobs": 0}, "n_jobs=0 must be a whole number other than 0"),
+        ({"n_jobs": "all"}, "n_jobs='all'"),
+        ({"verbose": None}, "verbose=None must be a whole number of at least 0"),
+        ({"batch_size": 2.0}, "batch_size=2.0 must be a whole number of at least 1"),
+        ({"strategy": np.array(["mean", "mode"])}, "strategy=.* is not one of mean, mode, sample"),
+        ({"on_leak": np.array(["warn"])}, "on_leak=.* is not one of warn, raise, ignore"),
+    ],
+)
+def test_parameters_of_the_imputer(parameters, match):
+    with pytest.raises(InvalidInputError, match=match):
+        FoundationImputer(SENSITIVE, backend="domain", **parameters).fit(made_table())
+
+
+@pytest.mark.parametrize("cls", [PrivateStandardScaler, PrivateQuantileTransformer, PrivateSelector])
+def test_noise_that_no_release_holds_leaves_nothing(cls):
+    made = cls(
+        {"age": SENSITIVE["age"]},
+        noise_multiplier=1e18,
+        **({"n_columns": 0} if "Sel" in cls.__name__ else {}),
+    )
+    with pytest.raises(InvalidInputError, match=r"noise_multiplier=1e\+18 is too large"):
+        made.fit(made_table(), TARGET)
+    assert not hasattr(made, "ledger_")
+    with pytest.raises(NotFittedError):
+        made.transform(made_table())
+
+
+def test_cells_that_are_lists_are_categories_of_a_public_column():
+    notes = pd.Series([[], ["a", "b"], np.arange(2), None] * (N // 4), dtype=object)
+    model = OffsetFusionClassifier(SENSITIVE, epsilon=1.0, random_state=0)
+    table = made_table().assign(notes=notes)
+    assert np.isfinite(model.fit(table, TARGET).predict_proba(table)).all()
+
+
+@pytest.mark.parametrize("cls", [OffsetFusionClassifier, OffsetFusionRegressor])
+@pytest.mark.parametrize("model", [0.0, HistGradientBoostingClassifier, StandardScaler(), "boosting"])
+def test_public_models_that_are_none(cls, model):
+    with pytest.raises(InvalidInputError, match=r"public_model=.* must be a scikit-learn estimator"):
+        cls(SENSITIVE, public_model=model).fit(made_table(), TARGET)
 
 
 TABLES = {

@@ -64,7 +64,7 @@ def test_bounds_and_knots_may_be_numpy_s():
 
 @pytest.mark.parametrize("knots", [3, "57", [1j], [np.complex64(1j)], [math.nan], [70, 60], [200], ["4"]])
 def test_knots_that_are_no_increasing_numbers_are_refused(knots):
-    with pytest.raises(InvalidInputError, match="knots=.* must be numbers that increase"):
+    with pytest.raises(InvalidInputError, match=r"knots=.* must be numbers that increase"):
         Numeric(0, 100, knots=knots)
 
 
@@ -79,7 +79,7 @@ def test_knots_come_from_support_rows_unless_they_are_stated():
 
 @pytest.mark.parametrize("knots", [[0], [10], [5, 5], [6, 4], [math.nan], ["x"], [-1], 3, [[1]]], ids=str)
 def test_refuses_other_knots(knots):
-    with pytest.raises(InvalidInputError, match="knots="):
+    with pytest.raises(InvalidInputError, match=r"knots="):
         Numeric(0, 10, knots=knots)
 
 

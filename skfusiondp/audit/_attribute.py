@@ -12,8 +12,9 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 
-from .._exceptions import InvalidInputError, check_choice
+from .._exceptions import InvalidInputError
 from .._paired import PairedTable
+from .._parameters import check_choice
 from .._random import random_generator
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame

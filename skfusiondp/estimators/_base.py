@@ -17,12 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
 from .._disk_facts import disk_schema, fit_encoder
 from .._distributed import Ranks
-from .._exceptions import InvalidInputError, check_choice
+from .._exceptions import InvalidInputError
 from .._paired import PairedTable
+from .._parameters import check_choice, check_verbose, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
 from .._schema import SensitiveSchema, resolve_schema
-from .._tables import check_disk_table, check_table
+from .._tables import as_frame, check_disk_table, check_table
+from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
@@ -146,7 +148,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             raise InvalidInputError(
                 f"epochs={self.epochs!r} and steps={self.steps!r} are both given; leave one None."
             )
-        _count("micro_batch_size", self.micro_batch_size, 1, None)
+        whole("micro_batch_size", self.micro_batch_size, default=1)
+        check_verbose(self.verbose)
         patterns = self.private_parameters
         if patterns is not None and (
             isinstance(patterns, str)
@@ -226,8 +229,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             fitted.set_params(random_state=self._imputer_seed())
         return table, schema, fitted._fit_schema(frame, schema)
 
-    def _labelled_support(self, encoder: TableEncoder, imputer: FoundationImputer | None) -> Any:
-        """Encoded support rows with their target, which the public branch reads too; or None."""
+    def _support_target(self) -> np.ndarray | None:
+        """Targets of the support rows, where the public branch reads any."""
         if self.support_target is None or self.method == "dp-sgd":
             return None
         support = getattr(self.imputer, "support", None)
@@ -236,18 +239,20 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
                 "support_target is given without support rows; pass them as "
                 "imputer=FoundationImputer(support=rows), or leave support_target=None."
             )
+        return support_labels(self.support_target, len(as_frame(support)))
+
+    def _labelled_support(self, encoder: TableEncoder, imputer: FoundationImputer | None) -> Any:
+        """Encoded support rows with their target, which the public branch reads too; or None."""
+        target = self._support_target()
+        if target is None:
+            return None
         import torch
 
         from .._batches import Rows
 
-        frame = check_table(self, support, reset=False)
-        target = np.asarray(self.support_target)
-        if len(target) != len(frame):
-            raise InvalidInputError(
-                f"support_target has {len(target)} entries for {len(frame)} support rows; give each one."
-            )
+        assert self.imputer is not None
         y, weight = self._encode_more(target)
-        encoded = encoder._encode(frame)
+        encoded = encoder._encode(check_table(self, self.imputer.support, reset=False))
         if self.method == "feature-dp":
             encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
         return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
@@ -261,17 +266,18 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
 
     def _plan(self, n_rows: int, schema: SensitiveSchema) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
         """The private plan, the steps of each epoch, and the public batch size."""
-        batch = _count("batch_size", self.batch_size, min(n_rows, max(64, n_rows // 32)), n_rows)
-        public = _count("public_batch_size", self.public_batch_size, batch, n_rows)
+        batch = whole("batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows)
+        public = whole("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
         # The fewer the rows, the sooner the network knows imputed cells by heart.
         few = min(10, max(5, n_rows // 400))
-        warm = _count("public_epochs", self.public_epochs, few, None, least=0)
+        warm = whole("public_epochs", self.public_epochs, 0, default=few)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
-            steps = _count("steps", self.steps, 0, None)
+            steps = whole("steps", self.steps, default=0)
         else:
-            steps = per_epoch * _count("epochs", self.epochs, 20, None)
-        n_support = 0 if self.support_target is None else len(self.support_target)
+            steps = per_epoch * whole("epochs", self.epochs, default=20)
+        labelled = self._support_target()
+        n_support = 0 if labelled is None else len(labelled)
         public_per_epoch = max(1, (n_rows + n_support) // public)
         clipping = Clipping(self.max_grad_norm, self.clipping)
         plan = make_plan(
@@ -463,16 +469,3 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _count(name: str, value: Any, default: int, most: int | None, least: int = 1) -> int:
-    if value is None:
-        return default
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InvalidInputError(f"{name}={value!r} must be a whole number of at least {least}, or None.")
-    if most is not None and value > most:
-        raise InvalidInputError(
-            f"{name}={value} is larger than the number of rows, {most}; pass at most {most}, or None."
-        )
-    return int(value)

@@ -36,6 +36,7 @@ class NetParameters:
                 )
         self._check_callbacks(getattr(self, "callbacks", None))
         self._check_optimizer(getattr(self, "optimizer", None))
+        self._check_device(getattr(self, "device", "cpu"))
 
     def _check_callbacks(self, callbacks: Any) -> None:
         if callbacks is None:
@@ -48,6 +49,19 @@ class NetParameters:
                 f"callbacks={callbacks!r} must be a list of skorch callbacks, or of (name, callback) pairs, "
                 "or None."
             )
+
+    def _check_device(self, device: Any) -> None:
+        import torch
+
+        wanted = "must be a torch device or its name"
+        if isinstance(device, str | torch.device):
+            try:
+                torch.zeros(1, device=device).cpu()
+                return
+            # A torch that was built without a device says so by an AssertionError.
+            except (RuntimeError, AssertionError) as error:
+                wanted = f"cannot be used here: {str(error).splitlines()[0]}"
+        raise InvalidInputError(f"device={device!r} {wanted}; 'cpu' is everywhere.")
 
     def _check_optimizer(self, optimizer: Any) -> None:
         from torch.optim import Optimizer

@@ -13,8 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Domain, Numeric
-from .._exceptions import ON_LEAK, InvalidInputError, check_choice
+from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
+from .._parameters import check_choice, check_n_jobs, check_verbose, whole
 from .._random import random_generator
 from .._schema import Selector, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
@@ -341,9 +342,9 @@ class FoundationImputer(  # type: ignore[call-arg]
     def _check_parameters(self) -> None:
         for name, allowed in (("strategy", STRATEGIES), ("output", OUTPUTS), ("on_leak", ON_LEAK)):
             check_choice(name, getattr(self, name), allowed)
-        size = self.batch_size
-        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-            raise InvalidInputError(f"batch_size={size!r} must be an integer of at least 1.")
+        whole("batch_size", self.batch_size)
+        check_n_jobs(self.n_jobs)
+        check_verbose(self.verbose)
 
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())

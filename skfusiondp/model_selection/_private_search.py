@@ -17,7 +17,7 @@ from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError
 from .._paired import PairedTable
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
-from ..privacy._accountant import Mechanism, check_delta
+from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..report import PrivacyReport
@@ -199,6 +199,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
         delta = 1 / (10 * n_rows) if self.delta is None else self.delta
         check_delta(delta)
+        check_epsilon(self.epsilon)
         seeds = np.random.default_rng(self._seed())
         train, held_out = self._split(X, y, n_rows, seeds)
         n_train = n_rows if held_out is None else len(train[1])

@@ -17,11 +17,13 @@ from sklearn.utils.validation import (
 )
 
 from .._domains import Numeric
-from .._exceptions import InvalidInputError, check_choice
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
+from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import spending
@@ -188,9 +190,14 @@ class BaseOffsetFusion(BaseEstimator):
             )
         if self.support_target is not None and self.support is None:
             raise InvalidInputError("support_target is given without support; give the rows that it labels.")
-        whole = isinstance(self.steps, int | np.integer) and not isinstance(self.steps, bool)
-        if self.steps is not None and not (whole and self.steps >= 1):
-            raise InvalidInputError(f"steps={self.steps!r} must be a whole number of at least 1, or None.")
+        whole("steps", self.steps, default=1)
+        model = self.public_model
+        needed = ("get_params", "fit", self._model_method)
+        if model is not None and (isinstance(model, type) or not all(hasattr(model, n) for n in needed)):
+            raise InvalidInputError(
+                f"public_model={model!r} must be a scikit-learn estimator with {self._model_method}, or None "
+                "for boosted trees."
+            )
 
     def _support(self) -> pd.DataFrame | None:
         given = self.support
@@ -201,11 +208,8 @@ class BaseOffsetFusion(BaseEstimator):
         support = as_frame(given)
         if not len(support):
             raise InvalidInputError("support has no rows; give public rows, or support=None.")
-        if self.support_target is not None and len(self.support_target) != len(support):
-            raise InvalidInputError(
-                f"support has {len(support)} rows and support_target {len(self.support_target)} labels; "
-                "give each row its label."
-            )
+        if self.support_target is not None:
+            support_labels(self.support_target, len(support))
         return support
 
     def _support_rows(self, support: pd.DataFrame | None, public: tuple) -> dict[str, Any] | None:

@@ -71,7 +71,7 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
     (True, 'age')
     """
 
-    _stratified = True
+    _stratified, _model_method = True, "predict_proba"
 
     def __init__(
         self,
@@ -258,7 +258,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     (3,)
     """
 
-    _stratified = False
+    _stratified, _model_method = False, "predict"
 
     def __init__(
         self,

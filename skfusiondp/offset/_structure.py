@@ -58,7 +58,9 @@ class PublicColumns:
                 # Trees need numbers that float32 holds.
                 out[:, j] = np.clip(values, -1e30, 1e30)
             else:
-                out[:, j] = [np.nan if pd.isna(v) else known.get(str(v), np.nan) for v in frame[c]]
+                # Cells one by one would be asked whether they are missing: those that are lists cannot say.
+                cells = zip(frame[c], frame[c].isna(), strict=True)
+                out[:, j] = [np.nan if missing else known.get(str(v), np.nan) for v, missing in cells]
         return out
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from .._exceptions import ON_LEAK, InvalidInputError, check_choice, report_leak
+from .._exceptions import ON_LEAK, InvalidInputError, report_leak
+from .._parameters import check_choice
 from ._flow import EVERY, Column, Flow
 from ._walk import Walk, start_of
 

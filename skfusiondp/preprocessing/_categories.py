@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from .._domains import Categorical, Numeric
-from .._exceptions import InvalidInputError, check_choice
-from ._private import PrivateTransformer, is_number
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice, is_number
+from ._private import PrivateTransformer
 
 _OUTPUTS = ("categories", "frequencies")
 OTHER = "(other)"
@@ -116,7 +117,7 @@ class PrivateCategories(PrivateTransformer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not (is_number(self.min_frequency) and 0 <= float(self.min_frequency) < 1):
+        if not (is_number(self.min_frequency) and 0 <= self.min_frequency < 1):
             raise InvalidInputError(f"min_frequency={self.min_frequency!r} must lie in [0, 1).")
         check_choice("output", self.output, _OUTPUTS)
 

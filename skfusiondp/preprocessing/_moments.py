@@ -9,8 +9,9 @@ import pandas as pd
 
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
+from .._parameters import is_number
 from ..privacy._release import UNIT
-from ._private import PrivateTransformer, is_number
+from ._private import PrivateTransformer
 
 # A cell's position in its interval is rounded to this, so that its square is whole in units of UNIT.
 _STEP = 2.0**-15
@@ -120,7 +121,7 @@ class PrivateStandardScaler(PrivateTransformer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not (is_number(self.limit) and 0 < float(self.limit) < float("inf")):
+        if not (is_number(self.limit) and 0 < self.limit < 1e300):
             raise InvalidInputError(f"limit={self.limit!r} must be a positive, finite number.")
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Numeric
-from .._exceptions import InvalidInputError, check_choice
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice, is_number, whole
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
 from ..impute._containers import SetOutput, replace_columns
@@ -24,6 +24,7 @@ from ..privacy._release import check_seed, clipping_norm, noise_std_in_units, re
 from ..report import PrivacyReport
 
 _ADJACENCIES = ("replace", "zero-out")
+_MOST_BINS = 2**16
 _EPSILON = 0.5
 
 
@@ -95,12 +96,14 @@ class PrivateTransformer(  # type: ignore[call-arg]
         delta = 1 / (10 * n) if self.delta is None else float(self.delta)
         sigma = self._noise_multiplier(n)
         spent = self._ledger_of(sigma, columns, n)
+        norm = self._norm(len(columns))
+        std = noise_std_in_units(sigma, norm, self._unit)
         with spending(self.budget, spent) as settle:
             self.schema_, self.n_rows_, self.delta_ = schema, n, delta
             self.noise_multiplier_, self.columns_ = sigma, columns
-            self.clipping_norm_ = self._norm(len(columns))
+            self.clipping_norm_ = norm
             try:
-                self._release(frame, sigma, columns)
+                self._release(frame, std, columns)
             finally:
                 # What fails half way has read the cells all the same.
                 self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
@@ -109,10 +112,9 @@ class PrivateTransformer(  # type: ignore[call-arg]
         self.epsilon_ = PrivacyLedger(same).epsilon(delta)
         return self
 
-    def _release(self, frame: pd.DataFrame, sigma: float, columns: tuple[str, ...]) -> None:
+    def _release(self, frame: pd.DataFrame, std: float, columns: tuple[str, ...]) -> None:
         released = np.zeros(0)
         if columns:
-            std = noise_std_in_units(sigma, self.clipping_norm_, self._unit)
             total = self._total(frame, columns)
             released = release(total, std, self.random_state) * self._unit
         self._learn(released, columns)
@@ -150,7 +152,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 "either states the budget: leave one None."
             )
         sigma = self.noise_multiplier
-        if sigma is not None and not (is_number(sigma) and 0 < float(sigma) < math.inf):
+        if sigma is not None and not (is_number(sigma) and 0 < sigma < 1e300):
             raise InvalidInputError(f"noise_multiplier={sigma!r} must be a positive, finite number, or None.")
         if self.delta is not None:
             check_delta(self.delta)
@@ -168,7 +170,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         table of shape (n_rows, n_columns)
             Of the kind given, or that ``set_output`` asks for. Missing cells stay missing.
         """
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "epsilon_")
         frame = check_table(self, X, reset=False)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
         if is_polars(X):
@@ -182,7 +184,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
     @property
     def domains_(self) -> dict[str, Numeric | Categorical]:
         """Domain of each sensitive column of the transformed table."""
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "epsilon_")
         return {c: self._new_domain(c) if c in self.columns_ else d for c, d in self.schema_.domains.items()}
 
     def _new_domain(self, column: str) -> Numeric | Categorical:
@@ -259,17 +261,10 @@ def _replaced_in_polars(X: Any, new: pd.DataFrame, names: tuple[str, ...]) -> An
     return X.with_columns(columns)
 
 
-def is_number(value: Any) -> bool:
-    """Tell whether a parameter is a number."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """A parameter that must be a whole number of at least `least`."""
-    fine = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
-    if not fine:
-        raise InvalidInputError(f"{name}={value!r} must be a whole number of at least {least}.")
-    return int(value)
+def check_bins(n_bins: Any) -> None:
+    """Refuse a number of bins that is none, or more than anybody needs and memory holds."""
+    if whole("n_bins", n_bins, 2) > _MOST_BINS:
+        raise InvalidInputError(f"n_bins={n_bins!r} must be at most {_MOST_BINS}; noise hides finer ones.")
 
 
 def bins(values: np.ndarray, domain: Numeric, n_bins: int) -> np.ndarray:

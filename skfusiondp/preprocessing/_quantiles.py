@@ -10,8 +10,8 @@ from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
 from .._domains import Numeric
-from .._exceptions import check_choice
-from ._private import PrivateTransformer, bins, whole
+from .._parameters import check_choice
+from ._private import PrivateTransformer, bins, check_bins
 
 _OUTPUTS = ("uniform", "normal")
 # Normal output is cut off at this share of either tail.
@@ -124,7 +124,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        whole("n_bins", self.n_bins, 2)
+        check_bins(self.n_bins)
         check_choice("output", self.output, _OUTPUTS)
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:

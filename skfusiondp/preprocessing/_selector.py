@@ -11,10 +11,11 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
+from .._parameters import whole
 from .._schema import SensitiveSchema
 from .._tables import check_table
 from .._targets import read_labels
-from ._private import PrivateTransformer, bins, whole
+from ._private import PrivateTransformer, bins, check_bins
 
 
 class PrivateSelector(PrivateTransformer):
@@ -160,7 +161,7 @@ class PrivateSelector(PrivateTransformer):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         whole("n_columns", self.n_columns, 0)
-        whole("n_bins", self.n_bins, 2)
+        check_bins(self.n_bins)
         whole("n_groups", self.n_groups, 2)
 
     def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
@@ -210,7 +211,7 @@ class PrivateSelector(PrivateTransformer):
         table of shape (n_rows, n_public + n_kept)
             Of the kind given, or that ``set_output`` asks for.
         """
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "kept_")
         frame = check_table(self, X, reset=False)
         positions = [i for i, c in enumerate(frame.columns) if self._stays(c)]
         table = X if hasattr(X, "columns") else np.asarray(X)
@@ -228,7 +229,7 @@ class PrivateSelector(PrivateTransformer):
         -------
         ndarray of str objects
         """
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "kept_")
         names = super().get_feature_names_out(input_features)
         stay = [self._stays(c) for c in self.schema_.columns]
         return names[np.array(stay, dtype=bool)]
@@ -239,7 +240,7 @@ class PrivateSelector(PrivateTransformer):
     @property
     def domains_(self) -> dict[str, Numeric | Categorical]:
         """Domain of each sensitive column that is kept."""
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "kept_")
         return {c: self.schema_.domains[c] for c in self.kept_}
 
     def _public_facts(self) -> tuple[str, ...]:

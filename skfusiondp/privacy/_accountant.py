@@ -10,6 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import InvalidInputError
+from .._parameters import is_number
 
 if TYPE_CHECKING:
     from ._ledger import Entry
@@ -30,6 +31,8 @@ _SEARCH_GRID = 1e-3
 _LEAST_DELTA = 1e-20
 # One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
 _NO_NOISE = 0.01
+# Losses of this size are infinite for every purpose; a grid in proportion to them has no arithmetic.
+_NO_EPSILON = 1e8
 _MAX_KINDS_OF_ROWS = 256
 
 #: (noise multiplier, sampling rate, steps) of a Gaussian, or (epsilon, delta) of anything else.
@@ -137,10 +140,7 @@ def calibrate_noise_multiplier(
     True
     """
     check_delta(delta)
-    if not (isinstance(epsilon, Real) and 1e-9 < epsilon < 1e300):
-        raise InvalidInputError(
-            f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
-        )
+    check_epsilon(epsilon)
     if (
         not all(isinstance(v, Real) for v in (sample_rate, steps))
         or not 0 < sample_rate <= 1
@@ -164,6 +164,14 @@ def calibrate_noise_multiplier(
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
     return _calibrate(float(epsilon), float(delta), float(sample_rate), int(steps), adjacency, others)
+
+
+def check_epsilon(epsilon: float) -> None:
+    """Refuse a target that is no positive, finite number."""
+    if not (is_number(epsilon) and 1e-9 < epsilon < 1e300):
+        raise InvalidInputError(
+            f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
+        )
 
 
 def check_delta(delta: float) -> None:
@@ -190,8 +198,11 @@ def adjacency_of(entries: Sequence[Entry]) -> str:
 def _calibrate(
     epsilon: float, delta: float, q: float, steps: int, adjacency: str, beside: tuple[Mechanism, ...]
 ) -> float:
+    # In proportion to a large epsilon, which would take seconds to search for otherwise.
+    grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
+
     def spent(sigma: float) -> float:
-        return _epsilon((*beside, (sigma, q, steps)), adjacency, delta, _SEARCH_GRID)
+        return _epsilon((*beside, (sigma, q, steps)), adjacency, delta, grid)
 
     # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
     high = max(0.3, q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
@@ -233,7 +244,7 @@ def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
 
 
 def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
-    return any(len(m) == 3 and m[0] < _NO_NOISE for m in mechanisms)
+    return any(len(m) == 3 and m[0] < _NO_NOISE for m in mechanisms) or _reach(mechanisms) > _NO_EPSILON
 
 
 @functools.lru_cache(maxsize=4096)
@@ -254,12 +265,21 @@ def _delta(mechanisms: tuple[Mechanism, ...], adjacency: str, epsilon: float, gr
     return float(_composed(mechanisms, adjacency, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
 
 
+def _as_sampled(gaussian: Mechanism) -> tuple[float, float, int]:
+    """Noise multiplier, sampling rate and steps; many releases of all rows are one, of less noise."""
+    sigma, q, steps = gaussian  # type: ignore[misc]
+    return (sigma / math.sqrt(steps), 1.0, 1) if q == 1 else (sigma, q, steps)
+
+
 def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
     # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
     # and epsilon, astronomical by then, an upper bound.
-    noises = [(m[0], m[2]) for m in mechanisms if len(m) == 3]
-    reach = max((4 / s**2 * n for s, n in noises if s < 0.1), default=0.0)
-    return max(grid, reach / 1e6)
+    return max(grid, _reach(mechanisms) / 1e6)
+
+
+def _reach(mechanisms: tuple[Mechanism, ...]) -> float:
+    noises = [_as_sampled(m) for m in mechanisms if len(m) == 3]
+    return max((4 / s**2 * n for s, _, n in noises if s < 0.1), default=0.0)
 
 
 @functools.lru_cache(maxsize=32)
@@ -279,7 +299,7 @@ def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any
 
     if len(mechanism) == 2:
         return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*mechanism), grid)
-    sigma, q, steps = mechanism
+    sigma, q, steps = _as_sampled(mechanism)
     # "Zero-out" is dp-accounting's REPLACE_SPECIAL: the row's contribution becomes null. For
     # "replace" see the docs' proof: the pair (+C, -C) dominates every pair of clipped vectors.
     relation = {
@@ -287,8 +307,6 @@ def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any
         "zero-out": dpa.NeighboringRelation.REPLACE_SPECIAL,
         "add-remove": dpa.NeighboringRelation.ADD_OR_REMOVE_ONE,
     }[adjacency]
-    if q == 1:  # many Gaussian releases of all rows are one, of less noise
-        sigma, steps = sigma / math.sqrt(steps), 1
     # So much noise that one step costs nothing to any digit: less of it is still an upper bound.
     sigma = min(sigma, 1e9)
     gaussian = pld.from_gaussian_mechanism(

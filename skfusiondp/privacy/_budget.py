@@ -13,7 +13,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from .._exceptions import InvalidInputError, PrivacyBudgetError, check_choice
+from .._exceptions import InvalidInputError, PrivacyBudgetError
+from .._parameters import check_choice
 from ._accountant import ADJACENCIES, check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
 

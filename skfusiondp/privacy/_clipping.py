@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from .._exceptions import InvalidInputError, check_choice
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 
-from .._exceptions import InvalidInputError, check_choice
-from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice
+from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta, check_epsilon
 from ._clipping import Clipping
 from ._ledger import LedgerEntry, PrivacyLedger
 
@@ -154,6 +155,7 @@ def make_plan(
     own = {c: e for c, e in columns.items() if e is not None}
     if noise_multiplier is None:
         common = 1.0 if epsilon is None else epsilon
+        check_epsilon(common)
         targets = {c: common if e is None else e for c, e in columns.items()}
     elif own:
         raise InvalidInputError(

@@ -130,5 +130,17 @@ def _generator(random_state: Any) -> np.random.Generator:
 
 
 def noise_std_in_units(noise_multiplier: float, norm: float, unit: float) -> float:
-    """Standard deviation in whole units, rounded up so that the noise is never below the plan's."""
-    return math.nextafter(noise_multiplier * norm / unit, math.inf)
+    """Standard deviation in whole units, rounded up so that the noise is never below the plan's.
+
+    Raises
+    ------
+    InvalidInputError
+        If 64 bits do not hold such noise.
+    """
+    std = math.nextafter(noise_multiplier * norm / unit, math.inf)
+    if not std < _LARGEST_NOISE:
+        raise InvalidInputError(
+            f"noise_multiplier={noise_multiplier!r} is too large: the release would be nothing but noise, "
+            "and no 64 bits hold it; give less noise, or a larger epsilon."
+        )
+    return std

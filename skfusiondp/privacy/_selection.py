@@ -10,13 +10,13 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from scipy.special import logsumexp
 
-from .._exceptions import InvalidInputError, check_choice
-from ._accountant import ADJACENCIES, Mechanism, check_delta
+from .._exceptions import InvalidInputError
+from .._parameters import check_choice, is_number
+from ._accountant import ADJACENCIES, Mechanism, check_delta, check_epsilon
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.
 ORDERS = np.unique(
@@ -60,11 +60,11 @@ class Repetitions:
 
     def __post_init__(self) -> None:
         check_choice("distribution", self.distribution, DISTRIBUTIONS)
-        if not (_is_number(self.mean) and 1 < float(self.mean) <= 1e6):
+        if not (is_number(self.mean) and 1 < self.mean <= 1e6):
             raise InvalidInputError(
                 f"n_trials={self.mean!r}, the expected number of trials, must be above 1 and at most 1e6."
             )
-        if not (_is_number(self.eta) and -1 < float(self.eta) <= 100):
+        if not (is_number(self.eta) and -1 < self.eta <= 100):
             raise InvalidInputError(f"eta={self.eta!r} must lie above -1, and be at most 100.")
 
     @property
@@ -220,8 +220,7 @@ def calibrate_repeated(
     that is lowered until all together meet `epsilon`.
     """
     check_delta(delta)
-    if not (_is_number(epsilon) and 0 < float(epsilon) < math.inf):
-        raise InvalidInputError(f"epsilon={epsilon!r} must be a positive, finite number.")
+    check_epsilon(epsilon)
     distinct = list(dict.fromkeys(specs))
     target = float(epsilon)
     while True:
@@ -310,7 +309,3 @@ def _mean(gamma: float, eta: float) -> float:
     if eta == 0:
         return (1 / gamma - 1) / math.log(1 / gamma)
     return eta * (1 - gamma) / (gamma * -math.expm1(eta * math.log(gamma)))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
