@@ -16,6 +16,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError
 from .._paired import PairedTable
+from .._targets import read_labels
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
@@ -281,8 +282,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 f"X has n_samples={n_rows} rows, of which none can be held out; add rows."
             )
         strata = None
-        labels = np.asarray(y)
-        if is_classifier(self.estimator) and labels.size == n_rows:
+        labels = read_labels(y, n_rows)[0] if is_classifier(self.estimator) else np.zeros(0)
+        if labels.size == n_rows:
             counts = np.unique(labels, return_counts=True)[1]
             # Rows of every class on either side, where there are enough.
             strata = (

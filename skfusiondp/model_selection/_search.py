@@ -11,6 +11,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 
+from .._exceptions import InvalidInputError
+from .._parameters import check_n_jobs
 from ..pipeline import check_pipeline
 from ..privacy import PrivacyLedger
 from ._trainer import Fitted, Outcome, fit_all, ledger_of
@@ -116,7 +118,14 @@ class StackedGridSearchCV(GridSearchCV):
         Returns
         -------
         self
+
+        Raises
+        ------
+        InvalidInputError
+            For a parameter that cannot be used; nothing has been read then. What scikit-learn checks itself
+            it refuses in its own words.
         """
+        self._check_parameters()
         if not _spends(self.estimator):
             super().fit(X, y, **params)
             self.ledger_, self.stacked_ = PrivacyLedger(), {"stacked": 0, "sequentially": 0, "why_not": {}}
@@ -149,6 +158,21 @@ class StackedGridSearchCV(GridSearchCV):
         self._own_times(outcome, len(splits))
         return self
 
+    def _check_parameters(self) -> None:
+        """Refuse what scikit-learn would refuse after the training only, which is paid for by then."""
+        self._validate_params()
+        check_n_jobs(self.n_jobs)
+        if self.scoring is None or callable(self.scoring) or isinstance(self.estimator, type):
+            return
+        check_scoring(self.estimator, self.scoring)
+        if isinstance(self.scoring, str) or self.refit is False or callable(self.refit):
+            return
+        if self.refit not in self.scoring:
+            raise InvalidInputError(
+                f"refit={self.refit!r} must be one of the metrics, {', '.join(map(str, self.scoring))}, by "
+                "which the best parameters are chosen, or False."
+            )
+
     def _own_times(self, outcome: Outcome, n_splits: int) -> None:
         seconds = np.array([f.seconds for f in outcome.fits]).reshape(-1, n_splits)
         self.cv_results_["mean_fit_time"] = seconds.mean(axis=1)
@@ -157,6 +181,8 @@ class StackedGridSearchCV(GridSearchCV):
 
 def _spends(estimator: Any) -> bool:
     """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        return False
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(callable(getattr(part, "privacy_report", None)) for part in parts)
 

@@ -390,3 +390,14 @@ def test_whole_rows_are_searched_on_public_rows_only(table, target):
     public = (table[:50], target[:50])
     model = search({}, estimator, n_trials=1.5, validation=public).fit(table[50:], target[50:])
     assert model.ledger_.entries[0].adjacency == "add-remove"
+
+
+@pytest.mark.parametrize("cell", [None, np.nan, "a"])
+def test_labels_that_are_none_are_refused_before_rows_are_split(cell):
+    table = pd.DataFrame({"lab": np.linspace(0, 1, 60), "age": np.linspace(0, 1, 60)})
+    search = PrivateRandomSearchCV(
+        FusionDPClassifier({"age": Numeric(0, 1)}), {"max_grad_norm": [0.5, 1.0]}, random_state=0
+    )
+    with pytest.raises(InvalidInputError, match="y (contains NaN|cannot be used as a target)"):
+        search.fit(table, np.array([*[0, 1] * 29, 1, cell], dtype=object))
+    assert not hasattr(search, "ledger_")

@@ -234,6 +234,26 @@ def test_several_metrics_and_no_refit(table, target):
     assert len(search.ledger_) == 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"scoring": "acuracy"}, "scoring"),
+        ({"scoring": ["roc_auc", "acuracy"], "refit": "roc_auc"}, "acuracy"),
+        ({"scoring": ["roc_auc", "accuracy"]}, "refit=True must be one of the metrics, roc_auc, accuracy"),
+        ({"n_jobs": 0}, "n_jobs=0 must be a whole number other than 0"),
+        ({"error_score": "none"}, "error_score"),
+        ({"estimator": 3.0}, "estimator"),
+        ({"estimator": FusionDPClassifier}, "instance"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_is_paid_for(table, target, settings, match):
+    # scikit-learn's own search looks at metrics when all models are trained.
+    search = StackedGridSearchCV(**{"estimator": model(), "param_grid": {"lr": [0.1, 0.2]}, **settings})
+    with pytest.raises((ValueError, TypeError), match=match):
+        search.fit(table, target)
+    assert not hasattr(search, "ledger_")
+
+
 def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
     from skfusiondp.model_selection._ensemble import Ensemble
 
