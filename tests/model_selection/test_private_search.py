@@ -398,6 +398,6 @@ def test_labels_that_are_none_are_refused_before_rows_are_split(cell):
     search = PrivateRandomSearchCV(
         FusionDPClassifier({"age": Numeric(0, 1)}), {"max_grad_norm": [0.5, 1.0]}, random_state=0
     )
-    with pytest.raises(InvalidInputError, match="y (contains NaN|cannot be used as a target)"):
+    with pytest.raises(InvalidInputError, match=r"y (contains NaN|cannot be used as a target)"):
         search.fit(table, np.array([*[0, 1] * 29, 1, cell], dtype=object))
     assert not hasattr(search, "ledger_")
