@@ -113,7 +113,7 @@ def support_labels(target: Any, n_rows: int) -> np.ndarray:
         )
     if len(labels) != n_rows:
         raise InvalidInputError(
-            f"support_target has {len(labels)} entries for {n_rows} support rows; give each one."
+            f"support_target has {len(labels)} entries for {n_rows} support rows; give each row its label."
         )
     return labels
 
