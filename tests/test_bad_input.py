@@ -22,6 +22,7 @@ from skfusiondp import (
 )
 from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.preprocessing import (
+    PrivateCategories,
     PrivateQuantileTransformer,
     PrivateSelector,
     PrivateStandardScaler,
@@ -193,6 +194,21 @@ def test_noise_that_no_release_holds_leaves_nothing(cls):
     assert not hasattr(made, "ledger_")
     with pytest.raises(NotFittedError):
         made.transform(made_table())
+
+
+@pytest.mark.parametrize(
+    "cls, parameters, match",
+    [
+        (PrivateQuantileTransformer, {"n_bins": 10**400}, "n_bins=1000.* must be at most 65536"),
+        (PrivateSelector, {"n_bins": 2**17}, "n_bins=131072 must be at most 65536"),
+        (PrivateCategories, {"min_frequency": 10**400}, "min_frequency=1000"),
+        (PrivateStandardScaler, {"noise_multiplier": 10**400}, "noise_multiplier=1000.* must be a positive"),
+        (PrivateStandardScaler, {"epsilon": []}, r"epsilon=\[\] must be a positive, finite number"),
+    ],
+)
+def test_parameters_of_transformers_that_pay(cls, parameters, match):
+    with pytest.raises(InvalidInputError, match=match):
+        cls(SENSITIVE, **parameters).fit(made_table(), TARGET)
 
 
 def test_cells_that_are_lists_are_categories_of_a_public_column():

@@ -189,6 +189,10 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise InvalidInputError(
                 "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
             )
+        if isinstance(self.estimator, type) or not hasattr(self.estimator, "get_params"):
+            raise InvalidInputError(
+                f"estimator={self.estimator!r} is no estimator; pass an object, such as FusionDPClassifier()."
+            )
         repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")

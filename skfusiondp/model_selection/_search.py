@@ -10,9 +10,11 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.utils.validation import _num_samples
 
 from .._exceptions import InvalidInputError
 from .._parameters import check_n_jobs
+from .._targets import read_labels
 from ..pipeline import check_pipeline
 from ..privacy import PrivacyLedger
 from ._trainer import Fitted, Outcome, fit_all, ledger_of
@@ -130,6 +132,8 @@ class StackedGridSearchCV(GridSearchCV):
             super().fit(X, y, **params)
             self.ledger_, self.stacked_ = PrivacyLedger(), {"stacked": 0, "sequentially": 0, "why_not": {}}
             return self
+        if y is not None and is_classifier(self.estimator):
+            read_labels(y, _num_samples(y))
         groups = params.pop("groups", None)
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, groups))

@@ -401,3 +401,10 @@ def test_labels_that_are_none_are_refused_before_rows_are_split(cell):
     with pytest.raises(InvalidInputError, match=r"y (contains NaN|cannot be used as a target)"):
         search.fit(table, np.array([*[0, 1] * 29, 1, cell], dtype=object))
     assert not hasattr(search, "ledger_")
+
+
+@pytest.mark.parametrize("estimator", [0.0, FusionDPClassifier, "fusiondp"])
+def test_what_is_no_estimator_is_refused(estimator):
+    search = PrivateRandomSearchCV(estimator, {"max_grad_norm": [0.5, 1.0]})
+    with pytest.raises(InvalidInputError, match=r"estimator=.* is no estimator; pass an object"):
+        search.fit(np.zeros((60, 2)), np.arange(60) % 2)

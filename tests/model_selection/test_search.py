@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import SGD
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric, PrivacyLedger
+from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.datasets import load_adult
 from skfusiondp.model_selection import StackedGridSearchCV
 from skfusiondp.nets import MLP
@@ -252,6 +253,12 @@ def test_what_cannot_be_used_is_refused_before_anything_is_paid_for(table, targe
     with pytest.raises((ValueError, TypeError), match=match):
         search.fit(table, target)
     assert not hasattr(search, "ledger_")
+
+
+def test_labels_that_are_none_are_refused_in_words(table, target):
+    search = StackedGridSearchCV(model(), {"lr": [0.1, 0.2]}, cv=2)
+    with pytest.raises(InvalidInputError, match="y cannot be used as a target"):
+        search.fit(table, np.array([*target[1:], "a"], dtype=object))
 
 
 def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
