@@ -101,6 +101,7 @@ def test_any_number_of_hidden_layers_and_of_sensitive_features(hidden):
         assert isinstance(net.deep, MLP) and net(torch.randn(2, 4)).shape == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_sensitive_column_that_adds_nothing_takes_nothing_away():
     """Its imputed values are a function of public columns: what the deep part makes of them is arbitrary."""
 

@@ -186,6 +186,7 @@ def test_absent_sensitive_columns_are_imputed_or_refused():
         classifier().fit(TRAIN, Y).predict(TRAIN.drop(columns="age"))
 
 
+@pytest.mark.slow
 def test_the_start_is_believed_as_far_as_left_out_support_rows_bear_it_out():
     """Trees of hybrid rows fit chance in few support rows; shares of the start say how much of it is so."""
 

@@ -160,6 +160,7 @@ def test_calibration_meets_the_target_and_is_tight(adjacency, epsilon, q, steps)
     assert spent <= epsilon < less
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [100.0, 600.0])
 @pytest.mark.parametrize("steps", [1, 80])
 def test_calibration_is_tight_for_what_is_hardly_a_budget(epsilon, steps):
