@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ._exceptions import InvalidInputError
+from ._parameters import is_number
 from ._piecewise import piecewise_linear, quantile_knots
 from ._tables import numeric_values
 
@@ -299,8 +300,8 @@ def _plain(value: Any) -> Any:
 
 
 def _check_own_epsilon(epsilon: Any) -> None:
-    number = isinstance(epsilon, Real) and not isinstance(epsilon, bool)
-    if epsilon is not None and not (number and 0 < epsilon < 1e300):  # what no float holds is refused too
+    # What no float holds is refused too.
+    if epsilon is not None and not (is_number(epsilon) and 0 < epsilon < 1e300):
         raise InvalidInputError(
             f"epsilon={epsilon!r} of a domain must be a positive, finite number, or None for the estimator's."
         )

@@ -78,6 +78,14 @@ def whole(
     return int(value)
 
 
+def check_estimator_object(name: str, value: Any) -> None:
+    """Refuse what is no estimator, or a class of them."""
+    if isinstance(value, type) or not all(hasattr(value, n) for n in ("fit", "get_params")):
+        raise InvalidInputError(
+            f"{name}={value!r} is no estimator; pass an object, such as FusionDPClassifier(), or a pipeline."
+        )
+
+
 def check_verbose(verbose: Any) -> None:
     """Refuse a `verbose` that is neither a truth value nor a whole number of at least 0."""
     if not isinstance(verbose, bool):

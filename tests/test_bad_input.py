@@ -3,9 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skfusiondp
@@ -15,14 +12,11 @@ from skfusiondp import (
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
-    OffsetFusionClassifier,
-    OffsetFusionRegressor,
     PrivacyLeakError,
     PrivacyLeakWarning,
 )
 from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.preprocessing import (
-    PrivateCategories,
     PrivateQuantileTransformer,
     PrivateSelector,
     PrivateStandardScaler,
@@ -164,65 +158,6 @@ def test_parameters(cls, case):
     parameters, match = CASES[case]
     model = cls(**{"sensitive": SENSITIVE, **parameters})
     assert_refused(model, made_table(), TARGET, match)
-
-
-@pytest.mark.parametrize(
-    "parameters, match",
-    [
-        ({"n_jobs": 0}, "n_jobs=0 must be a whole number other than 0"),
-        ({"n_jobs": "all"}, "n_jobs='all'"),
-        ({"verbose": None}, "verbose=None must be a whole number of at least 0"),
-        ({"batch_size": 2.0}, "batch_size=2.0 must be a whole number of at least 1"),
-        ({"strategy": np.array(["mean", "mode"])}, "strategy=.* is not one of mean, mode, sample"),
-        ({"on_leak": np.array(["warn"])}, "on_leak=.* is not one of warn, raise, ignore"),
-    ],
-)
-def test_parameters_of_the_imputer(parameters, match):
-    with pytest.raises(InvalidInputError, match=match):
-        FoundationImputer(SENSITIVE, backend="domain", **parameters).fit(made_table())
-
-
-@pytest.mark.parametrize("cls", [PrivateStandardScaler, PrivateQuantileTransformer, PrivateSelector])
-def test_noise_that_no_release_holds_leaves_nothing(cls):
-    made = cls(
-        {"age": SENSITIVE["age"]},
-        noise_multiplier=1e18,
-        **({"n_columns": 0} if "Sel" in cls.__name__ else {}),
-    )
-    with pytest.raises(InvalidInputError, match=r"noise_multiplier=1e\+18 is too large"):
-        made.fit(made_table(), TARGET)
-    assert not hasattr(made, "ledger_")
-    with pytest.raises(NotFittedError):
-        made.transform(made_table())
-
-
-@pytest.mark.parametrize(
-    "cls, parameters, match",
-    [
-        (PrivateQuantileTransformer, {"n_bins": 10**400}, "n_bins=1000.* must be at most 65536"),
-        (PrivateSelector, {"n_bins": 2**17}, "n_bins=131072 must be at most 65536"),
-        (PrivateCategories, {"min_frequency": 10**400}, "min_frequency=1000"),
-        (PrivateStandardScaler, {"noise_multiplier": 10**400}, "noise_multiplier=1000.* must be a positive"),
-        (PrivateStandardScaler, {"epsilon": []}, r"epsilon=\[\] must be a positive, finite number"),
-    ],
-)
-def test_parameters_of_transformers_that_pay(cls, parameters, match):
-    with pytest.raises(InvalidInputError, match=match):
-        cls(SENSITIVE, **parameters).fit(made_table(), TARGET)
-
-
-def test_cells_that_are_lists_are_categories_of_a_public_column():
-    notes = pd.Series([[], ["a", "b"], np.arange(2), None] * (N // 4), dtype=object)
-    model = OffsetFusionClassifier(SENSITIVE, epsilon=1.0, random_state=0)
-    table = made_table().assign(notes=notes)
-    assert np.isfinite(model.fit(table, TARGET).predict_proba(table)).all()
-
-
-@pytest.mark.parametrize("cls", [OffsetFusionClassifier, OffsetFusionRegressor])
-@pytest.mark.parametrize("model", [0.0, HistGradientBoostingClassifier, StandardScaler(), "boosting"])
-def test_public_models_that_are_none(cls, model):
-    with pytest.raises(InvalidInputError, match=r"public_model=.* must be a scikit-learn estimator"):
-        cls(SENSITIVE, public_model=model).fit(made_table(), TARGET)
 
 
 TABLES = {

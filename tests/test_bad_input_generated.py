@@ -76,7 +76,6 @@ def generated(kind, *strategies):
             quiet = list(HealthCheck)
             return settings(
                 max_examples=count,
-                deadline=None,
                 suppress_health_check=quiet,
             )(run)
 
@@ -360,11 +359,8 @@ class TestBudgets:
         path = FOLDER / "budget.json"
 
         quiet = list(HealthCheck)
-        same = count == FEW["cheap"]
 
-        @settings(
-            max_examples=count, deadline=None, derandomize=same, database=None, suppress_health_check=quiet
-        )
+        @settings(max_examples=count, suppress_health_check=quiet)
         @given(budget_files())
         def run(text):
             path.write_bytes(text.encode("utf-8", "surrogatepass"))

@@ -62,12 +62,6 @@ def test_bounds_and_knots_may_be_numpy_s():
     assert repr(domain) == "Numeric(low=-100, high=100, knots=[0.0, 50.0])"
 
 
-@pytest.mark.parametrize("knots", [3, "57", [1j], [np.complex64(1j)], [math.nan], [70, 60], [200], ["4"]])
-def test_knots_that_are_no_increasing_numbers_are_refused(knots):
-    with pytest.raises(InvalidInputError, match=r"knots=.* must be numbers that increase"):
-        Numeric(0, 100, knots=knots)
-
-
 def test_knots_come_from_support_rows_unless_they_are_stated():
     values = np.arange(1001.0)
     assert np.allclose(Numeric(0, 1000).with_knots_of(values).knots, np.linspace(0, 1000, 9)[1:-1])
@@ -77,9 +71,13 @@ def test_knots_come_from_support_rows_unless_they_are_stated():
     assert Numeric(0, 1) == Numeric(0, 1, knots=[0.5]) != Numeric(0, 2)
 
 
-@pytest.mark.parametrize("knots", [[0], [10], [5, 5], [6, 4], [math.nan], ["x"], [-1], 3, [[1]]], ids=str)
+@pytest.mark.parametrize(
+    "knots",
+    [[0], [10], [5, 5], [6, 4], [math.nan], ["x"], [-1], 3, [[1]], ["4"], "57", [np.complex64(3)]],
+    ids=str,
+)
 def test_refuses_other_knots(knots):
-    with pytest.raises(InvalidInputError, match=r"knots="):
+    with pytest.raises(InvalidInputError, match="knots="):
         Numeric(0, 10, knots=knots)
 
 

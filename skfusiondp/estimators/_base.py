@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
 from .._disk_facts import disk_schema, fit_encoder
@@ -23,7 +23,7 @@ from .._parameters import check_choice, check_verbose, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
 from .._schema import SensitiveSchema, resolve_schema
-from .._tables import as_frame, check_disk_table, check_table
+from .._tables import check_disk_table, check_table
 from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
@@ -239,7 +239,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
                 "support_target is given without support rows; pass them as "
                 "imputer=FoundationImputer(support=rows), or leave support_target=None."
             )
-        return support_labels(self.support_target, len(as_frame(support)))
+        return support_labels(self.support_target, _num_samples(support))
 
     def _labelled_support(self, encoder: TableEncoder, imputer: FoundationImputer | None) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""

@@ -39,10 +39,9 @@ class NetParameters:
         self._check_device(getattr(self, "device", "cpu"))
 
     def _check_callbacks(self, callbacks: Any) -> None:
-        if callbacks is None:
+        if callbacks is None or (isinstance(callbacks, tuple) and not callbacks):  # skorch's own default
             return
-        empty = isinstance(callbacks, tuple) and not callbacks  # skorch's own default
-        items = callbacks if isinstance(callbacks, list) else [] if empty else [None]
+        items = callbacks if isinstance(callbacks, list) else [None]
         parts = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in items]
         if not all(hasattr(c, "on_train_begin") for c in parts):
             raise InvalidInputError(
@@ -60,7 +59,8 @@ class NetParameters:
                 return
             # A torch that was built without a device says so by an AssertionError.
             except (RuntimeError, AssertionError) as error:
-                wanted = f"cannot be used here: {str(error).splitlines()[0]}"
+                first = str(error).partition("\n")[0]
+                wanted = f"cannot be used here: {first}"
         raise InvalidInputError(f"device={device!r} {wanted}; 'cpu' is everywhere.")
 
     def _check_optimizer(self, optimizer: Any) -> None:

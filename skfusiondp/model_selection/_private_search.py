@@ -16,6 +16,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError
 from .._paired import PairedTable
+from .._parameters import check_estimator_object
 from .._targets import read_labels
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
@@ -189,10 +190,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise InvalidInputError(
                 "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
             )
-        if isinstance(self.estimator, type) or not hasattr(self.estimator, "get_params"):
-            raise InvalidInputError(
-                f"estimator={self.estimator!r} is no estimator; pass an object, such as FusionDPClassifier()."
-            )
+        check_estimator_object("estimator", self.estimator)
         repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils.validation import _num_samples
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_n_jobs
+from .._parameters import check_estimator_object, check_n_jobs
 from .._targets import read_labels
 from ..pipeline import check_pipeline
 from ..privacy import PrivacyLedger
@@ -164,9 +164,10 @@ class StackedGridSearchCV(GridSearchCV):
 
     def _check_parameters(self) -> None:
         """Refuse what scikit-learn would refuse after the training only, which is paid for by then."""
+        check_estimator_object("estimator", self.estimator)
         self._validate_params()
         check_n_jobs(self.n_jobs)
-        if self.scoring is None or callable(self.scoring) or isinstance(self.estimator, type):
+        if self.scoring is None or callable(self.scoring):
             return
         check_scoring(self.estimator, self.scoring)
         if isinstance(self.scoring, str) or self.refit is False or callable(self.refit):
@@ -185,8 +186,6 @@ class StackedGridSearchCV(GridSearchCV):
 
 def _spends(estimator: Any) -> bool:
     """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
-    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        return False
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(callable(getattr(part, "privacy_report", None)) for part in parts)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice
+from .._parameters import check_choice, is_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +55,7 @@ class Clipping:
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
         # The largest floats are refused too: twice the norm must be a number.
-        if not (isinstance(norm, Real) and not isinstance(norm, bool) and 1e-300 < norm < 1e300):
+        if not (is_number(norm) and 1e-300 < norm < 1e300):
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from .._exceptions import InvalidInputError
+from .._parameters import is_whole
 
 # Contributions of rows are whole multiples of this where they are no counts.
 UNIT = 2.0**-30
@@ -112,9 +113,8 @@ def check_seed(random_state: Any) -> None:
     ------
     InvalidInputError
     """
-    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
     generator = isinstance(random_state, np.random.Generator | np.random.RandomState)
-    if not (random_state is None or generator or (whole and random_state >= 0)):
+    if not (random_state is None or generator or (is_whole(random_state) and random_state >= 0)):
         raise InvalidInputError(
             f"random_state={random_state!r} must be None, a whole number of at least 0, or a generator."
         )

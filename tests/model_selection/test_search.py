@@ -244,7 +244,7 @@ def test_several_metrics_and_no_refit(table, target):
         ({"n_jobs": 0}, "n_jobs=0 must be a whole number other than 0"),
         ({"error_score": "none"}, "error_score"),
         ({"estimator": 3.0}, "estimator"),
-        ({"estimator": FusionDPClassifier}, "instance"),
+        ({"estimator": FusionDPClassifier}, "is no estimator; pass an object"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_paid_for(table, target, settings, match):

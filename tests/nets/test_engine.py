@@ -225,7 +225,7 @@ def assert_close(got, wanted, relative):
         assert error < relative, (name, error)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     n_rows=st.integers(1, 7),
@@ -306,7 +306,7 @@ def test_other_tasks(task):
     assert_close(force_vmap(engine).clipped_sum(views, y, weight), wanted, 1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 10_000),
     name=st.sampled_from([*BOOK_KEPT, *GENERAL]),

@@ -37,7 +37,7 @@ def contribution(task, score, label, weight, codes, clip):
     return (phi.T @ factors).ravel()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(TASKS)),
     st.lists(scores, min_size=3, max_size=3),
@@ -75,7 +75,7 @@ def test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong(task):
     assert np.linalg.norm(gap) == pytest.approx(bound)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["binary", "multiclass", "regression"]),
     st.lists(scores, min_size=3, max_size=3),

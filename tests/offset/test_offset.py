@@ -304,6 +304,10 @@ def test_a_numbers_bound_is_smaller_where_there_is_a_start(given, bound):
         ({"epsilon": 0}, "epsilon=0"),
         ({"delta": 2.0}, "delta"),
         ({"class_weight": "unheard"}, "class_weight"),
+        ({"public_model": 0.0}, "public_model=0.0 must be a scikit-learn estimator with predict_proba"),
+        ({"public_model": LogisticRegression}, "public_model="),
+        ({"public_model": Ridge()}, "public_model="),
+        ({"support": SUPPORT, "support_target": 1.0}, "must hold one target for each of the 200"),
     ],
 )
 def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
@@ -311,3 +315,9 @@ def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
     with pytest.raises(InvalidInputError, match=words):
         model.fit(TRAIN, Y)
     assert not hasattr(model, "ledger_")
+
+
+def test_cells_that_are_lists_are_categories_of_a_public_column():
+    notes = pd.Series([[], ["a", "b"], np.arange(2), None] * (len(TRAIN) // 4), dtype=object)
+    table = TRAIN.assign(notes=notes)
+    assert np.isfinite(classifier(epsilon=1.0).fit(table, Y).predict_proba(table)).all()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from skfusiondp import Categorical, FusionDPClassifier, Numeric, PrivacyBudget
@@ -98,7 +99,7 @@ def with_row(cells):
 
 @each
 @given(rows, rows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_neighbours_differ_by_no_more_than_the_norm_says(transformer, one, other):
     a, spy = total(transformer.set_params(noise_multiplier=1.0), with_row(one))
     b, _ = total(transformer, with_row(other))
@@ -258,6 +259,8 @@ def test_nothing_to_read_costs_nothing():
         {"epsilon": -1, "noise_multiplier": None},
         {"epsilon": None, "noise_multiplier": 0},
         {"epsilon": None, "noise_multiplier": True},
+        {"epsilon": None, "noise_multiplier": 10**400},
+        {"epsilon": [], "noise_multiplier": None},
         {"epsilon": 1.0, "noise_multiplier": 1.0},
         {"delta": 2},
         {"adjacency": "add-remove"},
@@ -277,18 +280,33 @@ def test_bad_parameters_are_refused(transformer, parameters):
     ("transformer", "name", "value"),
     [
         (ALL[0], "n_bins", 1),
+        (ALL[0], "n_bins", 10**400),
         (ALL[0], "output", "gauss"),
+        (ALL[0], "output", np.array(["uniform"])),
         (ALL[1], "limit", 0),
+        (ALL[1], "limit", 10**400),
         (ALL[2], "min_frequency", 1),
+        (ALL[2], "min_frequency", 10**400),
         (ALL[2], "output", "x"),
         (ALL[3], "n_columns", -1),
         (ALL[3], "n_bins", 2.5),
+        (ALL[3], "n_bins", 2**17),
         (ALL[3], "n_groups", 1),
     ],
 )
 def test_own_parameters_are_checked(transformer, name, value):
     with pytest.raises(InvalidInputError, match=name):
         fitted(transformer, made_table(), **{name: value})
+
+
+@pytest.mark.parametrize("transformer", ALL)
+def test_noise_that_no_release_holds_leaves_nothing(transformer):
+    made = clone(transformer).set_params(epsilon=None, noise_multiplier=1e18)
+    with pytest.raises(InvalidInputError, match=r"noise_multiplier=1e\+18 is too large"):
+        made.fit(made_table(), np.arange(len(made_table())) % 2)
+    assert not hasattr(made, "ledger_")
+    with pytest.raises(NotFittedError):
+        made.transform(made_table())
 
 
 # What they learn --------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def dominated(u, v, sigma, q, epsilon, points):
     return found <= one_step(epsilon, sigma, q, "replace", 4001) + 10 / points**2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(vectors, vectors, st.floats(0.4, 3), st.floats(0.01, 1), st.floats(0, 3))
 @example((1.0, 0.0), (0.0, 1.0), 0.5, 0.5, 0.5)
 @example((1.0, 0.0), (0.0, 0.0), 0.5, 0.1, 1.0)
@@ -112,7 +112,7 @@ def test_opposite_vectors_of_full_length_dominate_every_pair(u, v, sigma, q, eps
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     vectors,
     vectors,
