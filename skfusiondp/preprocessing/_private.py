@@ -20,7 +20,8 @@ from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
-from ..privacy._release import check_seed, clipping_norm, noise_std_in_units, release
+from ..privacy._random_bits import check_seed
+from ..privacy._release import clipping_norm, noise_std_in_units, release
 from ..report import PrivacyReport
 
 _ADJACENCIES = ("replace", "zero-out")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from .._exceptions import InvalidInputError
-from .._parameters import is_whole
+from ._random_bits import RandomBits
 
 # Contributions of rows are whole multiples of this where they are no counts.
 UNIT = 2.0**-30
@@ -27,7 +25,7 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
         Sums over rows, in whole units: counts, or multiples of ``UNIT``.
     std : float
         Standard deviation of the noise in the same units; at least 0.
-    random_state : None, int, RandomState or Generator, default=None
+    random_state : RandomBits, None, int, RandomState or Generator, default=None
         None takes every bit from the operating system's secure source. Anything else makes the release
         repeatable, and void against whoever knows it.
 
@@ -46,9 +44,9 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
     is post-processing of the Gaussian mechanism with standard deviation `std`. The addition is exact, and
     whether a value can come out does not depend on the total: the low-order bits by which Mironov (2012)
     attacks sums of floating-point numbers do not exist. What remains of finite precision is the noise's
-    own distribution, which is the same for every table: a normal quantile of 63 random bits, with a
-    relative error of about 1e-15 in probability, and cut off beyond 9 standard deviations, which a
-    coordinate exceeds with a probability of 2**-63. Nothing hides running time or memory.
+    own distribution, which is the same for every table: a normal quantile with a relative error of about
+    1e-15, of probabilities resolved to 2**-53 of themselves, and cut off beyond 13.1 standard deviations,
+    which a coordinate exceeds with a probability of 2**-128. Nothing hides running time or memory.
 
     References
     ----------
@@ -66,7 +64,8 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
         raise InvalidInputError(f"total is of type {total.dtype}; give sums in whole units, as int64.")
     if not 0 <= std < _LARGEST_NOISE:
         raise InvalidInputError(f"std={std!r} must be at least 0 and below {_LARGEST_NOISE:g} units.")
-    noise = std * _normal(total.size, random_state).reshape(total.shape)
+    bits = random_state if isinstance(random_state, RandomBits) else RandomBits(random_state)
+    noise = std * bits.normal(total.size).reshape(total.shape)
     return total + np.rint(noise).astype(np.int64)
 
 
@@ -93,40 +92,6 @@ def clipping_norm(adjacency: str, diameter: float, reach: float) -> float:
         under "zero-out". A Gaussian's divergence depends on the distance of the means alone.
     """
     return diameter / 2 if adjacency == "replace" else reach
-
-
-def _normal(n: int, random_state: Any) -> np.ndarray:
-    if random_state is None:
-        bits = np.frombuffer(os.urandom(8 * n), dtype=np.uint64)
-    else:
-        bits = _generator(random_state).integers(0, 2**64, size=n, dtype=np.uint64)
-    # 63 bits choose a point of the lower half, the last one the sign: small probabilities are exact.
-    half = (bits >> np.uint64(1)).astype(np.float64) + 0.5
-    z = ndtri(half * 2.0**-64)
-    return np.where(bits & np.uint64(1), -z, z)
-
-
-def check_seed(random_state: Any) -> None:
-    """Refuse what `release` cannot draw from, before anything is read.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    generator = isinstance(random_state, np.random.Generator | np.random.RandomState)
-    if not (random_state is None or generator or (is_whole(random_state) and random_state >= 0)):
-        raise InvalidInputError(
-            f"random_state={random_state!r} must be None, a whole number of at least 0, or a generator."
-        )
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    check_seed(random_state)
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31 - 1, size=4))
-    return np.random.default_rng(int(random_state))
 
 
 def noise_std_in_units(noise_multiplier: float, norm: float, unit: float) -> float:
