@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .privacy import PrivatePlan
+from .privacy._random_bits import RandomBits
 from .privacy._sampling import PoissonSampler
 
 # Rows represented at once, and the most numbers of representations that are kept.
@@ -183,7 +184,9 @@ class RepresentedRows(TrainingRows):
     ----------
     rows : TrainingRows
     represent : callable
-        ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness.
+        ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness, in double
+        precision: what a row's representation is must not follow the sample that it comes in. (Where it
+        is made once for all steps, it comes in the same block of rows each time.)
     """
 
     def __init__(self, rows: TrainingRows, represent: Callable[[Tensor], Tensor]):
@@ -206,13 +209,13 @@ class RepresentedRows(TrainingRows):
 
     def _in_pieces(self, x: Any) -> Tensor:
         parts = [self._represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
-        return torch.cat(parts)
+        return torch.cat(parts).float()
 
     def public_rows(self, index: np.ndarray) -> Rows:
         if self._made:
             return super().public_rows(index)
         rows = self._rows.public_rows(index)
-        return rows._replace(x=self._represent(rows.x))
+        return rows._replace(x=self._represent(rows.x).float())
 
     def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
         if self._made:
@@ -233,6 +236,9 @@ class BatchSchedule:
         Steps of each epoch; the private steps come last.
     public_batch_size : int
     seed : SeedSequence
+        Of the order of public rows, and of the samples where they are repeatable.
+    secret : bool
+        Draw the samples from the operating system's bits, and not from `seed`.
     """
 
     def __init__(
@@ -242,6 +248,7 @@ class BatchSchedule:
         epochs: Sequence[int],
         public_batch_size: int,
         seed: np.random.SeedSequence,
+        secret: bool = True,
     ):
         self.rows = rows
         self.plan = plan
@@ -254,7 +261,9 @@ class BatchSchedule:
         if plan is not None:
             # Tiers sample independently of each other: that is what their composition accounts for.
             seeds = [private, *private.spawn(len(plan.tiers) - 1)]
-            self._samplers = [PoissonSampler(len(rows), plan.sample_rate, s) for s in seeds]
+            self._samplers = [
+                PoissonSampler(len(rows), plan.sample_rate, RandomBits(None if secret else s)) for s in seeds
+            ]
         self._rng = np.random.default_rng(public)
         self._order = np.empty(0, dtype=np.int64)
         self._step = 0

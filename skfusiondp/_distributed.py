@@ -27,9 +27,9 @@ class Ranks:
     Notes
     -----
     Each rank draws a Poisson sample of its own rows, at the rate of the whole: together that is a
-    Poisson sample of the table. Rank 0 adds the whole noise to its own sum before the sums are
-    added up, so that the total has it exactly once, from one generator. (Shares of variance on every
-    rank would ask for generators that are surely independent, which fixed seeds are not.) Ranks
+    Poisson sample of the table. The ranks' sums are added up on the noise's grid, where addition is exact,
+    and rank 0 adds the whole noise to the total, exactly once and from one source. (Shares of variance on
+    every rank would ask for sources that are surely independent, which fixed seeds are not.) Ranks
     exchange sums of clipped gradients without noise: they and the links between them are trusted, as
     one process would be.
     """
@@ -56,10 +56,18 @@ class Ranks:
             return cls()
         return cls(dist.get_rank(), dist.get_world_size())
 
-    @property
-    def adds_noise(self) -> bool:
-        """Whether this rank adds the noise: exactly one does."""
-        return self.rank == 0
+    def noised(self, noise: Any, total: Any) -> Any:
+        """The sum of all ranks' totals with noise added once, the same on every rank."""
+        if self.world == 1:
+            return noise.add_to(total)
+        import torch.distributed as dist
+
+        total = noise.rounded(total)
+        dist.all_reduce(total)
+        if self.rank == 0:
+            total = noise.add_to(total)
+        dist.broadcast(total, src=0)
+        return total
 
     def rows(self, n_rows: int) -> range:
         """Positions of this rank's block of rows."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from ._batches import Batch, BatchSchedule, RepresentedRows, Rows, TrainingRows
 from ._distributed import Ranks
@@ -17,12 +18,14 @@ from .nets import (
     IterateAverage,
     PerRowEngine,
     RowLoss,
+    Throwaway,
     TwoViewObjective,
     check_module,
     forward_with_representation,
 )
 from .privacy import PrivatePlan
 from .privacy._noise import GaussianNoise
+from .privacy._random_bits import RandomBits
 
 _PREDICT_ROWS = 65_536
 # Private rows that are read and differentiated at once, so that memory does not grow with the batch.
@@ -65,9 +68,9 @@ class FusionDPNet(NeuralNet):
         The processes that train together. Each one gets its own rows, and the gradient is the sum of
         what they add to it; one alone if not given.
     seed : numpy.random.SeedSequence
-        Source of sampling and noise.
-    secret_noise : bool
-        Take the noise's seed from the operating system and not from `seed`.
+        Of the order of public rows; and of sampling, dropout masks and noise where they are repeatable.
+    secret : bool
+        Draw these from the operating system's bits, and not from `seed`.
 
     Attributes
     ----------
@@ -78,8 +81,8 @@ class FusionDPNet(NeuralNet):
     Notes
     -----
     skorch's validation split is off and ``train_loss`` in the history is that of the free view:
-    both would otherwise read sensitive cells. The realised private batch size is not recorded, and
-    callbacks are given the public rows of a batch only.
+    both would otherwise read sensitive cells. The realised private batch size is not recorded, nor are
+    durations, which follow it; callbacks are given the public rows of a batch only.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class FusionDPNet(NeuralNet):
         micro_batch_size: int | None = None,
         ranks: Ranks | None = None,
         seed: np.random.SeedSequence | None = None,
-        secret_noise: bool = True,
+        secret: bool = True,
         train_split: Any = None,
         **kwargs: Any,
     ):
@@ -117,7 +120,7 @@ class FusionDPNet(NeuralNet):
         self.micro_batch_size = micro_batch_size
         self.ranks = ranks
         self.seed = seed
-        self.secret_noise = secret_noise
+        self.secret = secret
         super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
 
     def prepare(self, rows: TrainingRows, n_outputs: int) -> None:
@@ -130,17 +133,15 @@ class FusionDPNet(NeuralNet):
         n_outputs : int
         """
         self.initialize()
+        if any(isinstance(p, UninitializedParameter) for p in self.module_.parameters()):
+            self.module_(self._made_up(rows)[0])  # lazy layers take their shape from the first rows they see
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
         self._fresh_optimizer = copy.deepcopy(self.optimizer_.state_dict())
-        like = rows.views[0] if rows.views is not None else rows.free
-        assert like is not None
-        few = min(4, len(rows))
-        device = torch.device(self.device)
-        generator = torch.Generator().manual_seed(0)
-        made_up = torch.randn((2, few, *like.shape[1:]), generator=generator).to(device)
+        made_up = self._made_up(rows)
         check_module(self.module_, made_up[0], n_outputs)
+        self._throwaway = Throwaway(self.module_)
         self.engine_ = None
         self._head_only = False
         if self.plan is None:
@@ -148,21 +149,46 @@ class FusionDPNet(NeuralNet):
         assert rows.views is not None and self.seed is not None
         names, beta = self.private_parameters, self.beta
         views = made_up[: len(rows.views)]
+        self._precision = torch.float64
         if self._only_head_is_private():
             # What is before the head is fixed by then, and so is the penalty on it.
             self._head_only, beta = True, 0.0
             names = [n.removeprefix("head.") for n in names or ()]
+            try:
+                self._represent(made_up[0])
+            except RuntimeError:
+                # As for the engine: constants of the module's own may be in single precision.
+                self._precision = torch.float32
             views = torch.stack([self._represent(view) for view in views])
         objective = TwoViewObjective(self.criterion_, beta, self.consistency_bound)
-        y, weight = rows.y[:few].to(device), rows.weight[:few].to(device)
+        few = made_up.shape[1]
+        y, weight = rows.y[:few].to(made_up.device), rows.weight[:few].to(made_up.device)
         self.module_.train()
         self._tiers = []
         for tier in self.plan.tiers:
-            engine = PerRowEngine(self._trained, objective, tier.clipping, names, self.micro_batch_size)
+            masks = self._bits().generator()
+            engine = PerRowEngine(
+                self._trained, objective, tier.clipping, names, self.micro_batch_size, masks
+            )
             engine.prepare(views, y, weight)
-            noise_seed = None if self.secret_noise else int(self.seed.spawn(1)[0].generate_state(1)[0])
-            self._tiers.append((engine, GaussianNoise(tier.noise_std, noise_seed, device)))
+            precise = engine.precision == self._precision == torch.float64
+            precision = "float64" if precise else "float32"
+            size = self.plan.expected_batch_size
+            noise = GaussianNoise.for_sums(tier, engine.n_numbers, size, precision, self._bits())
+            self._tiers.append((engine, noise))
         self.engine_ = self._tiers[0][0]
+
+    def _made_up(self, rows: TrainingRows) -> Tensor:
+        """Two views of a few rows that nobody has, in the shape of encoded ones."""
+        like = rows.views[0] if rows.views is not None else rows.free
+        assert like is not None
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn((2, min(4, len(rows)), *like.shape[1:]), generator=generator).to(self.device)
+
+    def _bits(self) -> RandomBits:
+        """A source of its own for one thing that has to be secret."""
+        assert self.seed is not None
+        return RandomBits(None if self.secret else self.seed.spawn(1)[0])
 
     def fit_more(self, rows: TrainingRows) -> None:
         """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
@@ -202,6 +228,7 @@ class FusionDPNet(NeuralNet):
 
     def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
         """Some epochs from a fresh optimizer, after which the module is the iterates' average."""
+        self._throwaway.forget()
         self.optimizer_.load_state_dict(self._fresh_optimizer)
         if lr != self.lr:
             for group in self.optimizer_.param_groups:
@@ -211,6 +238,12 @@ class FusionDPNet(NeuralNet):
         self.partial_fit(rows, epochs=len(epochs))
         self.average_.copy_to(self.module_)
         self.ranks_.broadcast(self.module_)
+        self._throwaway.forget()
+
+    @property
+    def _default_callbacks(self) -> list:
+        # Durations follow the sizes of the private batches, which nobody may know.
+        return [c for c in super()._default_callbacks if c[0] != "epoch_timer"]
 
     @property
     def _warm_epochs(self) -> tuple[int, ...]:
@@ -236,13 +269,11 @@ class FusionDPNet(NeuralNet):
         return names is not None and has_head and all(n.startswith("head.") for n in names)
 
     def _represent(self, x: Tensor) -> Tensor:
-        """Representation of encoded rows; of each row on its own, without dropout."""
-        training = self.module_.training
-        self.module_.eval()
+        """Representation of encoded rows; of each row on its own, without dropout, in double precision."""
+        module = self._throwaway.copy(self._precision, training=False)
         with torch.no_grad():
-            hidden = self.module_.represent(x.to(self.device))
-        self.module_.train(training)
-        return hidden.to(x.device)
+            hidden = module.represent(x.to(self.device, self._precision))  # type: ignore[operator]
+        return hidden.double().to(x.device)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """The batches of a training run; skorch's own iterator otherwise."""
@@ -251,7 +282,7 @@ class FusionDPNet(NeuralNet):
             seed = self.ranks_.own_seed(self.seed.spawn(1)[0])
             size = self.ranks_.share(self.public_batch_size)
             plan, epochs = getattr(self, "_schedule", (self.plan, self.epoch_steps))
-            self._batches = BatchSchedule(dataset, plan, epochs, size, seed)
+            self._batches = BatchSchedule(dataset, plan, epochs, size, seed, self.secret)
             return self._batches
         return super().get_iterator(dataset, training)
 
@@ -283,9 +314,9 @@ class FusionDPNet(NeuralNet):
         loss, outputs = torch.tensor(float("nan")), None
         if batch.public is not None:
             loss, outputs = self._add_public_gradient(batch.public)
+        self.ranks_.sum_gradients(self.module_)
         if batch.private is not None:
             self._add_private_gradient(batch)
-        self.ranks_.sum_gradients(self.module_)
         shown = batch.public and batch.public[:2]
         self.notify(
             "on_grad_computed",
@@ -321,10 +352,13 @@ class FusionDPNet(NeuralNet):
                 part = engine.clipped_sum(*piece.to(self.device))
                 clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
             for name, total in clipped.items():
-                # Ranks' gradients are added up: noise on one of them is noise added once.
-                private = scale * (noise.add_to(total) if self.ranks_.adds_noise else total)
                 parameter = parameters[name]
+                private = (scale * self.ranks_.noised(noise, total)).to(parameter.dtype)
                 parameter.grad = private if parameter.grad is None else parameter.grad + private
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Outputs, by a copy: what a pass writes to its module would be saved with it."""
+        return copy.deepcopy(self.module_)(x.to(self.device))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Raw outputs of encoded rows.
@@ -338,15 +372,16 @@ class FusionDPNet(NeuralNet):
         ndarray of shape (n_rows, n_outputs), float32
         """
         self._set_training(False)
+        module = copy.deepcopy(self.module_)
         parts: list[Tensor] = []
         with torch.no_grad():
             for start in range(0, len(x), _PREDICT_ROWS):
                 rows = torch.from_numpy(x[start : start + _PREDICT_ROWS]).to(self.device)
-                parts.append(forward_with_representation(self.module_, rows)[0].cpu())
+                parts.append(forward_with_representation(module, rows)[0].cpu())
         return torch.cat(parts).numpy()
 
     def __getstate__(self) -> dict:
         # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
         state = super().__getstate__()
-        running = ("engine_", "_tiers", "seed", "average_", "_batches", "_fresh_optimizer")
+        running = ("engine_", "_tiers", "seed", "average_", "_batches", "_fresh_optimizer", "_throwaway")
         return {k: v for k, v in state.items() if k not in running}

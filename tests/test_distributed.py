@@ -20,6 +20,7 @@ from skfusiondp._net import FusionDPNet
 from skfusiondp.accounting import Clipping
 from skfusiondp.nets import MLP
 from skfusiondp.privacy import make_plan
+from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
 
 pytestmark = [
@@ -91,7 +92,7 @@ def silent_gradients(ranks, steps=3):
         lr=0.0,
         ranks=ranks,
         seed=np.random.SeedSequence(3),
-        secret_noise=False,
+        secret=False,
         verbose=0,
         callbacks=[callback],
     )
@@ -267,7 +268,7 @@ def test_processes_that_disagree_are_refused_on_each(name, ranks):
 
 def test_one_process_alone_exchanges_nothing():
     alone = Ranks.current()
-    assert (alone.rank, alone.world) == (0, 1) and alone.adds_noise
+    assert (alone.rank, alone.world) == (0, 1)
     seed = np.random.SeedSequence(1)
     assert alone.own_seed(seed) is seed and alone.same(seed) is seed
     assert alone.rows(5) == range(5) and alone.share(7) == 7
@@ -282,5 +283,5 @@ def test_processes_launched_together_that_do_not_meet_are_warned_of(monkeypatch)
 
 def test_seeds_of_ranks_differ_and_rates_do_not():
     seeds = [Ranks(r, 3).own_seed(np.random.SeedSequence(1)) for r in range(3)]
-    draws = [PoissonSampler(1000, 0.1, s).draw().tolist() for s in seeds]
+    draws = [PoissonSampler(1000, 0.1, RandomBits(s)).draw().tolist() for s in seeds]
     assert draws[0] != draws[1] != draws[2] != draws[0]

@@ -81,6 +81,9 @@ class _Recorded:
     def std(self) -> float:
         return self.inner.std
 
+    def rounded(self, total: Any) -> Any:
+        return self.inner.rounded(total)
+
     def add_to(self, total: Any) -> Any:
         return self.record.release(self, total)
 

@@ -380,7 +380,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             micro_batch_size=self.micro_batch_size,
             ranks=ranks,
             seed=seeds,
-            secret_noise=self.random_state is None,
+            secret=self.random_state is None,
             callbacks=self.callbacks,
             device=self.device,
             verbose=self.verbose,

@@ -185,9 +185,9 @@ class Ensemble:
                     torch.cat([p.flatten() for p in trained_parameters(m.net.module_).values()])
                     for m in members
                 ]
-            )
+            ).double()
         self.average = self.flat.clone()
-        self.model = StackedMLP(self.layout, self.flat)
+        self.model = StackedMLP(self.layout, self.flat, first._bits().generator())
         which = "public_lr" if first.plan is None else "head_lr" if first._head_only else "lr"
         rates = [getattr(m.net, which) for m in members]
         self.optimizer = StackedOptimizer([m.net.optimizer_ for m in members], rates, self.flat)
@@ -255,10 +255,9 @@ class Ensemble:
         self.steps += 1
 
     def _gradient(self, public: np.ndarray | None, private: list[np.ndarray] | None) -> Tensor:
-        rows = self.members[0].rows
         total = torch.zeros_like(self.flat)
         n_public = 0 if public is None else public.shape[1]
-        sample = None if private is None else _padded(rows, private, self.source)
+        sample = None if private is None else _padded(private, self.source)
         n_views = 0 if sample is None else sample.private.n_views
         x, offset = self.source.read(public, sample)
         outputs, hidden = self.model.forward(x, n_public, n_views)
@@ -349,9 +348,11 @@ class _Source:
         extra = rows.extra
         public = [] if rows.free is None else [rows.free, *([] if extra is None else [extra.x])]
         self.first_view = sum(len(p) for p in public)
-        self.y = rows.y if extra is None else torch.cat([rows.y, extra.y])
-        self.weight = rows.weight if extra is None else torch.cat([rows.weight, extra.weight])
-        self.table = torch.cat([*public, *views])
+        y = rows.y if extra is None else torch.cat([rows.y, extra.y])
+        self.y = y.double() if y.is_floating_point() else y
+        self.weight = (rows.weight if extra is None else torch.cat([rows.weight, extra.weight])).double()
+        # Double precision, as in the per-row engine: a row's gradient must not follow its batch.
+        self.table = torch.cat([*public, *views]).double()
         self.offset = None
         if head is not None:
             self.offset, self.table = self.table.tensor_split([head.wide.out_features], dim=1)
@@ -371,7 +372,7 @@ class _Source:
         return self.table.index_select(0, both.flatten()).unflatten(0, both.shape), offset
 
 
-def _padded(rows: Any, drawn: list[np.ndarray], source: _Source) -> Sample:
+def _padded(drawn: list[np.ndarray], source: _Source) -> Sample:
     """Stack samples of different sizes; what fills the shorter ones counts for nothing."""
     longest = max(1, *(len(d) for d in drawn))
     index = np.zeros((len(drawn), longest), dtype=np.int64)
@@ -381,4 +382,4 @@ def _padded(rows: Any, drawn: list[np.ndarray], source: _Source) -> Sample:
         real[i, : len(d)] = True
     index_, real_ = torch.from_numpy(index), torch.from_numpy(real)
     private = Private(source.n_views, real_, source.differ[index_])
-    return Sample(index_, rows.y[index_], rows.weight[index_] * real_, private)
+    return Sample(index_, source.y[index_], source.weight[index_] * real_, private)

@@ -10,13 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..nets import MLP, WideAndDeep
-
-# As in the per-row engine: norms are rounded up by this many units in the last place.
-_SLACK = 64
+from ..nets._rules import rounded_up
 
 
 class Layout:
@@ -101,10 +100,13 @@ class StackedMLP:
     layout : Layout
     flat : Tensor of shape (n_models, n_parameters)
         Parameters; read at each step.
+    masks : numpy.random.Generator
+        Draws the dropout masks of private rows.
     """
 
-    def __init__(self, layout: Layout, flat: Tensor):
+    def __init__(self, layout: Layout, flat: Tensor, masks: np.random.Generator):
         self.layout = layout
+        self._masks = masks
         self.parameters = layout.views(flat)
 
     def forward(self, x: Tensor, n_public: int, n_views: int) -> tuple[Tensor, Tensor]:
@@ -114,19 +116,30 @@ class StackedMLP:
             p = self.parameters
             h = torch.baddbmm(p[linear + "bias"].unsqueeze(1), x, p[linear + "weight"].mT)
             # Torch is twice as fast with a scale and a shift, even if they change nothing.
-            one, zero = torch.ones(h.shape[-1]), torch.zeros(h.shape[-1])
+            one, zero = h.new_ones(h.shape[-1]), h.new_zeros(h.shape[-1])
             unit, mean, rstd = torch.native_layer_norm(h, h.shape[-1:], one, zero, eps)
             out = torch.addcmul(p[norm + "bias"].unsqueeze(1), unit, p[norm + "weight"].unsqueeze(1))
             out.clamp_(min=0)
             keep = torch.empty(0)
             if dropout:
-                keep = _shared_mask(out, n_public, n_views, dropout)
+                keep = self._shared_mask(out, n_public, n_views, dropout)
                 out = out * keep
             self._kept.append((x, h, unit, mean, rstd, out, keep))
             x = out
         self._representation = x
         head = torch.baddbmm(self.parameters["head.bias"].unsqueeze(1), x, self.parameters["head.weight"].mT)
         return head, x
+
+    def _shared_mask(self, out: Tensor, n_public: int, n_views: int, dropout: float) -> Tensor:
+        """Dropout masks, one a row, which all views of the row share."""
+        n_models, n_rows, width = out.shape
+        n_private = (n_rows - n_public) // max(n_views, 1)
+        keep = 1.0 - dropout
+        public = torch.rand(n_models, n_public, width) < keep
+        # Their number tells how many rows were sampled, so they come from no stream that public ones share.
+        drawn = self._masks.random((n_models, n_private, width), dtype=np.float32)
+        private = torch.from_numpy(drawn) < keep
+        return torch.cat([public] + [private] * n_views, 1) / (keep or math.inf)
 
     def backward(self, g_outputs: Tensor, g_hidden: Tensor | None) -> LayerTensors:
         """Gradients at every layer's outputs; no gradient of a parameter is formed."""
@@ -222,7 +235,7 @@ def clipped_sums(tensors: LayerTensors, private: Private, clippings: Sequence[An
         }
         rows = {n: (w.masked_fill(gone, 0), b.masked_fill(gone, 0)) for n, (w, b) in rows.items()}
     factor = {n: factors[:, i] for i, n in enumerate(names)}
-    total = torch.zeros(n_models, layout.size)
+    total = torch.zeros(n_models, layout.size, dtype=torch.float64)
     into = layout.views(total)
     half = 1.0 / private.n_views
     for name, (a, g) in pairs.items():
@@ -242,7 +255,7 @@ def _factors(clippings: Sequence[Any], squared_norms: Tensor) -> Tensor:
     """Each model's clipping factors, of shape (n_models, n_parameters, n_rows)."""
     if all(c.kind == "flat" for c in clippings):
         # What Clipping.factors does, for all models at once.
-        norms = torch.tensor([float(c.max_grad_norm) for c in clippings]).unsqueeze(1)
+        norms = torch.tensor([c.bound for c in clippings], dtype=torch.float64).unsqueeze(1)
         total = squared_norms.sum(1)
         factor = (norms / total.sqrt()).clamp(max=1.0).masked_fill(~total.isfinite(), 0.0)
         return factor.unsqueeze(1).expand_as(squared_norms)
@@ -265,21 +278,10 @@ def _outer_norms(a: tuple[Tensor, ...], g: tuple[Tensor, ...]) -> Tensor:
     """Squared norms of the rows' outer products, rounded up."""
     if len(a) == 1:
         return _dot(a[0], a[0]) * _dot(g[0], g[0])
-    squares = _dot(a[0], a[0]) * _dot(g[0], g[0]) + _dot(a[1], a[1]) * _dot(g[1], g[1])
+    apart = torch.stack([_dot(x, x) * _dot(z, z) for x, z in zip(a, g, strict=True)])
     cross = 2 * _dot(a[0], a[1]) * _dot(g[0], g[1])
-    margin = _SLACK * torch.finfo(squares.dtype).eps * (squares + cross.abs())
-    return (squares + cross + margin).clamp(min=0) * 0.25
+    return rounded_up(apart.sum(0) + cross, apart.sqrt().sum(0).square()) * 0.25
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     return torch.linalg.vecdot(x, y)
-
-
-def _shared_mask(out: Tensor, n_public: int, n_views: int, dropout: float) -> Tensor:
-    """Dropout masks, one a row, which all views of the row share."""
-    n_models, n_rows, width = out.shape
-    n_private = (n_rows - n_public) // max(n_views, 1)
-    keep = 1.0 - dropout
-    public = torch.rand(n_models, n_public, width) < keep
-    private = torch.rand(n_models, n_private, width) < keep
-    return torch.cat([public] + [private] * n_views, 1) / (keep or math.inf)

@@ -5,6 +5,7 @@ from ._checks import check_module
 from ._engine import PerRowEngine
 from ._mlp import MLP
 from ._objective import RowLoss, TwoViewObjective, forward_with_representation
+from ._throwaway import Throwaway
 from ._wide_deep import WideAndDeep
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "IterateAverage",
     "PerRowEngine",
     "RowLoss",
+    "Throwaway",
     "TwoViewObjective",
     "WideAndDeep",
     "check_module",

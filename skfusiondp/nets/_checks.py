@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,12 +23,17 @@ _MIXES_ROWS = {
 }
 
 
+# What one made-up row is changed to, to see whether others notice: rows like encoded ones, and far ones.
+_CHANGES = (0.0, 1.0, -1.0, 100.0, -100.0, 1e4)
+
+
 def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
     """Refuse a module that mixes rows, gives the wrong shape or has randomness of its own.
 
     Parameters
     ----------
     module : nn.Module
+        Not changed: passes run on copies.
     x : Tensor of shape (n_rows, n_features)
         Made-up rows, at least 2.
     n_outputs : int
@@ -44,7 +52,7 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
                 f"not bound its influence; use {_MIXES_ROWS[kind]} instead."
             )
     try:
-        outputs = _run(module, x)
+        outputs, _ = _run(module, x)
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         raise InvalidInputError(
             f"module cannot run on encoded rows of shape {tuple(x.shape)} ({error}); it gets one float32 "
@@ -57,13 +65,10 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
         )
     if outputs.grad_fn is None:
         raise InvalidInputError("module has no trainable parameter that its outputs depend on.")
-    changed = torch.cat([x[:-1], x[-1:] + 1.0])
-    if not torch.allclose(outputs[:-1], _run(module, changed)[:-1], rtol=1e-4, atol=1e-5):
-        raise InvalidInputError(
-            "module mixes rows: changing one row changed the outputs of others, so that clipping one row "
-            "does not bound its influence; compute each row's outputs from that row alone."
-        )
-    both = _run(module, torch.cat([x, x]), n_views=2)
+    # Private steps run in training mode; rows are represented, and predicted, in evaluation mode.
+    for training in (True, False):
+        _check_rows_apart(module, x, training)
+    both, _ = _run(module, torch.cat([x, x]), n_views=2)
     if not torch.allclose(both[: len(x)], both[len(x) :], rtol=1e-4, atol=1e-5):
         raise InvalidInputError(
             "module draws randomness that the two views of a row do not share; use nn.Dropout layers, "
@@ -71,13 +76,27 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
         )
 
 
-def _run(module: nn.Module, x: Tensor, n_views: int = 1) -> Tensor:
-    was_training = module.training
-    module.train()
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            with shared_dropout(module, n_views):
-                return forward_with_representation(module, x)[0]
-    finally:
-        module.train(was_training)
+def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
+    """Refuse a module in which a change of one row reaches another's outputs or representation."""
+    for rows in (x, torch.sigmoid(x)):
+        before = _run(module, rows, training=training)
+        for change in (rows[-1:] + 1.0, *(torch.full_like(rows[-1:], value) for value in _CHANGES)):
+            after = _run(module, torch.cat([rows[:-1], change]), training=training)
+            for a, b in zip(before, after, strict=True):
+                if not torch.allclose(a[:-1], b[:-1], rtol=1e-4, atol=1e-5, equal_nan=True):
+                    raise InvalidInputError(
+                        f"module mixes rows{'' if training else ' in evaluation mode'}: changing one row "
+                        "changed the outputs of others, so that clipping one row does not bound its "
+                        "influence; compute each row's outputs from that row alone."
+                    )
+
+
+def _run(module: nn.Module, x: Tensor, n_views: int = 1, *, training: bool = True) -> tuple[Tensor, Tensor]:
+    """Outputs and representation of made-up rows, by a copy: the module keeps nothing of them."""
+    module = copy.deepcopy(module).train(training)
+    masks = np.random.Generator(np.random.PCG64(0))
+    # A module's own randomness, which is refused, is at least nobody else's.
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        with shared_dropout(module, n_views, lambda shape: torch.from_numpy(masks.random(shape, np.float32))):
+            return forward_with_representation(module, x)

@@ -11,20 +11,22 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from .._exceptions import InvalidInputError
 from ..privacy import Clipping
-from ._dropout import shared_dropout
+from ._dropout import Counted, shared_dropout, taken_from
 from ._objective import TwoViewObjective, forward_with_representation
 from ._rules import LayerGradients, rule_for
+from ._throwaway import Throwaway
 
 Kept = list[tuple[str, LayerGradients]]
 
 # Rows that the vmap path differentiates at once: their gradients must fit in memory.
-_VMAP_NUMBERS = 2**25
+_VMAP_NUMBERS = 2**24
 
 
 class PerRowEngine:
@@ -33,7 +35,7 @@ class PerRowEngine:
     Parameters
     ----------
     module : nn.Module
-        Rows must not mix (``check_module``).
+        Rows must not mix (``check_module``). It is not changed: each pass runs on a copy of its own.
     objective : TwoViewObjective
     clipping : Clipping
     private_parameters : sequence of str, optional
@@ -41,6 +43,8 @@ class PerRowEngine:
         gradient and need no noise.
     micro_batch_size : int, optional
         Rows handled at once; memory is bounded by it and not by the batch.
+    masks : numpy.random.Generator, optional
+        Draws the dropout masks. None: one that nobody can foresee.
 
     Attributes
     ----------
@@ -48,11 +52,16 @@ class PerRowEngine:
         Chosen by ``prepare``; why is in `reason`.
     names : tuple of str
         Parameters that take part.
+    precision : torch.dtype
+        What a pass computes in: double, or single where the module takes nothing else. Norms and sums
+        are always in double precision.
 
     Notes
     -----
     Formal guarantee: each row adds a vector of L2 norm at most ``clipping.max_grad_norm``; a row
-    whose views are equal, or whose gradient is not finite, adds exactly zero.
+    whose views are equal, or whose gradient is not finite, adds exactly zero, and changes nothing of what
+    the others add: their masks, their factors and their gradients stay as they are. A pass leaves nothing
+    in the module.
     """
 
     def __init__(
@@ -62,14 +71,25 @@ class PerRowEngine:
         clipping: Clipping,
         private_parameters: Sequence[str] | None = None,
         micro_batch_size: int | None = None,
+        masks: np.random.Generator | None = None,
     ):
         self.module = module
         self.objective = objective
         self.clipping = clipping
         self.micro_batch_size = micro_batch_size
+        self.precision = torch.float64
         self.names = _chosen(module, private_parameters)
+        self._masks = np.random.default_rng() if masks is None else masks
+        self._masks_a_row: int | None = None
+        self._throwaway = Throwaway(module)
         self._layers, self.reason = _book_kept(module, self.names)
         self.path = "book-keeping" if self._layers is not None else "vmap"
+
+    @property
+    def n_numbers(self) -> int:
+        """Coordinates of the sum."""
+        params = dict(self.module.named_parameters())
+        return sum(params[n].numel() for n in self.names)
 
     def prepare(self, views: Tensor, y: Tensor, weight: Tensor) -> None:
         """Choose the path on made-up rows, before any sensitive one is read.
@@ -84,30 +104,36 @@ class PerRowEngine:
         y : Tensor of shape (n_rows, ...)
         weight : Tensor of shape (n_rows,)
         """
+        try:
+            self._take(views, y, weight)
+        except RuntimeError:
+            # Constants of the module's own may be in single precision, and mix with nothing else.
+            self.precision = torch.float32
+            self._take(views, y, weight)
+
+    def _take(self, views: Tensor, y: Tensor, weight: Tensor) -> None:
+        """Take the path of book-keeping if it gives what automatic differentiation gives."""
+        masks = np.random.Generator(np.random.PCG64(0))
+        views, y, weight = self._precise(views, y, weight)
         if self._layers is None:
+            self._sum_formed(views, y, weight, self._draw_masks(views, masks))
             return
-        factor = torch.linspace(0.5, 1.5, len(y), device=views.device, dtype=views.dtype)
-        params = dict(self.module.named_parameters())
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            with shared_dropout(self.module, len(views)):
-                objective = self._objective(self.module, views, y, weight)
-            wanted = torch.autograd.grad(
-                (objective * factor).sum(), [params[n] for n in self.names], allow_unused=True
-            )
-            torch.manual_seed(0)
-            kept = self._forward_backward(views, y, weight)
-        if kept is None:
-            self._layers, self.path = None, "vmap"
+        factor = torch.linspace(0.5, 1.5, len(y), device=views.device, dtype=torch.float64)
+        module, uniform = self._throwaway.copy(self.precision), self._draw_masks(views, masks)
+        with shared_dropout(module, len(views), taken_from(uniform)):
+            objective = self._objective(module, views, y, weight)
+        params = dict(module.named_parameters())
+        wanted = torch.autograd.grad(
+            (objective * factor).sum(), [params[n] for n in self.names], allow_unused=True
+        )
+        kept = self._forward_backward(views, y, weight, uniform)
+        if isinstance(kept, str):
+            self._layers, self.path, self.reason = None, "vmap", kept
             return
         got = self._weighted_sum(kept, dict.fromkeys(self.names, factor))
         for name, expected in zip(self.names, wanted, strict=True):
-            if not torch.allclose(
-                got[name],
-                torch.zeros_like(got[name]) if expected is None else expected,
-                rtol=1e-3,
-                atol=1e-5,
-            ):
+            expected = torch.zeros_like(got[name]) if expected is None else expected.double()
+            if not torch.allclose(got[name], expected, rtol=1e-3, atol=1e-5):
                 self._layers, self.path = None, "vmap"
                 self.reason = f"the gradient of {name} is not seen through its layer's inputs and outputs"
                 return
@@ -125,67 +151,82 @@ class PerRowEngine:
         Returns
         -------
         dict of str to Tensor
-            One tensor a parameter that takes part; zeros for an empty batch.
+            One float64 tensor a parameter that takes part; zeros for an empty batch.
         """
         n_rows = views.shape[1]
         size = self.micro_batch_size or max(n_rows, 1)
         if self.path == "vmap":
-            params = dict(self.module.named_parameters())
-            numbers = sum(params[n].numel() for n in self.names)
-            size = min(size, max(1, _VMAP_NUMBERS // max(numbers, 1)))
+            size = min(size, max(1, _VMAP_NUMBERS // max(self.n_numbers, 1)))
         total: dict[str, Tensor] = {}
         for start in range(0, n_rows, size):
             rows = slice(start, start + size)
-            part = self._part(views[:, rows], y[rows], weight[rows])
+            part = self._part(*self._precise(views[:, rows], y[rows], weight[rows]))
             total = {n: total[n] + part[n] for n in self.names} if total else part
         return total or self._zeros()
 
+    def _precise(self, views: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = y.to(self.precision) if y.is_floating_point() else y
+        return views.to(self.precision), y, weight.to(self.precision)
+
     def _zeros(self) -> dict[str, Tensor]:
         params = dict(self.module.named_parameters())
-        return {name: torch.zeros_like(params[name]) for name in self.names}
+        return {name: torch.zeros_like(params[name], dtype=torch.float64) for name in self.names}
 
     def _part(self, views: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Clipped sum of one micro-batch."""
-        step = self._part_book_keeping if self._layers is not None else self._part_vmap
-        sums, finite = step(views, y, weight)
-        if sums is not None:
-            return sums
-        # Zero times a non-finite gradient is NaN, so those rows are left out and the rest redone.
-        if not finite.any():
-            return self._zeros()
-        return self._part(views[:, finite], y[finite], weight[finite])
+        uniform = self._draw_masks(views, self._masks)
+        if self._layers is not None:
+            kept = self._forward_backward(views, y, weight, uniform)
+            if not isinstance(kept, str):
+                return self._sum_kept(kept, views)
+        # Also where rows show what made-up ones did not: the same masks give the same sums on this path.
+        return self._sum_formed(views, y, weight, uniform)
 
-    def _part_book_keeping(self, views: Tensor, y: Tensor, weight: Tensor):
-        kept = self._forward_backward(views, y, weight)
-        if kept is None:  # what made-up rows did not show, real ones did
-            self._layers, self.path = None, "vmap"
-            return self._part_vmap(views, y, weight)
+    def _sum_kept(self, kept: Kept, views: Tensor) -> dict[str, Tensor]:
         norms = {}
         for prefix, gradients in kept:
             for name, value in gradients.squared_norms().items():
                 norms[prefix + name] = value
         factors, finite = self._factors(norms, views)
-        return (self._weighted_sum(kept, factors) if finite.all() else None), finite
+        if not finite.all():
+            for _, gradients in kept:
+                gradients.leave_out(~finite)
+        return self._weighted_sum(kept, factors)
 
-    def _part_vmap(self, views: Tensor, y: Tensor, weight: Tensor):
-        params = {n: p.detach() for n, p in self.module.named_parameters()}
+    def _sum_formed(self, views: Tensor, y: Tensor, weight: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+        module = self._throwaway.copy(self.precision)
+        params = {n: p.detach() for n, p in module.named_parameters()}
         chosen = {n: params.pop(n) for n in self.names}
-        wrapper = _Wrapper(self.module)
+        wrapper = _Wrapper(module)
 
-        def objective(chosen: dict[str, Tensor], x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        def objective(chosen: dict, x: Tensor, y: Tensor, weight: Tensor, row: Tensor) -> Tensor:
             state = {f"module.{n}": p for n, p in {**params, **chosen}.items()}
-            outputs, hidden = functional_call(wrapper, state, (x,))
+            with shared_dropout(module, len(views), taken_from(row)):
+                outputs, hidden = functional_call(wrapper, state, (x,))
             return self.objective(outputs[:, None], hidden[:, None], y[None], weight[None])[0]
 
-        with shared_dropout(self.module, len(views)):
-            gradients = vmap(grad(objective), in_dims=(None, 1, 0, 0), randomness="different")(
-                chosen, views, y, weight
-            )
+        gradients = vmap(grad(objective), in_dims=(None, 1, 0, 0, 0))(chosen, views, y, weight, uniform)
+        gradients = {n: g.double() for n, g in gradients.items()}
         norms = {n: g.flatten(1).square().sum(1) for n, g in gradients.items()}
         factors, finite = self._factors(norms, views)
         if not finite.all():
-            return None, finite
-        return {n: torch.tensordot(factors[n], g, 1) for n, g in gradients.items()}, finite
+            gradients = {
+                n: g.masked_fill(~finite.reshape(-1, *[1] * (g.dim() - 1)), 0.0) for n, g in gradients.items()
+            }
+        return {n: torch.tensordot(factors[n], g, 1) for n, g in gradients.items()}
+
+    def _draw_masks(self, views: Tensor, masks: np.random.Generator) -> Tensor:
+        """Uniform numbers for each row's dropout, of shape (n_rows, n_numbers)."""
+        if self._masks_a_row is None:
+            module, counted = self._throwaway.copy(self.precision), Counted()
+            with torch.no_grad(), shared_dropout(module, len(views), counted):
+                # Zeros in the shape of a row: nothing of a row is read.
+                row = torch.zeros_like(views[:, :1], dtype=self.precision)
+                forward_with_representation(module, row.flatten(0, 1))
+            self._masks_a_row = counted.numbers
+        # At least one: a row's share of nothing has no first number.
+        shape = (views.shape[1], max(1, self._masks_a_row))
+        return torch.from_numpy(masks.random(shape, dtype=np.float32)).to(views.device)
 
     def _factors(self, norms: dict[str, Tensor], views: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         stacked = torch.stack([norms[n] for n in self.names])
@@ -208,37 +249,34 @@ class PerRowEngine:
             outputs.unflatten(0, (n_views, -1)), hidden.unflatten(0, (n_views, -1)), y, weight
         )
 
-    def _forward_backward(self, views: Tensor, y: Tensor, weight: Tensor) -> Kept | None:
-        """What is kept of each layer, with its name prefix; None if one cannot be followed."""
+    def _forward_backward(self, views: Tensor, y: Tensor, weight: Tensor, uniform: Tensor) -> Kept | str:
+        """What is kept of each layer, with its name prefix; or why one cannot be followed."""
         assert self._layers is not None
-        seen: dict[nn.Module, list[tuple[Tensor, Tensor, int]]] = {layer: [] for layer in self._layers}
+        module = self._throwaway.copy(self.precision)
+        layers = {module.get_submodule(path): path for path in self._layers}
+        seen: dict[nn.Module, list[tuple[Tensor, Tensor, int]]] = {layer: [] for layer in layers}
 
         def keep(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
             seen[layer].append((args[0].detach(), output, output._version))
 
-        handles = [layer.register_forward_hook(keep) for layer in self._layers]
-        try:
-            with shared_dropout(self.module, len(views)):
-                objective = self._objective(self.module, views, y, weight)
-        finally:
-            for handle in handles:
-                handle.remove()
+        for layer in layers:
+            layer.register_forward_hook(keep)
+        with shared_dropout(module, len(views), taken_from(uniform)):
+            objective = self._objective(module, views, y, weight)
         for layer, calls in seen.items():
-            name = self._layers[layer][0].rstrip(".")
+            name = layers[layer]
             if len(calls) != 1:
-                self.reason = f"the layer {name!r} is called {len(calls)} times in a forward pass"
-                return None
+                return f"the layer {name!r} is called {len(calls)} times in a forward pass"
             if len(calls[0][0]) != views.shape[0] * views.shape[1]:
-                self.reason = f"the layer {name!r} sees {len(calls[0][0])} rows, not one a row and view"
-                return None
+                return f"the layer {name!r} sees {len(calls[0][0])} rows, not one a row and view"
             if calls[0][1]._version != calls[0][2]:
-                self.reason = f"the output of the layer {name!r} is changed in place"
-                return None
+                return f"the output of the layer {name!r} is changed in place"
         outputs = [calls[0][1] for calls in seen.values()]
         gradients = torch.autograd.grad(objective.sum(), outputs, allow_unused=True)
         kept = []
         for (layer, calls), g in zip(seen.items(), gradients, strict=True):
-            prefix, rule = self._layers[layer]
+            path = layers[layer]
+            prefix, rule = f"{path}." if path else "", self._layers[path]
             a, output, _ = calls[0]
             kept.append((prefix, rule(layer, a, torch.zeros_like(output) if g is None else g, len(views))))
         return kept
@@ -281,11 +319,9 @@ def _chosen(module: nn.Module, patterns: Sequence[str] | None) -> tuple[str, ...
     return tuple(n for n in names if any(fnmatch.fnmatch(n, p) for p in patterns))
 
 
-def _book_kept(
-    module: nn.Module, names: Sequence[str]
-) -> tuple[dict[nn.Module, tuple[str, type]] | None, str]:
-    """The layers that hold `names` with their name prefix and rule; None and why if one has no rule."""
-    layers: dict[nn.Module, tuple[str, type]] = {}
+def _book_kept(module: nn.Module, names: Sequence[str]) -> tuple[dict[str, type] | None, str]:
+    """The rule of each layer that holds some of `names`, by its path; None and why if one has no rule."""
+    layers: dict[str, type] = {}
     owned = set()
     for path, layer in module.named_modules():
         prefix = f"{path}." if path else ""
@@ -295,7 +331,7 @@ def _book_kept(
         rule = rule_for(layer)
         if rule is None:
             return None, f"{type(layer).__name__} has no book-keeping rule"
-        layers[layer] = (prefix, rule)
+        layers[path] = rule
         owned.update(own)
     if owned != set(names):
         return None, "parameters are shared between layers"

@@ -6,6 +6,7 @@ a Gram form in the inner products of the a and of the g (Goodfellow 2015; Li et 
 norm), here over the joint sequence of both views, so that the cross terms are in it.
 
 Views first: tensors have shape (n_views * n_rows, ..., width), all rows of view 0, then of view 1.
+Everything from here to the sums is in double precision, whatever the layer computed in.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# A Gram form cancels where the views are close. Norms are rounded up by this many units in the
-# last place of the terms' absolute sum, so that a clipped row never exceeds the clipping norm.
-_SLACK = 64
+# What squared norms are rounded up by, as a share of what they would be if no terms cancelled: more than
+# their own rounding, so that a clipped row never exceeds the clipping norm.
+_ROUNDING = 2.0**-44
+# And the least that they are. A clipped row's terms, before they cancel, so exceed the clipping norm at most
+# 1,024 times, which bounds what rounding can do to sums of them (docs/guarantee.md, section 3).
+_LEAST = 2.0**-20
 
 
 class LayerGradients(Protocol):
@@ -31,6 +35,10 @@ class LayerGradients(Protocol):
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         """{parameter name: sum over rows of factor times gradient}, for the names in `factors`."""
+        ...
+
+    def leave_out(self, lost: Tensor) -> None:
+        """Make the gradients of rows zero: zero times infinity, as a factor of 0 would have it, is not."""
         ...
 
 
@@ -56,22 +64,24 @@ class LinearGradients:
         norms = {}
         if self._has_bias:
             norms["bias"] = _square(_over_positions(self._summed))
+        apart = [_length(x) * _length(z) for x, z in zip(a, g, strict=True)]
+        uncancelled = torch.stack(apart).sum((0, 2)).square()
         if positions == 1:
-            a, g = [x[:, 0] for x in a], [x[:, 0] for x in g]
-            first = norms["bias"] if self._has_bias else _square(g[0])
-            weight = _square(a[0]) * first
+            weight = torch.stack(apart).square().sum((0, 2))
             if length == 2:
-                weight = weight + _square(a[1]) * _square(g[1])
-                cross = 2 * _dot(a[0], a[1]) * _dot(g[0], g[1])
-                weight = weight + cross + _margin(weight + cross.abs())
+                a, g = [x[:, 0] for x in a], [x[:, 0] for x in g]
+                weight = weight + 2 * _dot(a[0], a[1]) * _dot(g[0], g[1])
         elif length * length <= width * g[0].shape[-1]:
             inputs, gradients = torch.cat(a, dim=1), torch.cat(g, dim=1)
-            terms = (inputs @ inputs.mT) * (gradients @ gradients.mT)
-            weight = terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))
+            weight = ((inputs @ inputs.mT) * (gradients @ gradients.mT)).sum((1, 2))
         else:
             weight = torch.einsum("bti,bto->boi", torch.cat(a, 1), torch.cat(g, 1)).square().sum((1, 2))
-        norms["weight"] = weight.clamp(min=0) * self._half**2
+        norms["weight"] = rounded_up(weight, uncancelled) * self._half**2
         return norms
+
+    def leave_out(self, lost: Tensor) -> None:
+        self._pairs = [(_without(a, lost), _without(g, lost)) for a, g in self._pairs]
+        self._summed = self._pairs[0][1]
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         sums = {}
@@ -100,8 +110,9 @@ class NormGradients:
             normalised = F.layer_norm(a, self._shape, one, torch.zeros_like(one), layer.eps)
         else:
             normalised = F.rms_norm(a, self._shape, eps=layer.eps)
+        g = g.double()
         # In place: memory that is not fresh is faster than arithmetic.
-        self._rows = {"weight": self._per_row(normalised.mul_(g), n_views)}
+        self._rows = {"weight": self._per_row(normalised.double().mul_(g), n_views)}
         if getattr(layer, "bias", None) is not None:
             self._rows["bias"] = self._per_row(g, n_views)
 
@@ -115,6 +126,9 @@ class NormGradients:
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (f @ self._rows[n]).reshape(self._shape) for n, f in factors.items()}
 
+    def leave_out(self, lost: Tensor) -> None:
+        self._rows = {n: _without(x, lost) for n, x in self._rows.items()}
+
 
 class EmbeddingGradients:
     """Embeddings: a row adds output gradients to the vectors that it looked up."""
@@ -123,22 +137,32 @@ class EmbeddingGradients:
         n_rows = len(a) // n_views
         self._table = layer.weight
         self._a = a.reshape(n_views, n_rows, -1).movedim(0, 1).reshape(n_rows, -1)
-        g = g.reshape(n_views, n_rows, -1, g.shape[-1])
+        g = g.double().reshape(n_views, n_rows, -1, g.shape[-1])
         self._g = g.movedim(0, 1).reshape(n_rows, self._a.shape[1], -1)
 
     def squared_norms(self) -> dict[str, Tensor]:
         same = self._a[:, :, None] == self._a[:, None, :]
         terms = (self._g @ self._g.mT) * same
-        return {"weight": (terms.sum((1, 2)) + _margin(terms.abs().sum((1, 2)))).clamp(min=0)}
+        uncancelled = _length(self._g).sum(1).square()
+        return {"weight": rounded_up(terms.sum((1, 2)), uncancelled)}
 
     def weighted_sum(self, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         scaled = (self._g * factors["weight"][:, None, None]).flatten(0, 1)
-        return {"weight": torch.zeros_like(self._table).index_add_(0, self._a.flatten(), scaled)}
+        zeros = torch.zeros_like(self._table, dtype=torch.float64)
+        return {"weight": zeros.index_add_(0, self._a.flatten(), scaled)}
+
+    def leave_out(self, lost: Tensor) -> None:
+        self._g = _without(self._g, lost)
+
+
+def rounded_up(squared: Tensor, uncancelled: Tensor) -> Tensor:
+    """Squared norms that are never below the true ones, nor far below those of the terms apart."""
+    return torch.maximum(squared + _ROUNDING * uncancelled, _LEAST * uncancelled)
 
 
 def _rotated(x: Tensor, n_views: int) -> tuple[Tensor, ...]:
     """Sum and difference of two views (one view as it is), each of shape (n_rows, positions, width)."""
-    views = x.reshape(n_views, len(x) // n_views, -1, x.shape[-1])
+    views = x.double().reshape(n_views, len(x) // n_views, -1, x.shape[-1])
     if n_views == 1:
         return (views[0],)
     return views[0] + views[1], views[0] - views[1]
@@ -148,16 +172,20 @@ def _over_positions(x: Tensor) -> Tensor:
     return x[:, 0] if x.shape[1] == 1 else x.sum(1)
 
 
+def _length(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1)
+
+
 def _square(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1).square()
+    return _length(x).square()
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     return torch.linalg.vecdot(x, y)
 
 
-def _margin(absolute: Tensor) -> Tensor:
-    return _SLACK * torch.finfo(absolute.dtype).eps * absolute
+def _without(x: Tensor, lost: Tensor) -> Tensor:
+    return x.masked_fill(lost.reshape(-1, *[1] * (x.dim() - 1)), 0.0)
 
 
 def rule_for(layer: nn.Module) -> type | None:

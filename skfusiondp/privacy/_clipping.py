@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 KINDS = ("flat", "per-layer", "automatic")
 
+# Gradients are single-precision numbers: with norms beyond these, what is clipped or noised would vanish or
+# overflow in them.
+_LEAST, _MOST = 1e-20, 1e20
+# What rounding the factors themselves may add to a norm, several times over.
+_ROUNDING = 2.0**-40
 # Stability constant of automatic clipping (Bu et al. 2022, section 4): keeps small gradients small.
 _GAMMA = 0.01
 
@@ -54,12 +59,17 @@ class Clipping:
 
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
-        # The largest floats are refused too: twice the norm must be a number.
-        if not (is_number(norm) and 1e-300 < norm < 1e300):
+        if not (is_number(norm) and _LEAST <= norm <= _MOST):
             raise InvalidInputError(
-                f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
+                f"max_grad_norm={norm!r} must be a number from {_LEAST:g} to {_MOST:g}, so that gradients in "
+                "single precision can be clipped to it and noised; 1.0 is a common start."
             )
         check_choice("clipping", self.kind, KINDS)
+
+    @property
+    def bound(self) -> float:
+        """What factors scale norms to: the clipping norm, less what rounding them may add."""
+        return self.max_grad_norm * (1 - _ROUNDING)
 
     def sensitivity(self, adjacency: str) -> float:
         """L2 sensitivity of the sum of clipped rows under a neighbouring relation."""
@@ -75,16 +85,17 @@ class Clipping:
 
         Returns
         -------
-        Tensor of shape (n_parameters, n_rows)
+        Tensor of shape (n_parameters, n_rows), float64
             Factors in [0, ...); equal along the first axis unless `kind` is "per-layer".
         """
+        squared_norms, norm = squared_norms.double(), self.bound
         total = squared_norms.sum(0, keepdim=True)
         finite = total.isfinite()
         if self.kind == "per-layer":
-            bound = self.max_grad_norm / math.sqrt(len(squared_norms))
+            bound = norm / math.sqrt(len(squared_norms))
             scale = (bound / squared_norms.sqrt()).clamp(max=1.0)
         elif self.kind == "automatic":
-            scale = (self.max_grad_norm / (total.sqrt() + _GAMMA)).expand_as(squared_norms)
+            scale = (norm / (total.sqrt() + _GAMMA)).expand_as(squared_norms)
         else:
-            scale = (self.max_grad_norm / total.sqrt()).clamp(max=1.0).expand_as(squared_norms)
+            scale = (norm / total.sqrt()).clamp(max=1.0).expand_as(squared_norms)
         return scale.where(finite, scale.new_zeros(()))

@@ -1,37 +1,113 @@
-"""Gaussian noise for the private gradient."""
+"""Gaussian noise for sums of clipped gradients, added on a grid."""
 
 from __future__ import annotations
 
-import secrets
+import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from ._random_bits import RandomBits
+from ._release import noise_std_in_units, release
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ._plan import Tier
+
+# The grid's spacing is the largest power of two below this share of the clipping norm.
+_UNIT = 2.0**-24
+# How far a row's computed gradient may be from the one that the proof speaks of, as a share of the clipping
+# norm: where a pass computes in double precision, and where its module takes single precision only.
+_OF_A_ROW = {"float64": 2.0**-30, "float32": 2.0**-14}
 
 
 class GaussianNoise:
-    """Independent normal noise of one standard deviation, from a generator of its own.
+    """Rounds a sum to a grid, adds Gaussian noise, and rounds to the grid again.
 
     Parameters
     ----------
     std : float
-        Standard deviation of each coordinate: noise multiplier times clipping norm.
-    seed : int or None
-        None takes 63 bits from the operating system. A fixed seed makes a fit repeatable, and void
-        against whoever knows it; the privacy report says so.
-    device : str or torch.device
+        Standard deviation of each coordinate.
+    unit : float
+        Spacing of the grid: a power of two, so that multiples of it are exact.
+    bits : RandomBits, optional
+        Source of the noise; the operating system's if not given.
 
     Notes
     -----
-    The generator is torch's (Mersenne twister on CPUs, Philox on GPUs), in floating point: neither
-    cryptographically secure nor hardened against the attack of Mironov (2012) on low-order bits.
+    Formal guarantee: what comes out is the rounded value of a Gaussian mechanism whose input are whole
+    multiples of `unit` (``release``), so that its low-order bits tell nothing. Any multiple of the unit can
+    come out within 13 standard deviations, whatever the sum is. Rounding the input moves it by at most half
+    a unit a coordinate, which `widened` makes part of the clipping norm.
     """
 
-    def __init__(self, std: float, seed: int | None = None, device: str | torch.device = "cpu"):
+    def __init__(self, std: float, unit: float, bits: RandomBits | None = None):
         self.std = std
-        self._generator = torch.Generator(device=device)
-        self._generator.manual_seed(secrets.randbits(63) if seed is None else seed)
+        self.unit = unit
+        self._std_in_units = noise_std_in_units(std, 1.0, unit)
+        self._bits = RandomBits() if bits is None else bits
 
-    def add_to(self, gradient: Tensor) -> Tensor:
-        """Return `gradient` plus noise, in the same shape."""
-        noise = torch.empty_like(gradient).normal_(generator=self._generator)
-        return gradient + self.std * noise
+    @classmethod
+    def for_sums(
+        cls,
+        tier: Tier,
+        n_numbers: int,
+        expected_batch_size: float,
+        precision: str = "float64",
+        bits: RandomBits | None = None,
+    ) -> GaussianNoise:
+        """Noise of a plan's tier for sums of `n_numbers` numbers, rounding paid for.
+
+        Parameters
+        ----------
+        tier : Tier
+        n_numbers : int
+            Of all tensors that are noised in one step.
+        expected_batch_size : float
+        precision : {"float64", "float32"}
+            In which a row's gradient is computed.
+        bits : RandomBits, optional
+        """
+        norm = tier.clipping.max_grad_norm
+        wide = widened(norm, n_numbers, expected_batch_size, precision)
+        return cls(tier.noise_multiplier * wide, unit_of(norm), bits)
+
+    def rounded(self, total: Tensor) -> Tensor:
+        """The sum on the grid, in double precision, in which sums of such sums are exact."""
+        return (total.double() / self.unit).round() * self.unit
+
+    def add_to(self, total: Tensor) -> Tensor:
+        """Return the rounded sum plus noise, in double precision and in the same shape."""
+        import torch
+
+        units = (total.double() / self.unit).round().to(torch.int64).cpu().numpy()
+        noised = torch.from_numpy(release(units, self._std_in_units, self._bits))
+        return (noised.double() * self.unit).to(total.device)
+
+
+def unit_of(max_grad_norm: float) -> float:
+    """Spacing of the grid for sums of rows of norm at most `max_grad_norm`."""
+    return 2.0 ** math.floor(math.log2(_UNIT * max_grad_norm))
+
+
+def widened(
+    max_grad_norm: float, n_numbers: int, expected_batch_size: float, precision: str = "float64"
+) -> float:
+    """The clipping norm that pays for rounding too.
+
+    Parameters
+    ----------
+    max_grad_norm : float
+    n_numbers : int
+        Coordinates of the sum.
+    expected_batch_size : float
+        Of a Poisson sample; twice as many rows and 200 are exceeded with a probability below 1e-80.
+    precision : {"float64", "float32"}
+
+    Returns
+    -------
+    float
+        ``C (1 + 2**-24 sqrt(d) + (2 q n + 200) r)``: half a unit a coordinate for each of two sums, and the
+        rounding r of each row's own gradient (docs/guarantee.md, section 3).
+    """
+    rows = 2 * expected_batch_size + 200
+    return max_grad_norm * (1 + _UNIT * math.sqrt(n_numbers) + _OF_A_ROW[precision] * rows)

@@ -23,8 +23,10 @@ from skfusiondp._batches import PrivateSample, Rows, TrainingRows
 from skfusiondp.accounting import check_pipeline
 from skfusiondp.audit import audit_attribute, replay
 from skfusiondp.nets import PerRowEngine, TwoViewObjective
+from skfusiondp.nets._dropout import shared_dropout
 from skfusiondp.privacy import Clipping, PrivatePlan, _accountant
 from skfusiondp.privacy._noise import GaussianNoise
+from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
 
 TESTS = Path(__file__).parents[1]
@@ -105,7 +107,7 @@ MONKEYPATCH = "the monkeypatch fixture"
 
 def included(module):
     """What test_sampling's fixture draws."""
-    sampler = PoissonSampler(module.N, module.Q, seed=0)
+    sampler = PoissonSampler(module.N, module.Q, RandomBits(0))
     drawn = np.zeros((module.DRAWS, module.N), dtype=bool)
     for step in drawn:
         step[sampler.draw()] = True
@@ -172,7 +174,12 @@ def no_noise_on_nothing(patch):
 
 
 def a_mask_for_each_view(patch):
-    patch.setattr("skfusiondp.nets._engine.shared_dropout", lambda module, n: contextlib.nullcontext())
+    def own(shape):
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+    patch.setattr(
+        "skfusiondp.nets._engine.shared_dropout", lambda module, n, uniform: shared_dropout(module, 1, own)
+    )
 
 
 def clipping_after_averaging(patch):
@@ -216,7 +223,7 @@ def shuffled_batches(patch):
         size = round(self.n_rows * self.sample_rate)
         order = getattr(self, "_order", np.empty(0, dtype=int))
         if len(order) < size:
-            order = self._rng.permutation(self.n_rows)
+            order = self._bits.generator().permutation(self.n_rows)
         self._order = order[size:]
         return order[:size]
 
@@ -266,7 +273,7 @@ def the_same_noise_each_step(patch):
     add = GaussianNoise.add_to
 
     def reseeded(self, gradient):
-        self._generator.manual_seed(0)
+        self._bits = RandomBits(0)
         return add(self, gradient)
 
     patch.setattr(GaussianNoise, "add_to", reseeded)
@@ -291,9 +298,9 @@ def a_tier_without_noise(patch):
     made = GaussianNoise.__init__
     count = [0]
 
-    def every_other(self, std, seed=None, device="cpu"):
+    def every_other(self, std, unit, bits=None):
         count[0] += 1
-        made(self, std * (count[0] % 2), seed, device)
+        made(self, std * (count[0] % 2), unit, bits)
 
     patch.setattr(GaussianNoise, "__init__", every_other)
 
@@ -349,8 +356,8 @@ def no_clipping(patch):
 def noise_that_others_know(patch):
     made = GaussianNoise.__init__
 
-    def seeded(self, std, seed=None, device="cpu"):
-        made(self, std, torch.initial_seed() if seed is None else seed, device)
+    def seeded(self, std, unit, bits):
+        made(self, std, unit, RandomBits(torch.initial_seed()) if bits.secret else bits)
 
     patch.setattr(GaussianNoise, "__init__", seeded)
 

@@ -1,5 +1,6 @@
 """Stacked clipped sums are the per-row engine's, model by model."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,28 +18,30 @@ def stack(kind="flat", n_views=2, seed=0, hidden=(8, 12), spoil=None):
     models = [MLP(5, 1, hidden=hidden) for _ in SIZES]
     clippings = [Clipping(c, kind) for c in NORMS]
     layout = Layout(models[0])
-    flat = torch.stack([torch.cat([p.detach().flatten() for p in m.parameters()]) for m in models])
+    flat = torch.stack([torch.cat([p.detach().flatten() for p in m.parameters()]) for m in models]).double()
     n = max(SIZES)
-    views = torch.randn(n_views, len(SIZES), n, 5)
+    views = torch.randn(n_views, len(SIZES), n, 5, dtype=torch.float64)
     if n_views == 2:
         views[1, :, :2] = views[0, :, :2]
     if spoil is not None:
         views[0, 0, 4] = spoil
-    y = torch.randint(2, (len(SIZES), n, 1)).float()
+    y = torch.randint(2, (len(SIZES), n, 1)).double()
     real = torch.arange(n) < torch.tensor(SIZES)[:, None]
     return models, clippings, layout, flat, views, y, real
 
 
 def stacked_sums(clippings, layout, flat, views, y, real):
     n_views = len(views)
-    model = StackedMLP(layout, flat)
+    model = StackedMLP(layout, flat, np.random.default_rng(0))
     with torch.no_grad():
         outputs, _ = model.forward(torch.cat(list(views), 1), 0, n_views)
     with torch.enable_grad():
         outputs = outputs.requires_grad_()
         n = y.shape[1]
         ends = torch.stack([outputs[:, v * n : (v + 1) * n].flatten(0, 1) for v in range(n_views)])
-        objective = TwoViewObjective(RowLoss())(ends, ends, y.flatten(0, 1), torch.ones(y.numel()))
+        objective = TwoViewObjective(RowLoss())(
+            ends, ends, y.flatten(0, 1), torch.ones(y.numel(), dtype=torch.float64)
+        )
         (g,) = torch.autograd.grad(objective.sum(), outputs)
     with torch.no_grad():
         differ = (views[0] != views[-1]).any(-1) if n_views == 2 else torch.ones_like(real)
@@ -55,7 +58,7 @@ def test_sums_are_the_engines(kind, n_views):
         engine = PerRowEngine(model, TwoViewObjective(RowLoss()), clippings[i])
         wanted = engine.clipped_sum(views[:, i, :size], y[i, :size], torch.ones(size))
         for name, value in wanted.items():
-            torch.testing.assert_close(got[name][i], value.detach(), rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(got[name][i], value, rtol=1e-9, atol=1e-12)
 
 
 def test_an_empty_sample_and_equal_views_add_exactly_zero():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
 
 N, Q, DRAWS = 40, 0.15, 4000
@@ -12,7 +13,7 @@ LEVEL = 1e-3
 
 @pytest.fixture(scope="module")
 def included():
-    sampler = PoissonSampler(N, Q, seed=0)
+    sampler = PoissonSampler(N, Q, RandomBits(0))
     table = np.zeros((DRAWS, N), dtype=bool)
     for step in table:
         step[sampler.draw()] = True
@@ -60,15 +61,15 @@ def test_steps_are_independent(included):
 
 
 def test_rows_come_once_and_in_range():
-    sampler = PoissonSampler(50, 0.9, seed=1)
+    sampler = PoissonSampler(50, 0.9, RandomBits(1))
     for _ in range(100):
         rows = sampler.draw()
         assert len(np.unique(rows)) == len(rows) and rows.min() >= 0 and rows.max() < 50
 
 
 def test_rate_one_takes_every_row_and_a_small_rate_may_take_none():
-    assert sorted(PoissonSampler(20, 1.0, seed=0).draw()) == list(range(20))
-    tiny = PoissonSampler(20, 1e-3, seed=0)
+    assert sorted(PoissonSampler(20, 1.0, RandomBits(0)).draw()) == list(range(20))
+    tiny = PoissonSampler(20, 1e-3, RandomBits(0))
     empty = [tiny.draw() for _ in range(50)]
     assert any(len(rows) == 0 for rows in empty)
     assert all(rows.dtype == np.int64 for rows in empty)
@@ -76,7 +77,7 @@ def test_rate_one_takes_every_row_and_a_small_rate_may_take_none():
 
 def test_seeds():
     def draws(seed):
-        sampler = PoissonSampler(1000, 0.5, seed)
+        sampler = PoissonSampler(1000, 0.5, RandomBits(seed))
         return np.concatenate([sampler.draw() for _ in range(3)]).tolist()
 
     assert draws(4) == draws(4)
