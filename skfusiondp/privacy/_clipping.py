@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice, is_number
+from .._parameters import as_float, check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,10 +55,11 @@ class Clipping:
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
         # The largest floats are refused too: twice the norm must be a number.
-        if not (is_number(norm) and 1e-300 < norm < 1e300):
+        if not 1e-300 < as_float(norm) < 1e300:
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a positive, finite number; 1.0 is a common start."
             )
+        object.__setattr__(self, "max_grad_norm", as_float(norm))
         check_choice("clipping", self.kind, KINDS)
 
     def sensitivity(self, adjacency: str) -> float:
