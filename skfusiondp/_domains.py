@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ._exceptions import InvalidInputError
-from ._parameters import is_number
+from ._parameters import as_float
 from ._piecewise import piecewise_linear, quantile_knots
 from ._tables import numeric_values
 
@@ -62,7 +62,7 @@ class Numeric:
     knots: tuple[float, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        _check_own_epsilon(self.epsilon)
+        object.__setattr__(self, "epsilon", _own_epsilon(self.epsilon))
         # Plain Python numbers: the difference of two bounds of eight bits may not fit in eight bits.
         for name in ("low", "high"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
@@ -204,7 +204,7 @@ class Categorical:
     epsilon: float | None
 
     def __init__(self, categories: Sequence, epsilon: float | None = None) -> None:
-        _check_own_epsilon(epsilon)
+        epsilon = _own_epsilon(epsilon)
         listed = isinstance(categories, Sequence | pd.Index) and not isinstance(categories, str)
         if not (listed or (isinstance(categories, np.ndarray) and categories.ndim)):
             raise InvalidInputError(
@@ -299,12 +299,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_own_epsilon(epsilon: Any) -> None:
+def _own_epsilon(epsilon: Any) -> float | None:
     # What no float holds is refused too.
-    if epsilon is not None and not (is_number(epsilon) and 0 < epsilon < 1e300):
+    if epsilon is not None and not 0 < as_float(epsilon) < 1e300:
         raise InvalidInputError(
             f"epsilon={epsilon!r} of a domain must be a positive, finite number, or None for the estimator's."
         )
+    return None if epsilon is None else as_float(epsilon)
 
 
 def _lookup(position: dict, value: Any, other: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -14,6 +16,21 @@ from ._exceptions import InvalidInputError
 def is_number(value: Any) -> bool:
     """Tell whether a parameter is a number."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def as_float(value: Any) -> float:
+    """A number of any kind (Python's, numpy's, a fraction, a decimal) as a float; nan for all else.
+
+    What is kept, compared and written to JSON is plain Python, whatever arithmetic a number came from.
+    """
+    if not isinstance(value, Real | Decimal) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    except ValueError:  # a signalling decimal
+        return math.nan
 
 
 def is_whole(value: Any) -> bool:

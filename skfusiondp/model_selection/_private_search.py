@@ -16,7 +16,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError
 from .._paired import PairedTable
-from .._parameters import check_estimator_object
+from .._parameters import as_float, check_estimator_object
 from .._targets import read_labels
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
@@ -202,6 +202,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
         delta = 1 / (10 * n_rows) if self.delta is None else self.delta
         check_delta(delta)
+        delta = as_float(delta)
         check_epsilon(self.epsilon)
         seeds = np.random.default_rng(self._seed())
         train, held_out = self._split(X, y, n_rows, seeds)
@@ -214,19 +215,17 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 f"validation={self.validation!r} splits the rows, and one more would split them otherwise, "
                 "so method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
             )
-        target = math.floor(round(float(self.epsilon) / _GRID, 6)) * _GRID or self.epsilon
+        target = math.floor(round(as_float(self.epsilon) / _GRID, 6)) * _GRID or as_float(self.epsilon)
         sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
         one_trial = _costliest(specs, sigmas, adjacency, delta)
         how_many = repetitions.draw(seeds)
         source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
         cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
-        with spending(self.budget, cost) as settle:
-            try:
-                best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds)
-            finally:
-                # All trials are paid for, however many ran, and whether or not one of them failed.
-                self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
-                settle(cost)
+        with spending(self.budget, cost) as pay:
+            # All trials are paid for, however many run, and whether or not one of them fails.
+            pay()
+            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
+            best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds)
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
         self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial

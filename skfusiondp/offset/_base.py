@@ -26,7 +26,7 @@ from .._tables import as_frame, check_table
 from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
-from ..privacy._budget import spending
+from ..privacy._budget import Pay, spending
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
 from ._structure import PublicColumns, Structure
@@ -133,12 +133,8 @@ class BaseOffsetFusion(BaseEstimator):
         rows = self._support_rows(support, schema.public)
         source = f"{type(self).__name__}.fit"
         planned = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
-        with spending(self.budget, planned) as settle:
-            before = len(getattr(self, "ledger_", ()))
-            try:
-                self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows)
-            finally:
-                settle(PrivacyLedger(getattr(self, "ledger_", PrivacyLedger()).entries[before:]))
+        with spending(self.budget, planned) as pay:
+            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay)
         return self
 
     def _train(
@@ -153,6 +149,7 @@ class BaseOffsetFusion(BaseEstimator):
         loss: Loss,
         support: pd.DataFrame | None,
         rows: dict[str, Any] | None,
+        pay: Pay,
     ) -> None:
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
         n = len(frame)
@@ -173,7 +170,7 @@ class BaseOffsetFusion(BaseEstimator):
         self.schema_, self.plan_, self.n_rows_, self.delta_ = schema, plan, n, plan.delta
         self._loss, self._columns, self._structure = loss, columns, structure
         self._labelled, self._supported = rows is not None, support is not None
-        self._correct(frame, score, target, weight, seeds[3])
+        self._correct(frame, score, target, weight, seeds[3], pay)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     def _check_parameters(self) -> None:
@@ -289,7 +286,13 @@ class BaseOffsetFusion(BaseEstimator):
         return score
 
     def _correct(
-        self, frame: pd.DataFrame, score: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int | None
+        self,
+        frame: pd.DataFrame,
+        score: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray,
+        seed: int | None,
+        pay: Pay,
     ) -> None:
         """The private part: everything here that reads `frame` goes through releases of the plan."""
         done = 0
@@ -299,6 +302,15 @@ class BaseOffsetFusion(BaseEstimator):
             done += 1
 
         self.steps_run_, self.coef_ = 0, None
+        ledger = getattr(self, "ledger_", PrivacyLedger())
+        if self.schema_.sensitive:
+            pay()
+            # The plan's releases are paid for from here on, however many of them run.
+            ledger = ledger + self.plan_.ledger(self.plan_.steps, source=f"{type(self).__name__}.fit")
+        self.ledger_ = ledger
+        self.epsilon_ = PrivacyLedger(tuple(e for e in ledger if e.adjacency == self.adjacency)).epsilon(
+            self.delta_
+        )
         try:
             if self.schema_.sensitive:
                 encoded = self._columns.transform(frame[list(self.schema_.public)])
@@ -316,12 +328,7 @@ class BaseOffsetFusion(BaseEstimator):
                     started,
                 )
         finally:
-            # An interrupted or failed fit has paid for the releases that began.
             self.steps_run_ = done
-            spent = self.plan_.ledger(done, source=f"{type(self).__name__}.fit")
-            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
-        same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
-        self.epsilon_ = PrivacyLedger(same).epsilon(self.delta_)
 
     def _public_score(self, public: pd.DataFrame) -> np.ndarray:
         """Mean score of the folds' models: less noisy than that of one model of all rows."""

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice, is_number, whole
+from .._parameters import as_float, check_choice, whole
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
 from ..impute._containers import SetOutput, replace_columns
@@ -94,24 +94,27 @@ class PrivateTransformer(  # type: ignore[call-arg]
             )
         columns = self._columns_to_read(schema, y)
         n = len(frame)
-        delta = 1 / (10 * n) if self.delta is None else float(self.delta)
+        delta = 1 / (10 * n) if self.delta is None else as_float(self.delta)
         sigma = self._noise_multiplier(n)
         spent = self._ledger_of(sigma, columns, n)
         norm = self._norm(len(columns))
         std = noise_std_in_units(sigma, norm, self._unit)
-        with spending(self.budget, spent) as settle:
+        with spending(self.budget, spent) as pay:
+            self._released = False
             self.schema_, self.n_rows_, self.delta_ = schema, n, delta
             self.noise_multiplier_, self.columns_ = sigma, columns
             self.clipping_norm_ = norm
-            try:
-                self._release(frame, std, columns)
-            finally:
-                # What fails half way has read the cells all the same.
-                self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
-                settle(spent)
-        same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
-        self.epsilon_ = PrivacyLedger(same).epsilon(delta)
+            pay()
+            # What fails half way has read the cells all the same.
+            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
+            same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
+            self.epsilon_ = PrivacyLedger(same).epsilon(delta)
+            self._release(frame, std, columns)
+            self._released = True
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return getattr(self, "_released", False)
 
     def _release(self, frame: pd.DataFrame, std: float, columns: tuple[str, ...]) -> None:
         released = np.zeros(0)
@@ -129,8 +132,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
 
     def _noise_multiplier(self, n_rows: int) -> float:
         if self.noise_multiplier is not None:
-            return float(self.noise_multiplier)
-        delta = 1 / (10 * n_rows) if self.delta is None else float(self.delta)
+            return as_float(self.noise_multiplier)
+        delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
         epsilon = _EPSILON if self.epsilon is None else self.epsilon
         return calibrate_noise_multiplier(epsilon, delta, 1.0, 1, self.adjacency)
 
@@ -153,7 +156,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 "either states the budget: leave one None."
             )
         sigma = self.noise_multiplier
-        if sigma is not None and not (is_number(sigma) and 0 < sigma < 1e300):
+        if sigma is not None and not 0 < as_float(sigma) < 1e300:
             raise InvalidInputError(f"noise_multiplier={sigma!r} must be a positive, finite number, or None.")
         if self.delta is not None:
             check_delta(self.delta)
@@ -171,7 +174,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         table of shape (n_rows, n_columns)
             Of the kind given, or that ``set_output`` asks for. Missing cells stay missing.
         """
-        check_is_fitted(self, "epsilon_")
+        check_is_fitted(self)
         frame = check_table(self, X, reset=False)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
         if is_polars(X):
@@ -185,7 +188,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
     @property
     def domains_(self) -> dict[str, Numeric | Categorical]:
         """Domain of each sensitive column of the transformed table."""
-        check_is_fitted(self, "epsilon_")
+        check_is_fitted(self)
         return {c: self._new_domain(c) if c in self.columns_ else d for c, d in self.schema_.domains.items()}
 
     def _new_domain(self, column: str) -> Numeric | Categorical:

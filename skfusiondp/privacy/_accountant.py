@@ -6,11 +6,10 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import InvalidInputError
-from .._parameters import is_number
+from .._parameters import as_float
 
 if TYPE_CHECKING:
     from ._ledger import Entry
@@ -75,7 +74,7 @@ def compute_epsilon(entries: Sequence[Entry], delta: float) -> float:
     """
     check_delta(delta)
     adjacency = adjacency_of(entries)
-    return max(_epsilon(m, adjacency, delta, _GRID) for m in _of_one_row(entries))
+    return max(_epsilon(m, adjacency, as_float(delta), _GRID) for m in _of_one_row(entries))
 
 
 def compute_delta(entries: Sequence[Entry], epsilon: float) -> float:
@@ -91,10 +90,10 @@ def compute_delta(entries: Sequence[Entry], epsilon: float) -> float:
     float
         An upper bound; 0 without entries, 1 if a mechanism is not private.
     """
-    if not epsilon >= 0:
+    if not as_float(epsilon) >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
     adjacency = adjacency_of(entries)
-    return max(_delta(m, adjacency, float(epsilon), _GRID) for m in _of_one_row(entries))
+    return max(_delta(m, adjacency, as_float(epsilon), _GRID) for m in _of_one_row(entries))
 
 
 def calibrate_noise_multiplier(
@@ -142,9 +141,8 @@ def calibrate_noise_multiplier(
     check_delta(delta)
     check_epsilon(epsilon)
     if (
-        not all(isinstance(v, Real) for v in (sample_rate, steps))
-        or not 0 < sample_rate <= 1
-        or not 1 <= steps < 1e15
+        not 0 < as_float(sample_rate) <= 1
+        or not 1 <= as_float(steps) < 1e15
         or not isinstance(adjacency, str)
         or adjacency not in ADJACENCIES
     ):
@@ -157,18 +155,19 @@ def calibrate_noise_multiplier(
             f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
         )
     others = tuple(e.mechanism for e in beside)
-    taken = _epsilon(others, adjacency, float(delta), _GRID)
+    epsilon, delta = as_float(epsilon), as_float(delta)
+    taken = _epsilon(others, adjacency, delta, _GRID)
     if taken >= epsilon:
         raise InvalidInputError(
             f"epsilon={epsilon!r} is spent already by what runs beside, which costs {taken:.4g} at "
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
-    return _calibrate(float(epsilon), float(delta), float(sample_rate), int(steps), adjacency, others)
+    return _calibrate(epsilon, delta, as_float(sample_rate), int(steps), adjacency, others)
 
 
 def check_epsilon(epsilon: float) -> None:
     """Refuse a target that is no positive, finite number."""
-    if not (is_number(epsilon) and 1e-9 < epsilon < 1e300):
+    if not 1e-9 < as_float(epsilon) < 1e300:
         raise InvalidInputError(
             f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
         )
@@ -176,7 +175,7 @@ def check_epsilon(epsilon: float) -> None:
 
 def check_delta(delta: float) -> None:
     """Refuse a delta outside (0, 1), or below what the accountant's cut-off tails can tell from 0."""
-    if not (isinstance(delta, Real) and _LEAST_DELTA <= delta < 1):
+    if not _LEAST_DELTA <= as_float(delta) < 1:
         raise InvalidInputError(
             f"delta={delta!r} must lie strictly between 0 and 1, and not below {_LEAST_DELTA:g}; choose it "
             "well below one over the number of rows, or pass delta=None for 1/(10 n)."

@@ -6,20 +6,28 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .._exceptions import InvalidInputError, PrivacyBudgetError
-from .._parameters import check_choice
+from .._parameters import as_float, check_choice
 from ._accountant import ADJACENCIES, check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
 
+# How long a process that finds a lock but no budget waits for the one that is just starting it.
+_START_SECONDS = 3.0
 # Grids of the accountant round up; a hand-made sum of the very budget must not fail on the last digit.
 _ROUNDING = 1e-9
+
+
+class Pay(Protocol):
+    """Say, right before sensitive cells are read, what the read costs."""
+
+    def __call__(self, ledger: PrivacyLedger = ...) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,15 @@ class PrivacyBudget:
         Neighbouring relation of every fit that it pays for.
     path : str or path-like, optional
         File of the ledger; made if it is absent, continued if it exists. None makes one in the folder
-        for temporary files.
+        for temporary files. Symbolic links are followed, so that every path to a file is one budget; a
+        file with a second name (a hard link) is refused, and so is one that has vanished: what it held
+        is unknown, and never taken for unspent.
 
     Raises
     ------
     InvalidInputError
-        If a field is out of range, or the file holds something else or another budget.
+        If a field is out of range, or the file holds something else or another budget, has vanished, or
+        is a hard link.
 
     Examples
     --------
@@ -68,15 +79,19 @@ class PrivacyBudget:
     path: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.epsilon, Real) and 0 < self.epsilon < 1e300):
+        if not 0 < as_float(self.epsilon) < 1e300:
             raise InvalidInputError(f"epsilon={self.epsilon!r} must be a positive, finite number.")
         check_delta(self.delta)
         check_choice("adjacency", self.adjacency, ADJACENCIES)
+        for name in ("epsilon", "delta"):
+            object.__setattr__(self, name, as_float(getattr(self, name)))
         path = self.path
         if path is None:
             path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"
-        object.__setattr__(self, "path", os.path.abspath(path))
-        with self._locked() as state:
+        elif not isinstance(path, str | os.PathLike):
+            raise InvalidInputError(f"path={path!r} cannot hold a budget; name a file.")
+        object.__setattr__(self, "path", os.path.realpath(path))
+        with self._started() as state:
             for name in ("epsilon", "delta", "adjacency"):
                 if state[name] != getattr(self, name):
                     raise InvalidInputError(
@@ -99,6 +114,9 @@ class PrivacyBudget:
             If there is no such file, or it holds no budget.
         """
         if not os.path.isfile(path):
+            real = os.path.realpath(path)
+            if os.path.exists(real + ".lock"):
+                raise _vanished(real)
             raise InvalidInputError(
                 f"budget={os.fspath(path)!r} is no file; start one with "
                 "PrivacyBudget(epsilon, delta, path=...)."
@@ -118,37 +136,62 @@ class PrivacyBudget:
         return self.ledger.epsilon(self.delta)
 
     @contextmanager
-    def spending(self, planned: PrivacyLedger) -> Iterator[Callable[[PrivacyLedger], None]]:
-        """Reserve `planned` for the block; call what it yields with what was really spent.
+    def spending(self, planned: PrivacyLedger) -> Iterator[Pay]:
+        """Reserve `planned` for the block, which calls what it gets right before it reads anything.
 
         Parameters
         ----------
         planned : PrivacyLedger
-            The most that the block may spend.
+            The most that the block means to spend.
 
         Yields
         ------
         callable
-            ``settle(ledger)``: replaces the reservation. A block that never gets there, because its
-            process died, has paid its plan.
+            ``pay(ledger=planned)``: states, before a read, what it costs; several calls add up. However
+            the block is left (by an error or Ctrl-C too), what was paid replaces the reservation:
+            nothing, if ``pay`` was never called. A process that was killed has paid its plan.
 
         Raises
         ------
         PrivacyBudgetError
-            Before the block runs, if `planned` would overdraw the budget or is of another relation.
+            Before the block runs, if `planned` would overdraw the budget or is of another relation; from
+            ``pay``, before the read, if a ledger other than `planned` would.
+
+        Examples
+        --------
+        >>> from skfusiondp import PrivacyBudget, PrivacyLedger
+        >>> from skfusiondp.accounting import LedgerEntry
+        >>> budget = PrivacyBudget(epsilon=1.0, delta=1e-5)
+        >>> plan = PrivacyLedger((LedgerEntry(noise_multiplier=20.0, sample_rate=1.0, steps=1),))
+        >>> with budget.spending(plan) as pay:
+        ...     columns = ["age"]  # whatever reads no sensitive cell is free
+        ...     pay()  # from here on, cells may be read
+        >>> budget.ledger == plan
+        True
         """
         token = secrets.token_hex(8)
         with self._locked() as state:
             self._check(planned, _total(state))
             state["reserved"][token] = planned.to_json()
+        paid = PrivacyLedger()
 
-        def settle(spent: PrivacyLedger) -> None:
+        def pay(ledger: PrivacyLedger = planned) -> None:
+            nonlocal paid
+            owed = paid + ledger
+            if owed != planned:
+                with self._locked() as state:
+                    others = {t: r for t, r in state["reserved"].items() if t != token}
+                    self._check(owed, _total({**state, "reserved": others}))
+                    if owed.epsilon(self.delta) > planned.epsilon(self.delta):
+                        state["reserved"][token] = owed.to_json()
+            paid = owed
+
+        try:
+            yield pay
+        finally:
             with self._locked() as state:
                 state["reserved"].pop(token, None)
-                paid = PrivacyLedger.from_json(state["spent"]) + spent
-                state["spent"] = paid.to_json()
-
-        yield settle
+                state["spent"] = (PrivacyLedger.from_json(state["spent"]) + paid).to_json()
 
     def _check(self, planned: PrivacyLedger, so_far: PrivacyLedger) -> None:
         others = {e.adjacency for e in planned} - {self.adjacency}
@@ -167,18 +210,36 @@ class PrivacyBudget:
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[dict]:
+    def _started(self) -> Iterator[dict]:
+        """As `_locked`, for a budget that may be new: its file is written if there never was one."""
+        path = os.fspath(self.path or "")
+        new = _make_lock(path)
+        until = time.monotonic() + _START_SECONDS
+        # A lock without a budget belongs to one that vanished, or to one that another process is
+        # starting right now; only who made the lock may write the file.
+        while not (new or os.path.exists(path)) and time.monotonic() < until:
+            time.sleep(0.02)
+        with self._locked(new) as state:
+            yield state
+
+    @contextmanager
+    def _locked(self, may_be_new: bool = False) -> Iterator[dict]:
         """The state of the file, written back if it was changed; no other process comes between."""
         from filelock import FileLock
 
-        path = os.fspath(self.path or "")
+        # Resolved at each use: a file that was moved and linked to since is still one file.
+        path = os.path.realpath(self.path or "")
         try:
+            if not may_be_new and not os.path.exists(path):
+                raise _vanished(path)
             with FileLock(path + ".lock"):
                 if os.path.exists(path):
                     state = _read(path)
-                else:
+                elif may_be_new:
                     own = {"epsilon": self.epsilon, "delta": self.delta, "adjacency": self.adjacency}
                     state = {"version": 1, **own, "spent": PrivacyLedger().to_json(), "reserved": {}}
+                else:
+                    raise _vanished(path)
                 before = json.dumps(state)
                 yield state
                 if json.dumps(state) != before or not os.path.exists(path):
@@ -197,14 +258,14 @@ def as_budget(budget: Any) -> PrivacyBudget | None:
 
 
 @contextmanager
-def spending(budget: Any, planned: PrivacyLedger) -> Iterator[Callable[[PrivacyLedger], None]]:
+def spending(budget: Any, planned: PrivacyLedger) -> Iterator[Pay]:
     """As ``PrivacyBudget.spending``, for an estimator's parameter, which may be None."""
     shared = as_budget(budget)
     if shared is None:
-        yield lambda spent: None
+        yield lambda ledger=planned: None
     else:
-        with shared.spending(planned) as settle:
-            yield settle
+        with shared.spending(planned) as pay:
+            yield pay
 
 
 def _total(state: dict) -> PrivacyLedger:
@@ -214,7 +275,33 @@ def _total(state: dict) -> PrivacyLedger:
     return total
 
 
+def _make_lock(path: str) -> bool:
+    """Make a budget's lock file; False if it is there, left by whoever made the budget."""
+    if os.path.exists(path):
+        return False
+    try:
+        os.close(os.open(path + ".lock", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InvalidInputError(f"path={path!r} cannot hold a budget ({error}); name a file.") from error
+    return True
+
+
+def _vanished(path: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"path={path!r} held a budget, and the file is gone: what was spent is unknown, so nothing can be "
+        f"spent from it; put the file back, or, for a table that this budget never paid for, delete "
+        f"{path + '.lock'!r} and start anew."
+    )
+
+
 def _read(path: str) -> dict:
+    if os.path.isfile(path) and os.stat(path).st_nlink > 1:
+        raise InvalidInputError(
+            f"path={path!r} has a second name (a hard link), and each would count for itself; keep one name "
+            "and delete the other."
+        )
     try:
         state = json.loads(Path(path).read_text(encoding="utf-8"))
         if state["version"] != 1 or not isinstance(state["reserved"], dict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice, is_number
+from .._parameters import as_float, check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,11 +59,12 @@ class Clipping:
 
     def __post_init__(self) -> None:
         norm = self.max_grad_norm
-        if not (is_number(norm) and _LEAST <= norm <= _MOST):
+        if not _LEAST <= as_float(norm) <= _MOST:
             raise InvalidInputError(
                 f"max_grad_norm={norm!r} must be a number from {_LEAST:g} to {_MOST:g}, so that gradients in "
                 "single precision can be clipped to it and noised; 1.0 is a common start."
             )
+        object.__setattr__(self, "max_grad_norm", as_float(norm))
         check_choice("clipping", self.kind, KINDS)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .._exceptions import InvalidInputError
+from .._parameters import as_float
 from ._accountant import ADJACENCIES, compute_delta, compute_epsilon
 
 
@@ -52,15 +53,12 @@ class LedgerEntry:
     part: str = ""
 
     def __post_init__(self) -> None:
-        named = _are_names(self.protects)
-        if named:
-            object.__setattr__(self, "protects", tuple(self.protects))
+        numbers = {n: as_float(getattr(self, n)) for n in ("noise_multiplier", "sample_rate", "steps")}
         if not (
-            named
-            and _are_numbers(self.noise_multiplier, self.sample_rate, self.steps)
-            and 0 <= self.noise_multiplier < float("inf")
-            and 0 < self.sample_rate <= 1
-            and 1 <= self.steps < float("inf")
+            _are_names(self.protects)
+            and 0 <= numbers["noise_multiplier"] < _LARGEST
+            and 0 < numbers["sample_rate"] <= 1
+            and 1 <= numbers["steps"] < _LARGEST
             and self.steps == int(self.steps)
             and isinstance(self.adjacency, str)
             and self.adjacency in ADJACENCIES
@@ -71,6 +69,7 @@ class LedgerEntry:
                 f"(0, 1], steps a positive whole number, adjacency one of {', '.join(ADJACENCIES)}, "
                 "protects names and part empty or of the form 'partition/part'."
             )
+        _store(self, {**numbers, "steps": int(self.steps)})
 
     @property
     def mechanism(self) -> tuple[float, float, int]:
@@ -109,14 +108,11 @@ class BoundEntry:
     part: str = ""
 
     def __post_init__(self) -> None:
-        named = _are_names(self.protects)
-        if named:
-            object.__setattr__(self, "protects", tuple(self.protects))
+        numbers = {n: as_float(getattr(self, n)) for n in ("epsilon", "delta")}
         if not (
-            named
-            and _are_numbers(self.epsilon, self.delta)
-            and 0 <= self.epsilon < float("inf")
-            and 0 <= self.delta < 1
+            _are_names(self.protects)
+            and 0 <= numbers["epsilon"] < _LARGEST
+            and 0 <= numbers["delta"] < 1
             and isinstance(self.adjacency, str)
             and self.adjacency in ADJACENCIES
             and _is_part(self.part)
@@ -125,6 +121,7 @@ class BoundEntry:
                 f"{self!r} is no valid ledger entry: epsilon must be at least 0, delta in [0, 1), adjacency "
                 f"one of {', '.join(ADJACENCIES)} and part empty or of the form 'partition/part'."
             )
+        _store(self, numbers)
 
     @property
     def mechanism(self) -> tuple[float, float]:
@@ -136,9 +133,17 @@ Entry = LedgerEntry | BoundEntry
 _KINDS: dict[str, Any] = {"gaussian": LedgerEntry, "bound": BoundEntry}
 
 
-def _are_numbers(*values: Any) -> bool:
-    # Whole numbers that no float holds are none that an accountant can use.
-    return all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e300 for v in values)
+# Numbers beyond this are none that an accountant can use.
+_LARGEST = 1e300
+
+
+def _store(entry: Entry, numbers: dict[str, Any]) -> None:
+    """Keep plain Python, so that entries compare, add up and are written whatever they came from."""
+    n_rows = as_float(entry.n_rows)
+    if not (0 <= n_rows < _LARGEST):
+        raise InvalidInputError(f"n_rows={entry.n_rows!r} must be a number of rows, at least 0.")
+    for name, value in {**numbers, "n_rows": int(n_rows), "protects": tuple(entry.protects)}.items():
+        object.__setattr__(entry, name, value)
 
 
 def _are_names(columns: Any) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice
+from .._parameters import as_float, check_choice
 from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta, check_epsilon
 from ._clipping import Clipping
 from ._ledger import LedgerEntry, PrivacyLedger
@@ -150,25 +149,27 @@ def make_plan(
         )
     delta = 1 / (10 * n_rows) if delta is None else delta
     check_delta(delta)
-    q = batch_size / n_rows
+    n_rows, steps, delta = int(n_rows), int(steps), as_float(delta)
+    q = int(batch_size) / n_rows
     columns = columns or {}
     own = {c: e for c, e in columns.items() if e is not None}
     if noise_multiplier is None:
         common = 1.0 if epsilon is None else epsilon
         check_epsilon(common)
-        targets = {c: common if e is None else e for c, e in columns.items()}
+        common = as_float(common)
+        targets = {c: common if e is None else as_float(e) for c, e in columns.items()}
     elif own:
         raise InvalidInputError(
             f"noise_multiplier={noise_multiplier!r} is given, and so are budgets of {', '.join(own)}; "
             "leave it None, or leave epsilon= out of the domains."
         )
-    elif not (isinstance(noise_multiplier, Real) and 0 < noise_multiplier < 1e300):
+    elif not 0 < as_float(noise_multiplier) < 1e300:
         raise InvalidInputError(
             f"noise_multiplier={noise_multiplier!r} must be a positive, finite number; for training "
             "without noise say method='non-private'."
         )
     if noise_multiplier is not None:
-        tier = Tier(tuple(columns), float(noise_multiplier), clipping)
+        tier = Tier(tuple(columns), as_float(noise_multiplier), clipping)
         return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta)
     plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta)
     # The most sensitive columns pay for the last difference only; each tier before pays for all after.

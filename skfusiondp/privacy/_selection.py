@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from .._exceptions import InvalidInputError
-from .._parameters import check_choice, is_number
+from .._parameters import as_float, check_choice
 from ._accountant import ADJACENCIES, Mechanism, check_delta, check_epsilon
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.
@@ -60,12 +60,14 @@ class Repetitions:
 
     def __post_init__(self) -> None:
         check_choice("distribution", self.distribution, DISTRIBUTIONS)
-        if not (is_number(self.mean) and 1 < self.mean <= 1e6):
+        if not 1 < as_float(self.mean) <= 1e6:
             raise InvalidInputError(
                 f"n_trials={self.mean!r}, the expected number of trials, must be above 1 and at most 1e6."
             )
-        if not (is_number(self.eta) and -1 < self.eta <= 100):
+        if not -1 < as_float(self.eta) <= 100:
             raise InvalidInputError(f"eta={self.eta!r} must lie above -1, and be at most 100.")
+        for name in ("mean", "eta"):
+            object.__setattr__(self, name, as_float(getattr(self, name)))
 
     @property
     def gamma(self) -> float:
@@ -229,7 +231,7 @@ def calibrate_repeated(
         total = epsilon_of(repetitions.compose(np.max(curves, axis=0)), delta)
         if total <= epsilon:
             return [sigmas[s] for s in specs], total
-        target *= 0.999 * epsilon / total
+        target *= 0.999 * float(epsilon) / total
 
 
 @functools.lru_cache(maxsize=512)

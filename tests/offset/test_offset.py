@@ -134,7 +134,34 @@ def test_a_shared_budget_is_charged_what_ran_and_refuses_before_anything_changes
         classifier(budget=3).fit(TRAIN, Y)
 
 
-def test_an_interrupted_fit_pays_its_shared_budget_what_began(monkeypatch):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
+@pytest.mark.parametrize("stage", ["_fit_public", "_fit_imputer"])
+def test_a_fit_that_ends_before_it_reads_a_sensitive_cell_pays_nothing(monkeypatch, error, stage):
+    def breaks(*args):
+        raise error
+
+    monkeypatch.setattr(OffsetFusionClassifier, stage, breaks)
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+    model = classifier(delta=1e-5, budget=budget, imputer=FoundationImputer(support=SUPPORT))
+    with pytest.raises(error):
+        model.fit(TRAIN, Y)
+    assert not len(budget.ledger) and not len(getattr(model, "ledger_", ()))
+
+
+def test_a_fit_pays_before_it_expands_sensitive_cells(monkeypatch):
+    from skfusiondp.offset._structure import Structure
+
+    def breaks(*args):
+        raise RuntimeError("an error that may depend on a cell")
+
+    monkeypatch.setattr(Structure, "expand", breaks)
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+    with pytest.raises(RuntimeError):
+        classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
+    assert [e.steps for e in budget.ledger] == [80]
+
+
+def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
     from skfusiondp.offset import _mechanism
 
     def breaks(*args):
@@ -144,7 +171,7 @@ def test_an_interrupted_fit_pays_its_shared_budget_what_began(monkeypatch):
     budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
     with pytest.raises(KeyboardInterrupt):
         classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
-    assert [e.steps for e in budget.ledger] == [1]
+    assert [e.steps for e in budget.ledger] == [80]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -163,7 +190,7 @@ def test_an_interrupted_or_failed_fit_has_paid(monkeypatch, error):
     model = classifier(steps=9)
     with pytest.raises(error):
         model.fit(TRAIN, Y)
-    assert [e.steps for e in model.ledger_] == [3]
+    assert [e.steps for e in model.ledger_] == [9]
 
 
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])

@@ -3,23 +3,28 @@
 import copy
 import json
 import multiprocessing
+import os
 import pickle
 import threading
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
 from skfusiondp import FusionDPClassifier, PrivacyBudget, PrivacyBudgetError, PrivacyLedger
 from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.accounting import LedgerEntry
+from skfusiondp.accounting import BoundEntry, LedgerEntry
 from skfusiondp.privacy._budget import spending
 
 FIT = PrivacyLedger((LedgerEntry(20.0, 1.0, 10),))
 
 
-def spend(budget, planned=FIT, spent=None):
-    with budget.spending(planned) as settle:
-        settle(planned if spent is None else spent)
+def spend(budget, planned=FIT):
+    with budget.spending(planned) as pay:
+        pay()
 
 
 def test_spends_until_the_next_fit_would_overdraw():
@@ -42,26 +47,53 @@ def test_a_refused_block_never_runs():
     assert not ran
 
 
-def test_what_really_ran_replaces_the_plan():
-    budget = PrivacyBudget(2.0, 1e-5)
-    short = PrivacyLedger((LedgerEntry(20.0, 1.0, 3),))
-    spend(budget, FIT, short)
-    assert budget.ledger == short
+SHORT = PrivacyLedger((LedgerEntry(20.0, 1.0, 3),))
 
 
-def test_a_block_that_dies_has_paid_its_plan():
+@pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("paid", [(), (FIT,), (SHORT,), (SHORT, SHORT)], ids=len)
+def test_however_a_block_ends_it_has_paid_what_it_said_before_it_read(end, paid):
     budget = PrivacyBudget(2.0, 1e-5)
-    with pytest.raises(RuntimeError), budget.spending(FIT):
-        raise RuntimeError("killed")
-    assert budget.ledger == FIT
+    try:
+        with budget.spending(FIT) as pay:
+            for ledger in paid:
+                pay(ledger)
+            if end is not None:
+                raise end("stopped")
+    except BaseException as error:
+        assert type(error) is end
+    assert budget.ledger == sum(paid, PrivacyLedger())
+    assert json.loads(Path(budget.path).read_text())["reserved"] == {}
+
+
+def test_paying_more_than_was_planned_is_refused_before_it_is_read():
+    budget, read = PrivacyBudget(FIT.epsilon(1e-5) * 1.01, 1e-5), []
+    with pytest.raises(PrivacyBudgetError), budget.spending(FIT) as pay:
+        pay(FIT + FIT)
+        read.append(True)
+    assert not read and budget.spent == 0
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_killed_process_has_paid_its_plan_or_more_where_it_said_so(more):
+    budget = PrivacyBudget(4.0, 1e-5)
+
+    def die():
+        with budget.spending(FIT) as pay:
+            pay(FIT + FIT if more else SHORT)
+            os._exit(9)
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert budget.ledger == (FIT + FIT if more else FIT)
 
 
 def test_a_running_fit_counts_for_the_next():
     budget = PrivacyBudget(FIT.epsilon(1e-5) * 1.01, 1e-5)
-    with budget.spending(FIT) as settle:
-        with pytest.raises(PrivacyBudgetError):
-            spend(budget)
-        settle(PrivacyLedger())
+    with budget.spending(FIT), pytest.raises(PrivacyBudgetError):
+        spend(budget)
     spend(budget)
 
 
@@ -72,8 +104,8 @@ def test_copies_pickles_and_paths_are_the_same_budget(tmp_path):
     for other in (copy.deepcopy(budget), pickle.loads(pickle.dumps(budget)), estimator.budget):
         assert other == budget
         spend(other)
-    with spending(str(path), FIT) as settle:
-        settle(FIT)
+    with spending(str(path), FIT) as pay:
+        pay()
     assert len(budget.ledger) == 4
     assert PrivacyBudget.open(path) == budget
 
@@ -152,3 +184,147 @@ def test_refuses_other_budgets_and_absent_files(tmp_path):
             pass
     with pytest.raises(InvalidInputError, match="cannot hold"):
         PrivacyBudget(1.0, 1e-5, path=tmp_path)
+
+
+@pytest.mark.parametrize("linked", ["file", "folder", "dangling", "moved"])
+def test_every_path_to_a_file_is_one_budget(tmp_path, linked):
+    folder = tmp_path / "real"
+    folder.mkdir()
+    path, link = folder / "budget.json", tmp_path / "link"
+    if linked == "dangling":
+        link.symlink_to(path)
+        PrivacyBudget(2.0, 1e-5, path=link)
+    first = PrivacyBudget(2.0, 1e-5, path=path)
+    if linked == "file":
+        link.symlink_to(path)
+    if linked == "folder":
+        link.symlink_to(folder)
+        link = link / "budget.json"
+    if linked == "moved":
+        path.rename(link)
+        path.symlink_to(link)
+    second = PrivacyBudget.open(link)
+    spend(first)
+    spend(second)
+    assert first.ledger == second.ledger == PrivacyBudget.open(path).ledger == FIT + FIT
+    assert path.is_symlink() == (linked == "moved")
+    assert first == second or linked == "moved"
+
+
+def test_a_file_with_a_second_name_is_refused(tmp_path):
+    path, other = tmp_path / "budget.json", tmp_path / "other.json"
+    budget = PrivacyBudget(2.0, 1e-5, path=path)
+    os.link(path, other)
+    for use in (lambda: spend(budget), lambda: budget.spent, lambda: PrivacyBudget.open(other)):
+        with pytest.raises(InvalidInputError, match="hard link"):
+            use()
+    other.unlink()
+    spend(budget)
+    assert budget.ledger == FIT
+
+
+def test_a_file_that_vanished_is_never_taken_for_unspent(tmp_path):
+    path = tmp_path / "budget.json"
+    budget = PrivacyBudget(2.0, 1e-5, path=path)
+    spend(budget)
+    pickled, saved = pickle.dumps(budget), path.read_text()
+    path.unlink()
+    uses = [
+        lambda: budget.spent,
+        lambda: spend(budget),
+        lambda: pickle.loads(pickled).ledger,
+        lambda: copy.deepcopy(budget).spent,
+        lambda: PrivacyBudget(2.0, 1e-5, path=path),
+        lambda: PrivacyBudget.open(path),
+        lambda: FusionDPClassifier(budget=budget, sensitive=["a"]).budget.spent,
+    ]
+    for use in uses:
+        with pytest.raises(InvalidInputError, match="the file is gone"):
+            use()
+        assert not path.exists()
+    (tmp_path / "budget.json.lock").unlink()
+    for use in uses[:4]:
+        with pytest.raises(InvalidInputError, match="the file is gone"):
+            use()
+    path.write_text(saved)
+    assert budget.ledger == FIT
+
+
+def test_a_file_that_vanishes_while_a_fit_runs_is_not_made_anew(tmp_path):
+    budget = PrivacyBudget(2.0, 1e-5, path=tmp_path / "budget.json")
+    with pytest.raises(InvalidInputError, match="the file is gone"), budget.spending(FIT) as pay:
+        pay()
+        os.unlink(budget.path)
+    assert not os.path.exists(budget.path)
+
+
+def start(path, barrier, failed):
+    barrier.wait()
+    try:
+        spend(PrivacyBudget(50.0, 1e-5, path=path))
+    except Exception:
+        failed.value += 1
+        raise
+
+
+def test_processes_that_start_a_budget_at_once_share_it(tmp_path):
+    context = multiprocessing.get_context("fork")
+    for trial in range(5):
+        path, failed = tmp_path / f"{trial}.json", context.Value("i", 0)
+        barrier = context.Barrier(4)
+        workers = [context.Process(target=start, args=(path, barrier, failed)) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert not failed.value and len(PrivacyBudget.open(path).ledger) == 4
+
+
+def test_a_lock_that_another_process_has_just_made_is_no_vanished_budget(tmp_path):
+    path = tmp_path / "budget.json"
+    (tmp_path / "budget.json.lock").touch()  # where the first process stands before it writes the file
+    other = PrivacyBudget(2.0, 1e-5, path=tmp_path / "there.json")
+    timer = threading.Timer(0.3, os.rename, (other.path, path))
+    timer.start()
+    assert PrivacyBudget(2.0, 1e-5, path=path).ledger == PrivacyLedger()
+    timer.join()
+
+
+numbers = [np.float32, np.float64, Fraction, lambda v: Decimal(repr(v)), np.longdouble]
+
+
+@pytest.mark.parametrize("number", numbers)
+def test_numbers_of_every_kind_are_kept_as_plain_ones(number, tmp_path):
+    path = tmp_path / "budget.json"
+    budget = PrivacyBudget(number(2.5), number(2**-15), path=path)
+    assert type(budget.epsilon) is float and type(budget.delta) is float
+    assert budget == PrivacyBudget(2.5, 2**-15, path=path) == PrivacyBudget.open(path)
+    entry = LedgerEntry(number(20.0), number(0.5), number(3.0), n_rows=np.int64(7))
+    assert entry == LedgerEntry(20.0, 0.5, 3, n_rows=7)
+    assert [type(v) for v in entry.mechanism] == [float, float, int]
+    ledger = PrivacyLedger((entry, BoundEntry(number(0.5), number(2**-20))))
+    spend(budget, ledger)
+    assert budget.ledger == ledger == PrivacyLedger.from_json(ledger.to_json())
+    assert ledger.epsilon(number(2**-14)) == ledger.epsilon(2**-14)
+    assert ledger.delta(number(1.5)) == ledger.delta(1.5)
+
+
+@pytest.mark.parametrize("integer", [np.int8, np.int64, np.uint16, Fraction, Decimal])
+def test_whole_numbers_of_every_kind(integer):
+    budget = PrivacyBudget(integer(2), 1e-5)
+    assert type(budget.epsilon) is float
+    entry = LedgerEntry(integer(20), integer(1), integer(3))
+    spend(budget, PrivacyLedger((entry,)))
+    assert budget.ledger.entries == (LedgerEntry(20.0, 1.0, 3),)
+
+
+@pytest.mark.parametrize(
+    "wrong", [True, np.bool_(True), "1", None, [1.0], 1j, Decimal("NaN"), Decimal("sNaN"), 10**400, np.nan]
+)
+def test_what_is_no_number_is_refused(wrong):
+    with pytest.raises(InvalidInputError, match="epsilon="):
+        PrivacyBudget(wrong, 1e-5)
+    with pytest.raises(InvalidInputError, match="delta="):
+        PrivacyBudget(1.0, wrong)
+    with pytest.raises(InvalidInputError):
+        LedgerEntry(wrong, 1.0, 1)
