@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,9 @@ class FusionDPNet(NeuralNet):
     Attributes
     ----------
     private_steps_ : int
-        Private steps that read sensitive rows so far: what the ledger has to hold.
+        Private steps that read sensitive rows so far.
+    begin : callable or None
+        Called once, before the first of them: that is when a fit pays for its plan.
     engine_ : PerRowEngine or None
 
     Notes
@@ -138,6 +140,7 @@ class FusionDPNet(NeuralNet):
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
+        self.begin: Callable[[], None] | None = None
         self._fresh_optimizer = copy.deepcopy(self.optimizer_.state_dict())
         made_up = self._made_up(rows)
         check_module(self.module_, made_up[0], n_outputs)
@@ -342,7 +345,9 @@ class FusionDPNet(NeuralNet):
 
     def _add_private_gradient(self, batch: Batch) -> None:
         assert self.plan is not None and batch.private is not None
-        # Counted before the rows are used: a step that fails half-way has been paid for.
+        # Paid for and counted before the rows are used: a step that fails half-way has read them.
+        if self.private_steps_ == 0 and self.begin is not None:
+            self.begin()
         self.private_steps_ += 1
         scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
         parameters = dict(self._trained.named_parameters())
@@ -383,5 +388,14 @@ class FusionDPNet(NeuralNet):
     def __getstate__(self) -> dict:
         # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
         state = super().__getstate__()
-        running = ("engine_", "_tiers", "seed", "average_", "_batches", "_fresh_optimizer", "_throwaway")
+        running = (
+            "engine_",
+            "_tiers",
+            "seed",
+            "average_",
+            "_batches",
+            "_fresh_optimizer",
+            "_throwaway",
+            "begin",
+        )
         return {k: v for k, v in state.items() if k not in running}

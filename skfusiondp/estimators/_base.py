@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from abc import abstractmethod
@@ -21,7 +22,7 @@ from .._exceptions import InvalidInputError
 from .._paired import PairedTable
 from .._parameters import check_choice, check_verbose, whole
 from .._random import random_generator
-from .._refit import unchanged_if_refused
+from .._refit import PaidFits, all_or_nothing
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_disk_table, check_table
 from .._targets import support_labels
@@ -44,7 +45,7 @@ _MIN_ROWS = 11
 _LR, _HEAD_LR = 0.01, 0.02
 
 
-class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
+class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
     """Common half of FusionDPClassifier and FusionDPRegressor; not for users."""
 
     @abstractmethod
@@ -55,7 +56,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Encode further targets as `_check_target` did; return them and their weights."""
 
-    @unchanged_if_refused
+    @all_or_nothing
     def fit(self, X: Any, y: Any) -> BaseFusionDP:
         """Train under the budget.
 
@@ -102,8 +103,8 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             encoder.feature_names_in_ = self.feature_names_in_
         source = X if isinstance(X, PairedTable) else original
         extra = self._labelled_support(encoder, imputer)
-        planned = self._cost(plan, None if plan is None else plan.steps, schema, len(original))
-        with self._spending(planned, ranks) as settle:
+        planned = self._cost(plan, schema, len(original))
+        with self._spending(planned, ranks) as pay:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
             rows = self._training_rows(
                 encoder, source, imputer, target, weight, ranks.rows(len(original)), tiers
@@ -111,12 +112,20 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             rows.extra = extra
             self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
             self.n_rows_ = len(original)
-            self.delta_ = plan.delta if plan else (self.delta or 1 / (10 * len(original)))
-            before = len(getattr(self, "ledger_", ()))
-            try:
-                self._train(rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks)
-            finally:
-                settle(PrivacyLedger(getattr(self, "ledger_", PrivacyLedger()).entries[before:]))
+            delta = plan.delta if plan else float(self.delta or 1 / (10 * len(original)))
+
+            begun = False
+
+            def begin() -> None:
+                nonlocal begun
+                begun = True
+                # The whole plan: where a fit stops may depend on what it has released.
+                self._pay(planned, delta, self._adjacency)
+                pay(planned)
+
+            self._train(rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin)
+            if not begun:
+                self._pay(PrivacyLedger(), delta, self._adjacency)
         return self
 
     def _spending(self, planned: PrivacyLedger, ranks: Ranks) -> AbstractContextManager:
@@ -332,15 +341,17 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
     def _training_rows(self, *args: Any) -> TrainingRows:
         return training_rows(self.method, *args)
 
-    def _train(self, rows, task, n_outputs, plan, epoch_steps, public_batch_size, seeds, ranks) -> None:
+    def _train(self, rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin) -> None:
         import torch
 
         from .._net import FusionDPNet
         from ..nets import MLP, WideAndDeep
 
-        own = self._net_parameters()
+        plan = self.plan_
+        # Copies: nothing that was given is changed by a fit, or carries one fit's training to the next.
+        own = copy.deepcopy(self._net_parameters())
         lr = own.pop("optimizer__lr", None) or self.lr
-        module = WideAndDeep if self.module is None else self.module
+        module = WideAndDeep if self.module is None else copy.deepcopy(self.module)
         if self.module is None and self.method == "dp-sgd":
             # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
             module = MLP
@@ -364,7 +375,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         net = FusionDPNet(
             module,
             criterion__task=task,
-            optimizer=torch.optim.Adam if self.optimizer is None else self.optimizer,
+            optimizer=torch.optim.Adam if self.optimizer is None else copy.deepcopy(self.optimizer),
             lr=_LR if lr is None else lr,
             head_lr=_HEAD_LR if lr is None else lr,
             public_lr=self.public_lr,
@@ -381,7 +392,7 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
             ranks=ranks,
             seed=seeds,
             secret=self.random_state is None,
-            callbacks=self.callbacks,
+            callbacks=copy.deepcopy(self.callbacks),
             device=self.device,
             verbose=self.verbose,
             **own,
@@ -390,35 +401,24 @@ class BaseFusionDP(Reporting, NetParameters, BaseEstimator):
         with torch.random.fork_rng():
             torch.manual_seed(int(seeds.spawn(1)[0].generate_state(1)[0]))
             net.prepare(rows, n_outputs)
-            try:
-                self._fit_net(net, rows)
-            finally:
-                # An interrupted or failed fit has paid for the steps that it ran.
-                self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + self._spent(net)
+            net.begin = begin
+            if plan is None:
+                begin()
+            self._fit_net(net, rows)
         self.net_ = net
         self.history_ = net.history
-        self.epsilon_ = self._epsilon()
 
     def _fit_net(self, net: Any, rows: TrainingRows) -> None:
         """Run the training; a search that trains many nets at once takes this step over."""
         net.fit_more(rows)
 
-    def _spent(self, net: Any) -> PrivacyLedger:
-        return self._cost(self.plan_, net.private_steps_, self.schema_, self.n_rows_)
-
-    def _cost(
-        self, plan: PrivatePlan | None, steps: int | None, schema: SensitiveSchema, n_rows: int
-    ) -> PrivacyLedger:
-        """What a fit of `steps` private steps spends."""
+    def _cost(self, plan: PrivatePlan | None, schema: SensitiveSchema, n_rows: int) -> PrivacyLedger:
+        """What a fit that begins to read sensitive cells spends."""
         source = f"{type(self).__name__}.fit(method={self.method!r})"
         if self.method == "non-private" and schema.sensitive:
             entry = LedgerEntry(0.0, 1.0, 1, self.adjacency, schema.sensitive, n_rows, source)
             return PrivacyLedger((entry,))
-        return PrivacyLedger() if plan is None else plan.ledger(steps or 0, source)
-
-    def _epsilon(self) -> float:
-        same = tuple(e for e in self.ledger_ if e.adjacency == self._adjacency)
-        return PrivacyLedger(same).epsilon(self.delta_)
+        return PrivacyLedger() if plan is None else plan.ledger(plan.steps, source)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""

@@ -89,7 +89,6 @@ class Reporting(BaseEstimator):
                     f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
                     "use random_state=None for a release"
                 )
-            gaps.append("low-order bits of the floating-point noise (Mironov 2012)")
             if self._adjacency == "zero-out":
                 gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
         others = {e.adjacency for e in self.ledger_} - {self._adjacency}

@@ -8,7 +8,7 @@ from typing import Any
 from .._paired import PairedTable
 
 # What an estimator must have for its training to be taken over.
-_HOOKS = ("_table", "_training_rows", "_fit_net", "_spent", "_epsilon")
+_HOOKS = ("_table", "_training_rows", "_fit_net", "_pay")
 
 
 def can_capture(estimator: Any) -> bool:
@@ -110,7 +110,7 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
             return shared.cut(fold.rows)
 
         def _spending(self, *args: Any) -> Any:
-            return nullcontext(lambda spent: None)  # nothing is read before the stack trains
+            return nullcontext(lambda spent: None)  # what is stacked has no budget of its own
 
         def _training_rows(self, *args: Any, **kwargs: Any) -> Any:
             if fold.encoded is None:

@@ -247,7 +247,11 @@ class Ensemble:
         public = None if drawn[0][0] is None else np.stack([p for p, _ in drawn])  # type: ignore[misc]
         private = [sample[0] for _, sample in drawn] if drawn[0][1] else None
         if private is not None:
-            # Counted before the rows are used, as the net does.
+            # Paid for and counted before the rows are used, as the net does.
+            if not self.private_steps:
+                for member in self.members:
+                    if member.net.begin is not None:
+                        member.net.begin()
             self.private_steps += 1
         gradient = self._gradient(public, private)
         self.optimizer.step(gradient)

@@ -193,7 +193,7 @@ def _fit_stacks(estimator, candidates, X, y, splits, n_jobs, done, why_not) -> N
         )
     finally:
         torch.set_num_threads(before)
-        # An interrupted or failed stack has paid for the steps that it ran.
+        # An interrupted or failed stack has paid too.
         for stack in stacks.values():
             for job, model, member in stack:
                 done[job] = _finished(model, member)
@@ -211,8 +211,6 @@ def _train(members: list[Any], n_jobs: int | None) -> None:
 
 
 def _finished(model: Any, member: Any) -> Fitted:
-    """Give an estimator what its own ``_train`` leaves: net, history, ledger and epsilon."""
-    model.ledger_ = model._spent(member.net)
+    """Give an estimator what its own ``_train`` leaves; the net's first private step has paid."""
     model.net_, model.history_ = member.net, member.net.history
-    model.epsilon_ = model._epsilon()
     return Fitted(model, None, member.seconds, stacked=True)

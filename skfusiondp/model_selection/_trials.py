@@ -182,4 +182,4 @@ def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
         return plan.ledger(plan.steps)
     step._check_method()
     plan, *_ = plan_of(n_rows, schema)
-    return step._cost(plan, None if plan is None else plan.steps, schema, n_rows)
+    return step._cost(plan, schema, n_rows)
