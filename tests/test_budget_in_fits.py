@@ -76,7 +76,7 @@ def test_a_refused_fit_leaves_the_model_as_it_was():
         fresh.predict(X)
 
 
-def test_an_interrupted_fit_settles_for_the_steps_that_ran():
+def test_an_interrupted_fit_settles_for_its_plan():
     import skorch.callbacks
 
     class Stop(skorch.callbacks.Callback):
@@ -86,7 +86,7 @@ def test_an_interrupted_fit_settles_for_the_steps_that_ran():
     budget = PrivacyBudget(50.0, 1e-5)
     settings = {**SMALL, "steps": 6, "callbacks": [Stop()]}
     FusionDPClassifier(AGE, budget=budget, noise_multiplier=3.0, **settings).fit(X, y)
-    assert [e.steps for e in budget.ledger] == [1]
+    assert [e.steps for e in budget.ledger] == [6]
 
 
 def test_a_fit_that_fails_keeps_what_it_paid():
@@ -99,7 +99,7 @@ def test_a_fit_that_fails_keeps_what_it_paid():
     model = FusionDPClassifier(AGE, noise_multiplier=3.0, **{**SMALL, "steps": 6}).fit(X, y)
     with pytest.raises(RuntimeError, match="disk full"):
         model.set_params(callbacks=[Fail()]).fit(X, y)
-    assert [e.steps for e in model.ledger_] == [6, 1]
+    assert [e.steps for e in model.ledger_] == [6, 6]
 
 
 def test_methods_without_a_guarantee_are_refused_and_free_ones_pay_nothing():

@@ -135,13 +135,9 @@ def test_the_free_view_and_weights_are_bitwise_the_same(change, method, support,
 def test_the_first_public_gradient_is_bitwise_the_same(change, method, support, train, target):
     """Warm-up steps are public altogether; a step of weight alpha=0 has its public part only."""
     for warm, alpha in ((1, 1.0), (0, 0.0)):
-        spies = []
-        for table in (train, change(train)):
-            spies.append(FirstGradient())
-            made(support, method=method, public_epochs=warm, alpha=alpha, callbacks=[spies[-1]]).fit(
-                table, target
-            )
-        one, two = (spy.gradients for spy in spies)
+        spied = {"public_epochs": warm, "alpha": alpha, "callbacks": [FirstGradient()]}
+        fits = fitted_twice(support, train, target, change, method=method, **spied)
+        one, two = (fit.net_.callbacks[0].gradients for fit in fits)
         assert one and all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 

@@ -227,23 +227,54 @@ def test_small_tables_have_fewer_public_epochs_by_default(adult, given, rows, ep
 
 
 @pytest.mark.parametrize("hook", ["on_grad_computed", "on_batch_end"])
-def test_an_interrupted_fit_pays_for_what_it_ran(adult, used, hook):
+def test_an_interrupted_fit_pays_for_its_plan(adult, used, hook):
+    """When to stop may depend on what was released, and then the steps that ran are no bound."""
     stop = StopAt(4, hook, KeyboardInterrupt())
     model = made_classifier(adult, steps=20, callbacks=[stop])
     model.fit(adult.table[:200], adult.target[:200])
-    assert len(used) == 4 == sum(e.steps for e in model.ledger_)
-    assert model.plan_.steps == 20
+    assert len(used) == 4
+    assert model.plan_.steps == 20 == sum(e.steps for e in model.ledger_)
     assert model.privacy_report().to_dict()["mechanism"]["steps_run"] == 4
     full = made_classifier(adult, steps=20).fit(adult.table[:200], adult.target[:200])
-    assert model.epsilon_ < full.epsilon_
+    assert model.epsilon_ == full.epsilon_
 
 
-def test_a_failed_fit_pays_for_what_it_ran(adult, used):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), None])
+def test_a_fit_that_ends_before_its_private_steps_pays_nothing(adult, used, monkeypatch, error):
+    if error is None:
+        error = RuntimeError("imputed too long")
+        monkeypatch.setattr(FusionDPClassifier, "_training_rows", lambda *args: raised(error))
+        with pytest.raises(RuntimeError, match="imputed too long"):
+            made_classifier(adult, steps=20).fit(adult.table[:200], adult.target[:200])
+        return
+    model = made_classifier(adult, steps=20, public_epochs=3, callbacks=[StopAt(2, "on_batch_end", error)])
+    model.fit(adult.table[:200], adult.target[:200])
+    assert not used and len(model.ledger_) == 0 and model.epsilon_ == 0
+
+
+def raised(error):
+    raise error
+
+
+def test_a_failed_fit_pays_for_its_plan(adult, used):
     stop = StopAt(3, "on_grad_computed", ZeroDivisionError())
     model = made_classifier(adult, steps=20, callbacks=[stop])
     with pytest.raises(ZeroDivisionError):
         model.fit(adult.table[:200], adult.target[:200])
-    assert len(used) == 3 == sum(e.steps for e in model.ledger_)
+    assert len(used) == 3 and sum(e.steps for e in model.ledger_) == 20
+
+
+def test_a_refit_that_fails_moves_the_ledger_and_epsilon_and_nothing_else(adult):
+    data = adult.table[:200], adult.target[:200]
+    model = made_classifier(adult, steps=5).fit(*data)
+    before, alone = dict(vars(model)), model.epsilon_
+    model.set_params(callbacks=[StopAt(3, "on_grad_computed", ZeroDivisionError())], steps=20)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(*data)
+    assert [e.steps for e in model.ledger_] == [5, 20]
+    assert model.epsilon_ == model.ledger_.epsilon(model.delta_) == model.privacy_report().epsilon > alone
+    moved = {n for n, v in vars(model).items() if v is not before[n]}
+    assert moved == {"ledger_", "callbacks", "steps"}
 
 
 def test_a_second_fit_adds_to_the_ledger(adult):

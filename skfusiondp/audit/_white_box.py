@@ -54,7 +54,6 @@ def white_box_scores(
     for first in (True,) if one_sided else (True, False):
         known = canaries.set_in(table.original, table.schema, np.full(len(canaries), first))
         sides.append(torch.from_numpy(encoder._encode(known.iloc[canaries.rows])))
-    listener = CanaryListener(sides, target, column)
     own = model.private_parameters
     model.set_params(
         sensitive=None,
@@ -64,13 +63,14 @@ def white_box_scores(
         module__bits=tuple(names.index(f"public__{b}_on") for b in bits),
         module__unseen=tuple(i for i, n in enumerate(names) if n.startswith("public__canary bit ")),
         module__side=side,
-        callbacks=[*(model.callbacks or ()), listener],
+        callbacks=[*(model.callbacks or ()), CanaryListener(sides, target, column)],
         private_parameters=None if own is None else [*(f"base.{p}" for p in own), "canaries.weight"],
         beta=0.0,  # the listener reads the sign of a canary's gradient off the loss alone
         on_leak="ignore",
     )
     model.fit(training, y[stays])
-    return model, listener.scores_
+    # A fit works on copies of its callbacks.
+    return model, model.net_.callbacks[-1].scores_
 
 
 def check_white_box(estimator: Any) -> None:

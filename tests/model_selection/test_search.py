@@ -275,7 +275,8 @@ def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
     search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2)
     with pytest.raises(KeyboardInterrupt):
         search.fit(table, target)
-    assert [e.steps for e in search.ledger_] == [2, 2]
+    # When it was interrupted may depend on what was released: the plans of those that began are paid.
+    assert [e.steps for e in search.ledger_] == [4, 4]
 
 
 def test_torch_threads_are_left_as_they_were(table, target):

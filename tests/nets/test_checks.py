@@ -92,3 +92,70 @@ def test_leaves_mode_and_random_stream_alone():
     check_module(module, X, 1)
     assert not module.training
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+class MixesInEvaluation(nn.Module):
+    """Reads the whole table where rows are represented, and each row alone where it is trained."""
+
+    def __init__(self, statistic):
+        super().__init__()
+        self.body, self.head, self.statistic = nn.Linear(6, 5), nn.Linear(5, 1), statistic
+
+    def represent(self, x):
+        hidden = self.body(x)
+        return hidden if self.training else hidden * self.statistic(x)
+
+    def forward(self, x):
+        return self.head(self.represent(x))
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        lambda x: torch.where(x[:, -1].mean() > 0, -1.0, 1.0) * 10,
+        lambda x: torch.sign(x[:, -3:].sum(1).amax() - 5.0),
+        lambda x: 1 + x.std(),
+        lambda x: torch.where((x > 50).any(), 2.0, 1.0),
+        lambda x: 1 + torch.cumsum(x, 0)[:, :1].flip(0),
+    ],
+)
+def test_a_module_that_mixes_rows_in_evaluation_mode_is_refused(statistic):
+    with pytest.raises(InvalidInputError, match="mixes rows in evaluation mode: changing one row"):
+        check_module(MixesInEvaluation(statistic), X, 1)
+
+
+class MixesInTheRepresentation(nn.Module):
+    """What it mixes, its head throws away."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 5), nn.Sequential(nn.Linear(6, 1))
+
+    def represent(self, x):
+        return torch.cat([self.body(x), x.sum(0, keepdim=True)[:, :1].expand(len(x), 1)], 1)
+
+    def forward(self, x):
+        return self.head(self.represent(x) * x.new_tensor([1, 1, 1, 1, 1, 0]))
+
+
+def test_a_representation_that_mixes_rows_is_refused():
+    module = MixesInTheRepresentation()
+    with torch.no_grad():
+        module.head[0].weight[0, -1] = 0.0
+    with pytest.raises(InvalidInputError, match="mixes rows: changing one row"):
+        check_module(module, X, 1)
+
+
+def test_a_check_leaves_nothing_in_the_module():
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = nn.InstanceNorm1d(1, track_running_stats=True), nn.Linear(6, 1)
+
+        def forward(self, x):
+            self.attention = x.detach()
+            return self.head(self.norm(x[:, None, :])[:, 0, :])
+
+    module = Keeps()
+    check_module(module, X, 1)
+    assert "attention" not in vars(module) and module.norm.running_mean.item() == 0

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -457,3 +458,105 @@ def test_leaves_gradients_buffers_and_the_random_stream_alone():
     assert all(torch.equal(before[n], p.grad) for n, p in module.named_parameters())
     assert torch.equal(state, torch.random.get_rng_state())
     assert not any(m._forward_hooks for m in module.modules())
+
+
+# What one row may change of the others ------------------------------------------------------------
+
+
+def norm_of(total):
+    return math.sqrt(sum(float(t.square().sum()) for t in total.values()))
+
+
+@pytest.mark.parametrize("name", ["mlp", "normed", "tokens", "raw parameter"])
+def test_what_a_row_adds_does_not_follow_the_batch_that_it_comes_in(name):
+    """In single precision, sums with and without a row would differ by far more than its own share."""
+    module, c, n = made({**BOOK_KEPT, **GENERAL}[name], torch.float32), 0.5, 1500
+    engine = make_engine(module, Clipping(c))
+    views, y, weight = made_rows(2, n, torch.float32)
+    with_it, without = (engine.clipped_sum(views[:, i:], y[i:], weight[i:]) for i in (0, 1))
+    alone = engine.clipped_sum(views[:, :1], y[:1], weight[:1])
+    gap = {k: with_it[k] - without[k] - alone[k] for k in with_it}
+    assert norm_of(gap) < n * c * 2.0**-40
+    assert norm_of({k: t.float().double() - t for k, t in with_it.items()}) > n * c * 2.0**-40
+
+
+class Explodes(nn.Module):
+    """A gradient that overflows where the first feature is 1, and dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop, self.head = nn.Linear(FEATURES, 32), nn.Dropout(0.5), nn.Linear(32, 1)
+
+    def forward(self, x):
+        much = torch.exp(torch.relu(x[:, :1] - 0.95) * 1e5)
+        return self.head(self.drop(torch.relu(self.body(x)))) * much
+
+
+@pytest.mark.parametrize("general", [False, True])
+def test_a_row_without_finite_gradient_leaves_the_others_their_masks(general):
+    c, sums, streams = 0.1, [], []
+    views, y, weight = made_rows(2, 200, torch.float32)
+    views = views.sigmoid() * 0.9
+    spoilt = views.clone()
+    spoilt[0, 0, 0] = 1.0
+    for rows in (views, spoilt):
+        masks = np.random.default_rng(7)
+        engine = make_engine(made(Explodes, torch.float32).train(), Clipping(c), masks=masks)
+        if general:
+            force_vmap(engine)
+        sums.append(engine.clipped_sum(rows, y, weight))
+        streams.append(engine._masks.random())
+    assert norm_of({k: sums[0][k] - sums[1][k] for k in sums[0]}) <= 2 * c
+    assert streams[0] == streams[1]  # and the masks of all later steps
+
+
+def test_both_paths_draw_the_same_masks():
+    rows = made_rows(2, 9)
+    engines = [make_engine(made(with_dropout).train(), masks=np.random.default_rng(3)) for _ in range(2)]
+    assert_close(force_vmap(engines[1]).clipped_sum(*rows), engines[0].clipped_sum(*rows), 1e-9)
+
+
+class Remembers(nn.Module):
+    """Writes what it sees to buffers, attributes and lists, and uses it in the next pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(FEATURES, 1)
+        self.register_buffer("largest", torch.zeros(1))
+        self.seen = []
+
+    def forward(self, x):
+        self.largest = torch.maximum(self.largest, x.detach().abs().max())
+        self.attention = x * 2
+        self.seen.append(x.detach())
+        return self.head(x / (1 + self.largest))
+
+
+@pytest.mark.parametrize("general", [False, True])
+def test_a_pass_leaves_nothing_in_the_module_and_nothing_for_the_next(general):
+    module = made(Remembers, torch.float32)
+    engine = make_engine(module)
+    if general:
+        force_vmap(engine)
+    rows = made_rows(2, 6, torch.float32)
+    before = set(vars(module))
+    first = engine.clipped_sum(*rows)
+    engine.clipped_sum(100 * rows[0], *rows[1:])
+    assert all(torch.equal(first[n], t) for n, t in engine.clipped_sum(*rows).items())
+    assert module.largest == 0 and module.seen == [] and set(vars(module)) == before
+
+
+def test_a_module_that_takes_single_precision_only_is_followed_in_it():
+    class Single(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(FEATURES, 1)
+
+        def forward(self, x):
+            return self.head(x) + x @ torch.ones(FEATURES, 1)
+
+    engine = make_engine(made(Single, torch.float32))
+    assert engine.precision == torch.float32
+    got = engine.clipped_sum(*made_rows(2, 5, torch.float32))
+    assert all(t.dtype == torch.float64 for t in got.values())
+    assert make_engine(made(mlp, torch.float32)).precision == torch.float64

@@ -6,7 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from skfusiondp.privacy._noise import GaussianNoise, unit_of
+from skfusiondp.accounting import Clipping
+from skfusiondp.privacy import Tier
+from skfusiondp.privacy._noise import GaussianNoise, unit_of, widened
 from skfusiondp.privacy._random_bits import RandomBits
 
 N = 20_000
@@ -71,3 +73,34 @@ def test_leaves_the_global_stream_alone():
     before = torch.random.get_rng_state()
     noise_of(1.0).add_to(torch.zeros(8))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_what_comes_out_lies_on_the_grid_whatever_the_sum_is():
+    """Low-order bits tell nothing: outputs are whole multiples, and the same noise moves them alike."""
+    total = torch.rand(500, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    unit = unit_of(1.0)
+    for shift in (0.0, 1e-9, 0.3):
+        units = noise_of(0.7, seed=5).add_to(total + shift) / unit
+        assert torch.equal(units, units.round())
+    rounded = noise_of(0.7, seed=5).rounded(total)
+    assert (rounded - total).abs().max() <= unit / 2
+    noise = noise_of(0.7, seed=5).add_to(torch.zeros_like(total))
+    assert torch.equal(noise_of(0.7, seed=5).add_to(total), rounded + noise)
+
+
+@pytest.mark.parametrize("norm", [1e-20, 0.3, 1.0, 1.8, 1e20])
+def test_the_grid_is_fine_and_its_spacing_a_power_of_two(norm):
+    assert norm * 2.0**-25 < unit_of(norm) <= norm * 2.0**-24
+    assert math.frexp(unit_of(norm))[0] == 0.5
+
+
+def test_rounding_is_part_of_the_clipping_norm():
+    # Half a unit a coordinate and sum; each row's own rounding.
+    assert widened(1.0, 20_000, 1000) == pytest.approx(
+        1 + 2.0**-24 * 20_000**0.5 + 2200 * 2.0**-30, rel=1e-12
+    )
+    assert 1 < widened(1.0, 1, 64) < 1 + 1e-6
+    assert widened(1.0, 1, 64, "float32") > 1.01
+    tier = Tier(("age",), 2.0, Clipping(0.5))
+    noise = GaussianNoise.for_sums(tier, 20_000, 1000)
+    assert noise.std == 2.0 * widened(0.5, 20_000, 1000) > tier.noise_std
