@@ -242,6 +242,7 @@ class FusionDPNet(NeuralNet):
         self.average_.copy_to(self.module_)
         self.ranks_.broadcast(self.module_)
         self._throwaway.forget()
+        self._set_training(False)
 
     @property
     def _default_callbacks(self) -> list:
@@ -376,8 +377,7 @@ class FusionDPNet(NeuralNet):
         -------
         ndarray of shape (n_rows, n_outputs), float32
         """
-        self._set_training(False)
-        module = copy.deepcopy(self.module_)
+        module = copy.deepcopy(self.module_).eval()
         parts: list[Tensor] = []
         with torch.no_grad():
             for start in range(0, len(x), _PREDICT_ROWS):
