@@ -357,9 +357,13 @@ class FusionDPNet(NeuralNet):
             for piece in sample.pieces(self.micro_batch_size or _MICRO_BATCH):
                 part = engine.clipped_sum(*piece.to(self.device))
                 clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
-            for name, total in clipped.items():
+            # One vector: drawing noise once is quicker than drawing it for every tensor.
+            total = torch.cat([part.flatten() for part in clipped.values()])
+            noised = scale * self.ranks_.noised(noise, total)
+            parts = noised.split([part.numel() for part in clipped.values()])
+            for name, part in zip(clipped, parts, strict=True):
                 parameter = parameters[name]
-                private = (scale * self.ranks_.noised(noise, total)).to(parameter.dtype)
+                private = part.reshape(parameter.shape).to(parameter.dtype)
                 parameter.grad = private if parameter.grad is None else parameter.grad + private
 
     def infer(self, x: Any, **fit_params: Any) -> Any:

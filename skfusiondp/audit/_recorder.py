@@ -11,7 +11,7 @@ from ._claim import unbudgeted
 
 
 class Released(NamedTuple):
-    """One tensor on its way through the noise: what went in, and what came out."""
+    """One sum on its way through the noise: what went in, and what came out."""
 
     tier: int
     total: np.ndarray
@@ -32,7 +32,7 @@ class Record:
     Attributes
     ----------
     released : list of Released
-        In order: tensors of a tier, tiers of a step, steps.
+        In order: tiers of a step, steps.
     states : list of dict of str to ndarray
         At each release: every parameter, and the gradient so far, which is the public part.
     rows : dict of str to ndarray
@@ -57,7 +57,7 @@ class Record:
         self.rows |= {"the target": _array(rows.y), "the weights": _array(rows.weight)}
 
     def release(self, noise: _Recorded, total: Any) -> Any:
-        """Let a tensor through the noise, or the other fit's release in its place."""
+        """Let a sum through the noise, or the other fit's release in its place."""
         self.states.append(_state(noise.module))
         noised = noise.inner.add_to(total)
         self.released.append(Released(noise.tier, _array(total), _array(noised)))

@@ -278,10 +278,7 @@ class Ensemble:
             for i, member in enumerate(self.members):
                 net = member.net
                 scale = (1.0 if public is None else net.alpha) / net.plan.expected_batch_size
-                noised = clipped[i]
-                for where, shape in self.layout.slots.values():
-                    noised[where] = net._tiers[0][1].add_to(noised[where].reshape(shape)).flatten()
-                total[i].add_(noised, alpha=scale)
+                total[i].add_(net._tiers[0][1].add_to(clipped[i]), alpha=scale)
         return total
 
     def _loss_gradients(

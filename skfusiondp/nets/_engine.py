@@ -259,10 +259,13 @@ class PerRowEngine:
         def keep(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
             seen[layer].append((args[0].detach(), output, output._version))
 
-        for layer in layers:
-            layer.register_forward_hook(keep)
-        with shared_dropout(module, len(views), taken_from(uniform)):
-            objective = self._objective(module, views, y, weight)
+        handles = [layer.register_forward_hook(keep) for layer in layers]
+        try:
+            with shared_dropout(module, len(views), taken_from(uniform)):
+                objective = self._objective(module, views, y, weight)
+        finally:
+            for handle in handles:
+                handle.remove()
         for layer, calls in seen.items():
             name = layers[layer]
             if len(calls) != 1:

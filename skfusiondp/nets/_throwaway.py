@@ -28,9 +28,12 @@ class Throwaway:
     def __init__(self, module: nn.Module):
         self._module = module
         self._pristine = copy.deepcopy(module)
+        # Torch's layers and ours write to buffers at most, which every pass gets anew: one copy will do.
+        self._writes_nothing = all(_is_ours_or_torchs(layer) for layer in module.modules())
+        self._copies: dict[torch.dtype, nn.Module] = {}
 
     def copy(self, dtype: torch.dtype = torch.float64, *, training: bool = True) -> nn.Module:
-        """A copy that shares nothing with the module.
+        """A copy for one pass, that shares nothing with the module.
 
         Parameters
         ----------
@@ -43,7 +46,11 @@ class Throwaway:
         -------
         nn.Module
         """
-        made = copy.deepcopy(self._pristine).to(dtype)
+        made = self._copies.get(dtype)
+        if made is None:
+            made = copy.deepcopy(self._pristine).to(dtype)
+        if self._writes_nothing:
+            self._copies[dtype] = made
         with torch.no_grad():
             for kind in (nn.Module.parameters, nn.Module.buffers):
                 for mine, now in zip(kind(made), kind(self._module), strict=True):
@@ -57,6 +64,12 @@ class Throwaway:
                 delattr(layer, name)
             for name, value in copy.deepcopy(own_attributes(before)).items():
                 setattr(layer, name, value)
+
+
+def _is_ours_or_torchs(layer: nn.Module) -> bool:
+    home = type(layer).__module__
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return home.startswith(("torch.nn.modules.", "skfusiondp.nets.")) and not hooks
 
 
 def own_attributes(layer: nn.Module) -> dict[str, Any]:
