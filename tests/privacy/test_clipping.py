@@ -94,3 +94,17 @@ def test_refuses_a_norm_that_bounds_nothing(norm):
 def test_refuses_an_unknown_kind():
     with pytest.raises(InvalidInputError, match="clipping='ghost' is not one of flat"):
         Clipping(1.0, "ghost")
+
+
+@pytest.mark.parametrize("norm", [1e-25, 9e-21, 1.1e20, 1e38, 1e299])
+def test_refuses_a_norm_that_single_precision_cannot_clip(norm):
+    with pytest.raises(InvalidInputError, match="from 1e-20 to 1e.20, so that gradients in single precision"):
+        Clipping(norm)
+
+
+@pytest.mark.parametrize("c", [1e-20, 1e-12, 1e12, 1e20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_extreme_norms_are_kept(c, kind):
+    norms = torch.tensor([[1e-30, 1e-22, 1.0, 1e30]], dtype=torch.float32)
+    factors = Clipping(c, kind).factors(norms.double().square())
+    assert (factors * norms.double() <= c).all()
