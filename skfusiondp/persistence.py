@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.utils.validation import check_is_fitted
 
+from ._contents import clear_padding, walk
 from ._exceptions import InvalidInputError, MissingDependencyError
 
 _FORMAT = 1
@@ -141,7 +142,8 @@ def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()
         saved[id(net.history)] = described.history
     # Copies run __getstate__, which leaves rows out; the nets are not copied but stood for.
     plain = copy.deepcopy(estimator, saved)
-    for where, value in _walk(plain):
+    clear_padding(plain)
+    for where, value in walk(plain):
         if getattr(value, "budget", None) is not None:
             value.budget = None
         for name in ("support", "support_target"):
@@ -209,9 +211,9 @@ def load(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> Any:
     _warn_of_versions(stamp)
     try:
         plain = io.loads(data, trusted=sorted({*_TRUSTED, *trusted}))
-        for where, value in _walk(plain):
+        for where, value in walk(plain):
             _check_indices(where, value)
-        nets = [value for _, value in _walk(plain) if isinstance(value, SavedNet)]
+        nets = [value for _, value in walk(plain) if isinstance(value, SavedNet)]
         built: dict[int, Any] = {}
         for saved in nets:
             built[id(saved)] = net = _built(saved, tensors.load(weights))
@@ -294,31 +296,7 @@ def _warn_of_versions(stamp: dict) -> None:
 
 def _nets(estimator: Any) -> list[Any]:
     """Every trained net inside."""
-    return [v for _, v in _walk(estimator) if hasattr(v, "module_") and hasattr(v, "private_steps_")]
-
-
-def _walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Everything inside a value, with where it is; each once. Nets and arrays are not looked into."""
-    seen: set[int] = set()
-    waiting = [(type(value).__name__, value)]
-    while waiting:
-        where, value = waiting.pop()
-        if id(value) in seen or isinstance(value, str | bytes | int | float | type | None):
-            continue
-        seen.add(id(value))
-        yield where, value
-        if isinstance(value, dict):
-            waiting += [(f"{where}[{k!r}]", v) for k, v in value.items()]
-        elif isinstance(value, list | tuple | set | frozenset):
-            waiting += [(f"{where}[{i}]", v) for i, v in enumerate(value)]
-        elif isinstance(value, np.ndarray):
-            if value.dtype == object:
-                waiting += [(f"{where}[{i}]", v) for i, v in enumerate(value.flat)]
-        elif not hasattr(value, "module_"):
-            waiting += [(f"{where}.{k}", v) for k, v in getattr(value, "__dict__", {}).items()]
-            if type(value).__module__ == "skfusiondp._schema":  # a mapping proxy is none of the above
-                maps = {k: v for k, v in vars(value).items() if hasattr(v, "items")}
-                waiting += [(f"{where}.{k}", dict(v)) for k, v in maps.items()]
+    return [v for _, v in walk(estimator) if hasattr(v, "module_") and hasattr(v, "private_steps_")]
 
 
 def _described(net: Any, number: int) -> SavedNet:

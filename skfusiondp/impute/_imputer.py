@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._contents import clear_padding
 from .._domains import Categorical, Domain, Numeric
 from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
@@ -199,6 +200,7 @@ class FoundationImputer(  # type: ignore[call-arg]
             backend.set_params(random_state=self._seed)
         self.schema_ = schema
         self.backend_ = backend.fit(public, sensitive, schema.domains)
+        clear_padding(self.backend_)
         self.n_features_in_ = len(schema.columns)
         if schema.columns != tuple(f"x{i}" for i in range(len(schema.columns))):
             self.feature_names_in_ = np.array(schema.columns, dtype=object)
