@@ -29,6 +29,10 @@ class PrivacyLeakWarning(UserWarning):
     """Something reads sensitive training cells without paying for them in the ledger."""
 
 
+class DataHolderWarning(UserWarning):
+    """Something about sensitive cells, told to whoever holds them and to nobody else."""
+
+
 ON_LEAK = ("warn", "raise", "ignore")
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
+from .._outside import warn_outside
 from .._parameters import check_choice, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
@@ -27,6 +28,7 @@ from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import Pay, spending
+from ..privacy._ledger import read_without_noise
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
 from ._structure import PublicColumns, Structure
@@ -106,7 +108,9 @@ class BaseOffsetFusion(BaseEstimator):
         support = self._support()
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
-        schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(
+            frame, sensitive, support=support, on_leak=self.on_leak, original=X, budget=self.budget
+        )
         target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
             raise InvalidInputError(
@@ -131,11 +135,19 @@ class BaseOffsetFusion(BaseEstimator):
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
-        source = f"{type(self).__name__}.fit"
-        planned = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
+        planned = self._cost(plan, schema)
+        before = len(getattr(self, "ledger_", ()))
         with spending(self.budget, planned) as pay:
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay)
+        if len(self.ledger_) > before:
+            warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
+
+    def _cost(self, plan: PrivatePlan, schema: SensitiveSchema) -> PrivacyLedger:
+        """What a fit spends; domains that training cells gave are read without noise."""
+        source = f"{type(self).__name__}.fit"
+        spent = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
+        return spent + read_without_noise(schema.leaks, plan.n_rows, self.adjacency, source)
 
     def _train(
         self,
@@ -306,7 +318,7 @@ class BaseOffsetFusion(BaseEstimator):
         if self.schema_.sensitive:
             pay()
             # The plan's releases are paid for from here on, however many of them run.
-            ledger = ledger + self.plan_.ledger(self.plan_.steps, source=f"{type(self).__name__}.fit")
+            ledger = ledger + self._cost(self.plan_, self.schema_)
         self.ledger_ = ledger
         self.epsilon_ = PrivacyLedger(tuple(e for e in ledger if e.adjacency == self.adjacency)).epsilon(
             self.delta_

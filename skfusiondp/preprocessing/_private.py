@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
+from .._outside import warn_outside
 from .._parameters import as_float, check_choice, whole
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
@@ -20,6 +21,7 @@ from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
+from ..privacy._ledger import read_without_noise
 from ..privacy._random_bits import check_seed
 from ..privacy._release import clipping_norm, noise_std_in_units, release
 from ..report import PrivacyReport
@@ -85,7 +87,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """
         self._check_parameters()
         frame = check_table(self, X, reset=True)
-        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X, budget=self.budget)
         own = [c for c, d in schema.domains.items() if d.epsilon is not None]
         if own:
             raise InvalidInputError(
@@ -96,7 +98,9 @@ class PrivateTransformer(  # type: ignore[call-arg]
         n = len(frame)
         delta = 1 / (10 * n) if self.delta is None else as_float(self.delta)
         sigma = self._noise_multiplier(n)
+        # Domains that training cells gave are a read without noise, whatever is released.
         spent = self._ledger_of(sigma, columns, n)
+        spent += read_without_noise(schema.leaks, n, self.adjacency, f"{type(self).__name__}.fit")
         norm = self._norm(len(columns))
         std = noise_std_in_units(sigma, norm, self._unit)
         with spending(self.budget, spent) as pay:
@@ -111,6 +115,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             self.epsilon_ = PrivacyLedger(same).epsilon(delta)
             self._release(frame, std, columns)
             self._released = True
+        warn_outside((frame,), {c: schema.domains[c] for c in columns if c not in schema.leaks})
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
