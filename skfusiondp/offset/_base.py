@@ -141,7 +141,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             def begin() -> None:
                 # The whole plan: where a fit stops may depend on what it has released.
                 self._pay(planned, plan.delta, plan.adjacency)
-                pay(planned)
+                pay()
 
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin)
         return self

@@ -1,4 +1,4 @@
-"""The only code that reads a sensitive training cell: clipped row sums in whole units, with Gaussian noise."""
+"""The only code that reads a sensitive training cell: sums of clipped rows in whole units, with noise."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_rows_of_every_size_are_clipped_to_every_bound(size, bound, k):
 
 @pytest.mark.parametrize("bound", [1e-300, 1e-101, 1e101, 1e300, 0, -1.0, np.nan, np.inf, True, "1", None])
 def test_bounds_that_double_precision_does_not_hold_are_refused(bound):
-    with pytest.raises(InvalidInputError, match="max_grad_norm=.* from 1e-100 to 1e"):
+    with pytest.raises(InvalidInputError, match=r"max_grad_norm=.* from 1e-100 to 1e"):
         accountant_clipping(Loss("binary"), bound, "replace")
 
 
@@ -225,10 +225,10 @@ def test_sums_that_64_bits_may_not_hold_are_refused(monkeypatch):
     # The bound is what it says: the largest sum and the largest noise fit.
     assert _mechanism._MOST_ROWS * round(1 / UNIT) + 13.2 * 2.0**58 < 2**63
     monkeypatch.setattr(_mechanism, "_MOST_ROWS", 49)
-    with pytest.raises(InvalidInputError, match="X has 50 rows.* at most 49"):
+    with pytest.raises(InvalidInputError, match=r"X has 50 rows.* at most 49"):
         _mechanism.release_std(plan_of(Loss("binary"), 50, 3.0), Loss("binary"), 50)
     monkeypatch.undo()
-    with pytest.raises(InvalidInputError, match="noise_multiplier=1000000000000.0 is too large"):
+    with pytest.raises(InvalidInputError, match=r"noise_multiplier=1000000000000\.0 is too large"):
         _mechanism.release_std(plan_of(Loss("binary"), 50, 1e12), Loss("binary"), 50)
 
 

@@ -225,7 +225,7 @@ def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeyp
     model = classifier(delta=1e-4).fit(TRAIN, Y)
     once = model.epsilon_
     before = {k: v for k, v in vars(model).items() if k != "ledger_"}
-    bits = pickle.dumps({k: v for k, v in before.items()})
+    bits = pickle.dumps(before)
     if at == "shapes":
 
         def breaks(*args):
@@ -278,8 +278,10 @@ def test_a_fit_works_on_copies_and_carries_nothing_to_the_next():
     model.predict(table.drop(columns=["age", "sex"]))
     assert pickle.dumps((given, backend, imputer)) == before
     pd.testing.assert_frame_equal(table, kept)
-    first = pickle.dumps(model.public_models_)
+    first, imputing = pickle.dumps(model.public_models_), pickle.dumps(model.imputer_)
     assert all(len(m.seen_) == 2 for m in model.public_models_)
+    tidy = classifier(public_model=LogisticRegression()).fit(table, Y)
+    np.testing.assert_allclose(model._public_score(table[["lab"]]), tidy._public_score(table[["lab"]]))
     model.fit(table, Y)
     assert pickle.dumps(model.public_models_) == first
     # Nor does what the user does with the objects later reach the fitted model.
@@ -290,7 +292,7 @@ def test_a_fit_works_on_copies_and_carries_nothing_to_the_next():
     backend["sex"].fit(table[["lab"]], Y)
     assert np.array_equal(model.predict_proba(table), proba)
     assert np.array_equal(model.predict_proba(absent), imputed)
-    assert pickle.dumps(model.public_models_) == first
+    assert pickle.dumps(model.public_models_) == first and pickle.dumps(model.imputer_) == imputing
 
 
 def test_a_frozen_public_model_is_not_shared():

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from skfusiondp import Categorical, FusionDPClassifier, Numeric, PrivacyBudget
+from skfusiondp import Categorical, FusionDPClassifier, Numeric, PrivacyBudget, PrivacyLedger
 from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
 from skfusiondp.preprocessing import (
@@ -232,6 +232,46 @@ def test_a_fit_that_fails_half_way_has_paid(transformer, monkeypatch):
     with pytest.raises(RuntimeError, match="boom"):
         model.fit(table, target_of(table))
     assert len(model.ledger_) == 1 and 0.39 < budget.spent <= 0.4
+
+
+@each
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("at", ["_total", "_learn"])
+def test_a_refit_that_does_not_end_leaves_the_old_one_and_its_new_cost(transformer, error, at, monkeypatch):
+    table = made_table()
+    # Three columns and another order: nothing of the second table may stay behind.
+    other = table.drop(columns="ward").iloc[:300]
+    model = fitted(transformer, table, epsilon=0.4, noise_multiplier=None, delta=1e-4)
+    once, transformed = model.epsilon_, model.transform(table)
+    before = {k: v for k, v in vars(model).items() if k != "ledger_"}
+
+    def breaks(*args):
+        raise error
+
+    monkeypatch.setattr(type(transformer), at, breaks)
+    for epsilon, adjacency in ((0.3, "replace"), (0.2, "zero-out")):
+        model.set_params(epsilon=epsilon, adjacency=adjacency)
+        with pytest.raises(error):
+            model.fit(other, target_of(other))
+    model.set_params(epsilon=0.4, adjacency="replace")
+    after = {k: v for k, v in vars(model).items() if k != "ledger_"}
+    assert after.keys() == before.keys() and all(after[k] is before[k] for k in before)
+    assert [e.adjacency for e in model.ledger_] == ["replace", "replace", "zero-out"]
+    both = PrivacyLedger(model.ledger_.entries[:2])
+    assert model.epsilon_ == both.epsilon(1e-4) == model.privacy_report().epsilon > once
+    assert any("zero-out" in gap for gap in model.privacy_report().not_covered)
+    pd.testing.assert_frame_equal(model.transform(table), transformed)
+    # A first fit that does not end has paid, and is no fit.
+    first = clone(model)
+    with pytest.raises(error):
+        first.fit(table, target_of(table))
+    assert first.epsilon_ == first.ledger_.epsilon(1e-4) > 0.3
+    with pytest.raises(NotFittedError):
+        first.transform(table)
+
+
+def test_epsilon_is_not_there_before_a_fit():
+    assert not hasattr(PrivateStandardScaler(DOMAINS), "epsilon_")
 
 
 @each
