@@ -24,8 +24,8 @@ UNIT = _FEATURE * _FACTOR
 _MOST_ROWS = 2**26
 # Keeps numbers that rounding has left a little too long from being dropped as too long.
 _SHORTER = 1 - 2.0**-32
-# Squares of norms beyond these, and of their noise, leave the range of double precision.
-_SMALLEST_NORM, _LARGEST_NORM = 1e-100, 1e100
+# Half the sensitivity has to be a clipping norm of a plan, too.
+_SMALLEST_NORM, _LARGEST_NORM = 1e-19, 1e19
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
 _PRIOR = 0.5

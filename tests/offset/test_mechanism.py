@@ -115,9 +115,9 @@ def test_rows_of_every_size_are_clipped_to_every_bound(size, bound, k):
     np.testing.assert_allclose(math.hypot(*factors[0]), min(1.0, length / bound), rtol=1e-9)
 
 
-@pytest.mark.parametrize("bound", [1e-300, 1e-101, 1e101, 1e300, 0, -1.0, np.nan, np.inf, True, "1", None])
+@pytest.mark.parametrize("bound", [1e-300, 1e-20, 1e20, 1e300, 0, -1.0, np.nan, np.inf, True, "1", None])
 def test_bounds_that_double_precision_does_not_hold_are_refused(bound):
-    with pytest.raises(InvalidInputError, match=r"max_grad_norm=.* from 1e-100 to 1e"):
+    with pytest.raises(InvalidInputError, match=r"max_grad_norm=.* from 1e-19 to 1e"):
         accountant_clipping(Loss("binary"), bound, "replace")
 
 

@@ -322,7 +322,7 @@ def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkey
     assert words and not any(secret for secret, _ in words)
 
 
-@pytest.mark.parametrize("bound", [1e-100, 1e-20, 1e20, 1e100])
+@pytest.mark.parametrize("bound", [1e-19, 1e-9, 1e9, 1e19])
 def test_extreme_bounds_give_a_model(bound):
     model = classifier(max_grad_norm=bound).fit(TRAIN, Y)
     assert np.isfinite(model.predict_proba(TRAIN)).all() and 0.9 < model.epsilon_ <= 1.0
@@ -458,7 +458,7 @@ def test_a_numbers_bound_is_smaller_where_there_is_a_start(given, bound):
         ({"adjacency": "add-remove"}, "replace, zero-out"),
         ({"steps": 0}, "steps=0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm"),
-        ({"max_grad_norm": 1e-300}, "from 1e-100"),
+        ({"max_grad_norm": 1e-300}, "from 1e-19"),
         ({"noise_multiplier": 1e18}, "too large"),
         ({"imputer": LogisticRegression()}, "no FoundationImputer"),
         ({"support_target": Y_SUPPORT}, "without support"),
