@@ -81,6 +81,16 @@ def test_a_row_is_bounded_and_two_of_its_versions_lie_within_the_sensitivity(
     assert accountant_clipping(Loss(task), clip, "zero-out").sensitivity("zero-out") >= clip
 
 
+def test_an_erased_row_adds_nothing_and_a_missing_cell_is_another_thing():
+    """Erased: no active indicator. Missing: an indicator of its own, up to sqrt(2) bounds from a value."""
+    factors = row_contributions(np.array([[-1.0]]), np.ones(1), 0.5)
+    value, missing = (whole_contribution(indicators([np.array([c])], [4]), factors) for c in (0, 3))
+    erased = whole_contribution(sp.csr_matrix((1, 4)), factors)
+    assert not erased.any()
+    assert 0.99 * LONGEST < squared(value - erased) <= LONGEST
+    assert 1.99 * LONGEST < squared(value - missing) <= 2 * LONGEST
+
+
 # Numbers whose computed norm may be 1, or just above by rounding.
 lengths = st.sampled_from([1.0, 1 + 2.0**-52, 1 - 2.0**-53, 1 + 1e-9, 0.5, 3.0, 1e308, np.inf, np.nan, 0.0])
 
@@ -212,10 +222,12 @@ def test_a_release_is_exact_in_any_order_and_no_low_bit_tells_the_rows():
     phi = whole_features(indicators([rng.integers(4, size=n) for _ in range(7)], [4] * 7))
     factors = row_contributions(rng.normal(size=(n, 1)), np.ones(n), 0.3)
     order = rng.permutation(n)
-    released = noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
-    assert np.array_equal(released, noised_sum(phi[order], factors[order], 3.3 / UNIT, RandomBits(1)))
+    released = _mechanism.noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
+    assert np.array_equal(
+        released, _mechanism.noised_sum(phi[order], factors[order], 3.3 / UNIT, RandomBits(1))
+    )
     factors[5] = -factors[5]
-    moved = noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
+    moved = _mechanism.noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
     for values in (released, moved, moved - released):
         assert np.array_equal(values / UNIT, np.rint(values / UNIT))
     assert (moved != released).sum() == 7
