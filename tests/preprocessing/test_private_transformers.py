@@ -456,7 +456,7 @@ def sums_of_model(model, step, table, y, erased=()):
     torch.nn.init.zeros_(module.weight)
     torch.nn.init.zeros_(module.bias)
     engine = PerRowEngine(module, TwoViewObjective(RowLoss("binary")), Clipping(0.05))
-    total = engine.clipped_sum(views, torch.as_tensor(y).double()[:, None], torch.ones(len(table)))
+    total = engine.clipped_sum(views, torch.tensor(y, dtype=torch.float64)[:, None], torch.ones(len(table)))
     return np.concatenate([t.double().flatten().numpy() for t in total.values()])
 
 
