@@ -40,7 +40,7 @@ class PrivateStandardScaler(PrivateTransformer):
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
-        Neighbouring relation. An erased cell counts as a missing one.
+        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
     budget : PrivacyBudget, path of its file or None, default=None
         Budget that the fit shares with others, and may not overdraw.
     on_leak : {"warn", "raise", "ignore"}, default="warn"
