@@ -252,44 +252,38 @@ def paths(one: Any, other: Any, where: str = "model", seen: set | None = None) -
         return []
     if type(one) is not type(other):
         return [f"{where}: {type(one).__name__} against {type(other).__name__}"]
+    unlike = [f"{where}: {_short(one)} against {_short(other)}"]
+    if isinstance(one, torch.Tensor):
+        one, other = one.detach().numpy(), other.detach().numpy()
     if isinstance(one, np.ndarray) and one.dtype != object:
         same = one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        return [] if same else [f"{where}: {_short(one)} against {_short(other)}"]
-    if isinstance(one, torch.Tensor):
-        return paths(one.detach().numpy(), other.detach().numpy(), where, seen)
+        return [] if same else unlike
     if isinstance(one, pd.DataFrame | pd.Series | pd.Index):
-        return (
-            []
-            if pickle.dumps(one) == pickle.dumps(other)
-            else [f"{where}: {_short(one)} against {_short(other)}"]
-        )
+        return [] if pickle.dumps(one) == pickle.dumps(other) else unlike
+    if isinstance(one, set | frozenset):
+        return [] if sorted(map(repr, one)) == sorted(map(repr, other)) else unlike
     if isinstance(one, str | bytes | int | float | complex | bool | type(None) | type):
-        return [] if repr(one) == repr(other) else [f"{where}: {_short(one)} against {_short(other)}"]
+        return [] if repr(one) == repr(other) else unlike
     seen.add(id(one))
-    if isinstance(one, dict):
+    pairs: list[tuple[str, Any, Any]]
+    if isinstance(one, Mapping):
         if list(map(repr, one)) != list(map(repr, other)):
             return [f"{where}: keys {_short(list(one))} against {_short(list(other))}"]
-        pairs = zip(one.values(), other.values(), strict=True)
-        return [p for k, (a, b) in zip(one, pairs, strict=True) for p in paths(a, b, f"{where}[{k!r}]", seen)]
-    if isinstance(one, list | tuple | np.ndarray):
-        if len(one) != len(other):
-            return [f"{where}: {len(one)} items against {len(other)}"]
-        if isinstance(one, np.ndarray):
-            one, other = one.ravel().tolist(), other.ravel().tolist()
-        pairs = zip(one, other, strict=True)
-        return [p for i, (a, b) in enumerate(pairs) for p in paths(a, b, f"{where}[{i}]", seen)]
-    if isinstance(one, set | frozenset):
-        return (
-            [] if sorted(map(repr, one)) == sorted(map(repr, other)) else [f"{where}: {one} against {other}"]
-        )
-    if isinstance(one, Mapping):
-        return paths(dict(one), dict(other), where, seen)
-    inside = [vars(o) if hasattr(o, "__dict__") else _slots(o) for o in (one, other)]
-    if not inside[0] and _bytes(one) != _bytes(other):
-        return unlike
-    if list(inside[0]) != list(inside[1]):
-        return [f"{where}: attributes {sorted(set(inside[0]) ^ set(inside[1])) or 'in another order'}"]
-    return [p for name, a in inside[0].items() for p in paths(a, inside[1][name], f"{where}.{name}", seen)]
+        both = zip(one.values(), other.values(), strict=True)
+        pairs = [(f"[{k!r}]", a, b) for k, (a, b) in zip(one, both, strict=True)]
+    elif isinstance(one, list | tuple | np.ndarray):
+        items = [o.ravel().tolist() if isinstance(o, np.ndarray) else o for o in (one, other)]
+        if len(items[0]) != len(items[1]):
+            return [f"{where}: {len(items[0])} items against {len(items[1])}"]
+        pairs = [(f"[{i}]", a, b) for i, (a, b) in enumerate(zip(*items, strict=True))]
+    else:
+        inside = [vars(o) if hasattr(o, "__dict__") else _slots(o) for o in (one, other)]
+        if not inside[0] and _bytes(one) != _bytes(other):
+            return unlike
+        if list(inside[0]) != list(inside[1]):
+            return [f"{where}: attributes {sorted(set(inside[0]) ^ set(inside[1])) or 'in another order'}"]
+        pairs = [(f".{name}", a, inside[1][name]) for name, a in inside[0].items()]
+    return [p for step, a, b in pairs for p in paths(a, b, f"{where}{step}", seen)]
 
 
 def _bytes(value: Any) -> bytes:

@@ -281,6 +281,10 @@ TRAINED = {
 FIRST_COLUMN = ColumnTransformer([("lab", "passthrough", [0])])
 
 
+# Searches hold rows out, so that there are fewer to sample from.
+SEARCHED = {"noise_multiplier": None, "batch_size": 15}
+
+
 def fusion(given: Given, cls: type = FusionDPClassifier, **parameters: Any) -> Any:
     settings = {"imputer": FoundationImputer(backend="domain"), **TRAINED, **parameters}
     if settings.get("module") is NoRules:
@@ -352,10 +356,10 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
     "imputer, default": lambda g: FoundationImputer(g.domains, support=g.support, random_state=0),
     "imputer, domain": lambda g: FoundationImputer(g.domains, backend="domain", random_state=0),
     "private search, hybrid": lambda g: PrivateRandomSearchCV(
-        fusion(g, noise_multiplier=None), {"lr": [0.01, 0.05]}, n_trials=2, epsilon=2.0, random_state=0
+        fusion(g, **SEARCHED), {"lr": [0.01, 0.05]}, n_trials=2, epsilon=2.0, random_state=0
     ),
     "private search, private": lambda g: PrivateRandomSearchCV(
-        fusion(g, noise_multiplier=None),
+        fusion(g, **SEARCHED),
         {"lr": [0.01, 0.05]},
         n_trials=2,
         epsilon=2.0,
@@ -363,15 +367,17 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
         random_state=0,
     ),
     "stacked search": lambda g: StackedGridSearchCV(
-        fusion(g), {"lr": [0.01, 0.05]}, cv=2, scoring=nothing_gained
+        fusion(g, batch_size=15), {"lr": [0.01, 0.05]}, cv=2, scoring=nothing_gained
     ),
     "stacked search, whole module": lambda g: StackedGridSearchCV(
-        fusion(g, module=MLP, private_parameters=None),
+        fusion(g, module=MLP, batch_size=15),
         {"max_grad_norm": [0.5, 1.0]},
         cv=2,
         scoring=nothing_gained,
     ),
-    "grid search": lambda g: GridSearchCV(fusion(g), {"lr": [0.01, 0.05]}, cv=2, scoring=nothing_gained),
+    "grid search": lambda g: GridSearchCV(
+        fusion(g, batch_size=15), {"lr": [0.01, 0.05]}, cv=2, scoring=nothing_gained
+    ),
     "pipeline, quantiles": lambda g: make_pipeline(
         PrivateQuantileTransformer(g.domains, n_bins=8, **PAID),
         fusion(g, sensitive=after_ranks(g)),
@@ -382,7 +388,7 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
     "pipeline in a private search": lambda g: PrivateRandomSearchCV(
         make_pipeline(
             PrivateQuantileTransformer(g.domains, n_bins=8, **PAID),
-            fusion(g, sensitive=after_ranks(g), noise_multiplier=None),
+            fusion(g, sensitive=after_ranks(g), **SEARCHED),
         ),
         {"fusiondpclassifier__lr": [0.01, 0.05]},
         n_trials=2,
