@@ -137,7 +137,7 @@ def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], Non
 
 def _forms(model: Any) -> dict[str, Any]:
     """A fitted model in each form in which it leaves the house."""
-    forms: dict[str, Any] = {"pickle": _pickled(model), "repr": repr(model)}
+    forms: dict[str, Any] = {"pickle": pickled(model), "repr": repr(model)}
     # scikit-learn numbers the diagrams that a process has drawn.
     forms["HTML"] = re.sub(
         r"sk-(container|estimator)-id-\d+", "", getattr(model, "_repr_html_", lambda: "")()
@@ -162,7 +162,7 @@ def _forms(model: Any) -> dict[str, Any]:
     return forms
 
 
-def _pickled(model: Any) -> bytes:
+def pickled(model: Any) -> bytes:
     """A pickle without addresses and without memory that nobody wrote, so that equal models give equal ones.
 
     torch names parts of tensors by the addresses at which they lie; scikit-learn leaves the gaps between the

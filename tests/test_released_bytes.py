@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from released import Outcome, differences, outcome
+from released import Outcome, differences, outcome, pickled
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -262,6 +262,21 @@ class NoRules(torch.nn.Module):
         return self.head(torch.tanh(self.first(x)) * self.scale)
 
 
+class Remembers(NoRules):
+    """Keeps what it saw last, and running statistics, as attention maps and normalisations do."""
+
+    def __init__(self, n_features: int, n_outputs: int):
+        super().__init__(n_features, n_outputs)
+        self.norm = torch.nn.InstanceNorm1d(1, track_running_stats=True)
+        self.register_buffer("largest", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.norm(torch.tanh(self.first(x))[:, None, :])[:, 0, :]
+        self.attention = hidden.detach()
+        self.largest = torch.maximum(self.largest, x.detach().max())
+        return self.head(hidden * self.scale)
+
+
 def nothing_gained(model: Any, X: Any, y: Any) -> float:
     """A score that reads nothing, for searches whose choice no ledger pays for."""
     return 0.0
@@ -287,7 +302,7 @@ SEARCHED = {"noise_multiplier": None, "batch_size": 15}
 
 def fusion(given: Given, cls: type = FusionDPClassifier, **parameters: Any) -> Any:
     settings = {"imputer": FoundationImputer(backend="domain"), **TRAINED, **parameters}
-    if settings.get("module") is NoRules:
+    if settings.get("module") in (NoRules, Remembers):
         del settings["module__hidden"]
     return cls(settings.pop("sensitive", given.domains), **settings)
 
@@ -316,6 +331,7 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
     "fusion, default imputer": lambda g: fusion(g, imputer=FoundationImputer(support=g.support)),
     "fusion, whole module": lambda g: fusion(g, private_parameters=["*"], beta=0.5),
     "fusion, vmap": lambda g: fusion(g, module=NoRules),
+    "fusion, module that remembers": lambda g: fusion(g, module=Remembers),
     "fusion, micro-batches": lambda g: fusion(g, private_parameters=["*"], micro_batch_size=2),
     "fusion, tiers": lambda g: fusion(g, sensitive=tiers(g), noise_multiplier=None, epsilon=2.0),
     "fusion, zero-out": lambda g: fusion(g, adjacency="zero-out", clipping="automatic"),
@@ -563,6 +579,19 @@ def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     one, other = (fitted(case, cells, tmp_path) for cells in neighbours("usual", "other values", False))
     felt = one.sums != other.sums
     assert felt and len(one.sums) == len(other.sums)
+
+
+@pytest.mark.parametrize("estimator", [e for e in ESTIMATORS if e != "fusion, spent budget"])
+def test_using_a_model_leaves_nothing_in_it(estimator, tmp_path):
+    """Rows that a model predicts, transforms or imputes are nobody's to find in it afterwards."""
+    cells, _ = neighbours("usual", "other values", False)
+    model = fitted(Case(estimator, "frame", "usual", "other values"), cells, tmp_path).model
+    before = pickled(model)
+    table = _frame(_cells(13, 5, False), tmp_path)
+    for use in ("predict", "predict_proba", "transform"):
+        if hasattr(model, use):
+            getattr(model, use)(table)
+            assert pickled(model) == before, use
 
 
 @pytest.mark.parametrize("leak", ["attribute", "report", "refusal", "warning"])
