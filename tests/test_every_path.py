@@ -15,11 +15,19 @@ import torch
 from scipy import stats
 from skorch.callbacks import Callback
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, Numeric, PrivacyBudget
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    Numeric,
+    OffsetFusionClassifier,
+    PrivacyBudget,
+)
 from skfusiondp._batches import PrivateSample
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV, _ensemble
 from skfusiondp.model_selection._optimizers import StackedOptimizer
 from skfusiondp.nets import MLP, PerRowEngine
+from skfusiondp.offset import _mechanism
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -173,6 +181,9 @@ def test_each_step_gets_the_plans_noise_once_and_afresh(path, tmp_path, monkeypa
         square = np.square(part).sum()
         p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
         assert p * (len(flat) + len(flat.T)) > LEVEL, "not the plan's noise"
+    # A tensor that got none in some step: nothing else comes near this, beside so much noise.
+    nothing = (abs(flat) < 1e-4).sum()
+    assert stats.binom.sf(nothing - 1, flat.size, 1e-4) > LEVEL, "no noise somewhere"
     alike = flat @ flat.T / np.sqrt(flat.shape[1])
     np.fill_diagonal(alike, 0)
     assert 2 * stats.norm.sf(abs(alike).max()) * alike.size > LEVEL, "two steps or models share their noise"
@@ -198,6 +209,28 @@ def test_all_noise_and_samples_are_the_operating_systems_bits(path, tmp_path, mo
     monkeypatch.setattr(os, "urandom", counted)
     numbers = noise(path, tmp_path, monkeypatch, 20).size
     assert taken[0] >= 8 * (numbers + 20 * BATCH)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatch):
+    plain, seen = _mechanism.noised_sum, []
+
+    def watched(features, factors, std, *rest):
+        released = plain(features, factors, std, *rest)
+        seen.append(released.ravel() / (std * getattr(_mechanism, "UNIT", 1.0)))
+        return released
+
+    monkeypatch.setattr(_mechanism, "noised_sum", watched)
+    support = {"support": ARRAY, "support_target": Y} if labelled else {}
+    for _ in range(3):
+        table = rng.normal(size=(N, 4))
+        model = OffsetFusionClassifier(DOMAINS, noise_multiplier=1e6, steps=5, **support)
+        model.fit(table, (table[:, 0] > 0).astype(int))
+    assert len(seen) == 15 == 3 * sum(e.steps for e in model.ledger_)
+    for part in (*seen, np.concatenate(seen)):
+        square = np.square(part).sum()
+        p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
+        assert p * len(seen) > LEVEL, "not the plan's noise"
 
 
 # What is paid --------------------------------------------------------------------------------------------

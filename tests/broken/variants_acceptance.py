@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import importlib
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from variants import MONKEYPATCH, TESTS, Variant, _module, by_test
+from skorch import NeuralNet
+from variants import MONKEYPATCH, Variant, _module, by_test
 
 from skfusiondp import FoundationImputer, PrivacyBudget
 from skfusiondp._batches import BatchSchedule, RepresentedRows
-from skfusiondp._disk import MemmapTable
 from skfusiondp._distributed import Ranks
-from skfusiondp._lazy_rows import __name__ as LAZY
 from skfusiondp._net import FusionDPNet
 from skfusiondp._refit import PaidFits
-from skfusiondp.model_selection import PrivateRandomSearchCV, _ensemble
+from skfusiondp.model_selection import PrivateRandomSearchCV, _ensemble, _scores
 from skfusiondp.nets import PerRowEngine
 from skfusiondp.nets._throwaway import Throwaway
 from skfusiondp.offset import _mechanism
@@ -52,7 +53,7 @@ def on_bytes(name, apply, estimator, change="other values", base="usual"):
     """Two neighbours' released bytes, for one estimator."""
 
     def check(monkeypatch):
-        module = _module("test_released_bytes.py")
+        module = importlib.import_module("test_released_bytes")
         with tempfile.TemporaryDirectory() as folder:
             case = module.Case(estimator, "frame", base, change)
             assert not module.difference(case, Path(folder))
@@ -63,13 +64,15 @@ def on_bytes(name, apply, estimator, change="other values", base="usual"):
 
 def on_use(name, apply, estimator):
     def check(monkeypatch):
-        test = _module("test_released_bytes.py").test_using_a_model_leaves_nothing_in_it
+        test = importlib.import_module("test_released_bytes").test_using_a_model_leaves_nothing_in_it
         with tempfile.TemporaryDirectory() as folder:
             test(estimator, Path(folder))
 
     where = f"tests/test_released_bytes.py::test_using_a_model_leaves_nothing_in_it[{estimator}]"
     return Variant(name, apply, where, check)
 
+
+TRANSFORMERS = (PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelector)
 
 SAMPLES = "test_each_step_reads_a_poisson_sample_of_its_own"
 NOISE = "test_each_step_gets_the_plans_noise_once_and_afresh"
@@ -194,31 +197,17 @@ def no_noise_in_one_step(patch):
 
 
 def members_share_noise(patch):
-    plain = _ensemble.Ensemble.__init__
+    """Each tensor's noise is drawn for the first model of a stack and used for the others too."""
+    plain, kept = GaussianNoise.add_to, {}
 
-    def made(self, members):
-        plain(self, members)
-        engine, noise = members[0].net._tiers[0] if members[0].net.plan else (None, None)
-        if noise is None:
-            return
-        add, kept = noise.add_to, []
+    def shared(self, total):
+        turn = kept.setdefault(id(self), 0)
+        kept[id(self)] = turn + 1
+        if (turn, total.shape) not in kept:
+            kept[turn, total.shape] = plain(self, torch.zeros_like(total))
+        return total + kept[turn, total.shape]
 
-        def first(total):
-            kept.append(add(torch.zeros_like(total)))
-            return total + kept[-1]
-
-        turns = [0]
-
-        def again(total):
-            turns[0] += 1
-            return total + kept[-1] if kept[-1].shape == total.shape else total + kept[-2]
-
-        noise.add_to = first
-        for member in members[1:]:
-            own, noise_ = member.net._tiers[0]
-            noise_.add_to = again
-
-    patch.setattr(_ensemble.Ensemble, "__init__", made)
+    patch.setattr(GaussianNoise, "add_to", shared)
 
 
 def offset_noise_forgotten_once(patch):
@@ -237,8 +226,6 @@ def transformer_without_noise(patch):
 
 
 def score_without_noise(patch):
-    from skfusiondp.model_selection import _scores
-
     plain = _scores.release
     patch.setattr(_scores, "release", lambda total, std, bits=None: plain(total, 0.0, bits))
 
@@ -271,48 +258,60 @@ def exact_sum(total, frame):
 
 
 def durations_kept(patch):
-    plain = FusionDPNet._default_callbacks.fget
-    base = FusionDPNet.__mro__[1]._default_callbacks.fget
-    assert len(base) if isinstance(base, list) else callable(plain)
-    patch.setattr(FusionDPNet, "_default_callbacks", property(base))
+    patch.setattr(FusionDPNet, "_default_callbacks", NeuralNet._default_callbacks)
 
 
 def private_passes_on_the_module_itself(patch):
-    def itself(self, dtype=torch.float64, *, training=True):
-        return self._module.to(dtype).train(training)
+    def shared(self, dtype=torch.float64, *, training=True):
+        made = copy.deepcopy(self._module).to(dtype).train(training)
+        made.register_forward_hook(lambda layer, args, output: written_back(layer, self._module))
+        return made
 
-    def public_again(self, rows):
-        self.module_.float()
-        return plain(self, rows)
+    def written_back(layer, module):
+        for name in ("attention", "largest"):
+            if name in vars(layer) or name in dict(layer.named_buffers()):
+                setattr(module, name, getattr(layer, name).detach().float())
 
-    plain = FusionDPNet._add_public_gradient
-    patch.setattr(Throwaway, "copy", lambda self, *a, **k: _sharing(self._module, *a, **k))
+    patch.setattr(Throwaway, "copy", shared)
     patch.setattr(Throwaway, "forget", lambda self: None)
-    del itself, public_again
 
 
-def _sharing(module, dtype=torch.float64, *, training=True):
-    """A copy in another precision that writes what it keeps into the module."""
-    import copy
+def masks_redrawn_where_a_row_is_lost(patch):
+    plain = PerRowEngine.clipped_sum
 
-    made = copy.deepcopy(module).to(dtype).train(training)
+    def again(self, views, y, weight):
+        from_here = copy.deepcopy(self._masks)
+        before = plain(self, views, y, weight)
+        alone = [plain(self, views[:, i : i + 1], y[i : i + 1], weight[i : i + 1]) for i in range(len(y))]
+        lost = [not any(t.any() for t in one.values()) for one in alone]
+        self._masks = from_here
+        if not any(lost):
+            return plain(self, views, y, weight)
+        kept = ~torch.tensor(lost)
+        del before
+        return plain(self, views[:, kept], y[kept], weight[kept])
 
-    def back(layer, args, output):
-        if "attention" in vars(layer):
-            module.attention = layer.attention.float()
+    patch.setattr(PerRowEngine, "clipped_sum", again)
 
-    made.register_forward_hook(back)
-    return made
+
+def sums_in_single_precision(patch):
+    plain = PerRowEngine.clipped_sum
+
+    def single(self, *rows):
+        return {n: t.float().double() for n, t in plain(self, *rows).items()}
+
+    patch.setattr(PerRowEngine, "clipped_sum", single)
 
 
 def imputer_keeps_rows(patch):
-    plain = FoundationImputer._pair
+    for name in ("_pair", "_impute_frame"):
+        plain = getattr(FoundationImputer, name)
 
-    def keeping(self, frame, *args):
-        self.last_ = frame.copy()
-        return plain(self, frame, *args)
+        def keeping(self, frame, *args, plain=plain):
+            self.last_ = frame.copy()
+            return plain(self, frame, *args)
 
-    patch.setattr(FoundationImputer, "_pair", keeping)
+        patch.setattr(FoundationImputer, name, keeping)
 
 
 def net_keeps_rows(patch):
@@ -336,7 +335,7 @@ def candidate_by_true_cells(patch):
     patch.setattr(PrivateRandomSearchCV, "_best_of", peeking)
 
 
-# What is counted and paid ------------------------------------------------------------------------------------
+# What is counted and paid ---------------------------------------------------------------------------
 
 
 def counted_after_it_succeeded(patch):
@@ -409,22 +408,8 @@ def trials(name, apply):
 
 def transformer(kind):
     """The instance that the transformers' own tests use."""
-    return lambda module: next(t for t in module.TRANSFORMERS if type(t) is kind)
+    return lambda module: next(t for t in module.ALL if type(t) is kind)
 
-
-# The table: a path, the property that is broken there, and what catches it ---------------------------------------
-
-PATHS = {
-    "net": "net",
-    "head": "head on representations",
-    "micro-batches": "micro-batches",
-    "disk": "disk",
-    "tiers": "tiers",
-    "stack": "stack",
-    "stack of heads": "stack of heads",
-}
-
-_TRAINED = ("net", "head", "micro-batches", "disk", "tiers")
 
 VARIANTS_ACCEPTANCE = [
     on_path("head path: samples of one size", fixed_sizes_for(RepresentedRows), SAMPLES, "head"),
@@ -443,13 +428,58 @@ VARIANTS_ACCEPTANCE = [
         "test_distributed.py",
         "test_seeds_of_ranks_differ_and_rates_do_not",
     ),
-    *(on_path(f"{p}: noise from seeds of 20 bits", seeds_of(20), BITS, p) for p in ("head", "tiers", "stack")),
+    *(
+        on_path(f"{p}: noise from seeds of 20 bits", seeds_of(20), BITS, p)
+        for p in ("head", "tiers", "stack")
+    ),
     *(on_path(f"{p}: noise from seeds of 32 bits", seeds_of(32), BITS, p) for p in ("net", "disk")),
     on_path("net: the same noise in every fit", a_constant_seed, AFRESH, "net"),
     on_path("micro-batches: noise for every piece", noise_for_every_piece, NOISE, "micro-batches"),
     *(
         on_path(f"{p}: no noise in one step", no_noise_in_one_step, NOISE, p)
-        for p in ("net", "head", "disk", "tiers", "stack")
+        for p in ("net", "head", "disk", "stack")
+    ),
+    on_path("stack: members share their noise", members_share_noise, NOISE, "stack"),
+    *(
+        by_test(
+            f"{kind.__name__} without noise",
+            transformer_without_noise,
+            "preprocessing/test_private_transformers.py",
+            "test_the_noise_is_what_the_ledger_says_and_nothing_else",
+            transformer(kind),
+        )
+        for kind in TRANSFORMERS
+    ),
+    by_test(
+        "search: a private score without noise",
+        score_without_noise,
+        "model_selection/test_private_search.py",
+        "test_a_paid_score_has_the_noise_that_was_accounted_and_no_less",
+    ),
+    by_test(
+        "dropout masks redrawn where a row is lost",
+        masks_redrawn_where_a_row_is_lost,
+        "nets/test_engine.py",
+        "test_a_row_without_finite_gradient_leaves_the_others_their_masks",
+        False,
+    ),
+    by_test(
+        "sums in single precision",
+        sums_in_single_precision,
+        "nets/test_engine.py",
+        "test_what_a_row_adds_does_not_follow_the_batch_that_it_comes_in",
+        "mlp",
+    ),
+    *(
+        by_test(
+            f"offset{', labelled support' if labelled else ''}: no noise in one step",
+            offset_noise_forgotten_once,
+            "test_every_path.py",
+            "test_every_release_of_an_offset_fit_has_the_plans_noise",
+            labelled,
+            MONKEYPATCH,
+        )
+        for labelled in (False, True)
     ),
     on_path("net: paid after its first step succeeded", counted_after_it_succeeded, PAID, "net"),
     on_path("head: paid after its first step succeeded", counted_after_it_succeeded, PAID, "head"),
@@ -465,8 +495,15 @@ VARIANTS_ACCEPTANCE = [
         "missing",
     ),
     on_bytes("scaler that keeps an exact sum", keeps(PrivateStandardScaler, exact_sum), "scaler"),
-    on_bytes("categories that keep an exact count", keeps(PrivateCategories, missing_count), "categories", "missing"),
-    on_bytes("selector that keeps an exact count", keeps(PrivateSelector, missing_count), "selector", "missing"),
+    on_bytes(
+        "categories that keep an exact count",
+        keeps(PrivateCategories, missing_count),
+        "categories",
+        "missing",
+    ),
+    on_bytes(
+        "selector that keeps an exact count", keeps(PrivateSelector, missing_count), "selector", "missing"
+    ),
     on_bytes("history with durations", durations_kept, "fusion, head"),
     on_bytes(
         "module that keeps what private passes write",
@@ -475,5 +512,6 @@ VARIANTS_ACCEPTANCE = [
     ),
     on_bytes("search whose score reads true cells", candidate_by_true_cells, "private search, hybrid"),
     on_use("imputer that keeps the rows it imputes", imputer_keeps_rows, "imputer, domain"),
+    on_use("imputer that keeps the rows it imputes for a prediction", imputer_keeps_rows, "fusion, head"),
     on_use("net that keeps the rows it predicts", net_keeps_rows, "feature-dp"),
 ]
