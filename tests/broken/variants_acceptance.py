@@ -19,7 +19,7 @@ from skfusiondp._batches import BatchSchedule, RepresentedRows
 from skfusiondp._distributed import Ranks
 from skfusiondp._net import FusionDPNet
 from skfusiondp._refit import PaidFits
-from skfusiondp.model_selection import PrivateRandomSearchCV, _ensemble, _scores
+from skfusiondp.model_selection import PrivateRandomSearchCV, _ensemble, _scores, _stack
 from skfusiondp.nets import PerRowEngine
 from skfusiondp.nets._throwaway import Throwaway
 from skfusiondp.offset import _mechanism
@@ -228,6 +228,28 @@ def transformer_without_noise(patch):
 def score_without_noise(patch):
     plain = _scores.release
     patch.setattr(_scores, "release", lambda total, std, bits=None: plain(total, 0.0, bits))
+
+
+# Clipping -------------------------------------------------------------------------------------------
+
+
+def half_the_norm(patch):
+    plain = _private.PrivateTransformer._norm
+    patch.setattr(_private.PrivateTransformer, "_norm", lambda self, n: plain(self, n) / 2)
+
+
+def offset_sensitivity_too_small(patch):
+    plain = _mechanism.Loss.noise_unit
+    patch.setattr(_mechanism.Loss, "noise_unit", lambda self, *args: plain(self, *args) / 2)
+
+
+def stack_without_clipping(patch):
+    patch.setattr(_stack, "_factors", lambda clippings, squares: torch.ones_like(squares))
+
+
+def scores_of_more_than_one(patch):
+    plain = _scores.in_units
+    patch.setattr(_scores, "in_units", lambda values: plain(3 * values))
 
 
 # Attributes, state, outcomes --------------------------------------------------------------------------------
@@ -449,6 +471,38 @@ VARIANTS_ACCEPTANCE = [
             transformer(kind),
         )
         for kind in TRANSFORMERS
+    ),
+    *(
+        by_test(
+            f"{kind.__name__}: half the clipping norm",
+            half_the_norm,
+            "preprocessing/test_private_transformers.py",
+            "test_the_norm_is_attained_so_half_the_noise_would_be_caught",
+            transformer(kind),
+            "replace",
+        )
+        for kind in TRANSFORMERS
+    ),
+    by_test(
+        "offset: half the sensitivity",
+        offset_sensitivity_too_small,
+        "offset/test_mechanism.py",
+        "test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong",
+        "binary",
+    ),
+    by_test(
+        "stack: no clipping",
+        stack_without_clipping,
+        "model_selection/test_stack.py",
+        "test_sums_are_the_engines",
+        *("flat", 2),
+    ),
+    by_test(
+        "search: scores above one",
+        scores_of_more_than_one,
+        "model_selection/test_private_search.py",
+        "test_one_row_changes_a_paid_score_by_no_more_than_its_share",
+        1e9,
     ),
     by_test(
         "search: a private score without noise",
