@@ -575,7 +575,7 @@ def test_neighbours_release_the_same_bytes_in_every_case(estimator, tmp_path):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("estimator", sorted(set(ESTIMATORS) - READ_NOTHING))
+@pytest.mark.parametrize("estimator", sorted(set(ESTIMATORS) - READ_NOTHING - SECONDS_LONG))
 def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     """Else the cases above would pass because nothing was read."""
     case = Case(estimator, "frame", "usual", "other values")
@@ -584,7 +584,9 @@ def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     assert felt and len(one.sums) == len(other.sums)
 
 
-@pytest.mark.parametrize("estimator", [e for e in ESTIMATORS if e != "fusion, spent budget"])
+@pytest.mark.parametrize(
+    "estimator", [e for e in ESTIMATORS if e not in {*SECONDS_LONG, "fusion, spent budget"}]
+)
 def test_using_a_model_leaves_nothing_in_it(estimator, tmp_path):
     """Rows that a model predicts, transforms or imputes are nobody's to find in it afterwards."""
     cells, _ = neighbours("usual", "other values", False)
