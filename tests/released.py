@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copyreg
 import io
 import pickle
 import re
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.tree._tree import Tree
 
 import skfusiondp
 from skfusiondp.persistence import save
@@ -163,44 +161,19 @@ def _forms(model: Any) -> dict[str, Any]:
 
 
 def pickled(model: Any) -> bytes:
-    """A pickle without addresses and without memory that nobody wrote, so that equal models give equal ones.
-
-    torch names parts of tensors by the addresses at which they lie; scikit-learn leaves the gaps between the
-    fields of a tree's nodes as it found them.
-    """
+    """A pickle without addresses, by which torch names parts of tensors: equal models give equal ones."""
 
     def storage(value: Any) -> tuple:
         file = io.BytesIO()
         torch.save(value, file)
         return torch.storage._load_from_bytes, (file.getvalue(),)
 
-    def tree(value: Tree) -> tuple:
-        kind, arguments, state = value.__reduce__()
-        return kind, arguments, {**state, "nodes": _without_gaps(state["nodes"])}
-
     plain = torch.storage.TypedStorage.__reduce__
     torch.storage.TypedStorage.__reduce__ = storage
-    copyreg.pickle(Tree, tree)
     try:
         return pickle.dumps(model)
     finally:
         torch.storage.TypedStorage.__reduce__ = plain
-        del copyreg.dispatch_table[Tree]
-
-
-def _without_gaps(nodes: np.ndarray) -> np.ndarray:
-    clean = np.zeros(nodes.shape, nodes.dtype)
-    for name in nodes.dtype.names:
-        clean[name] = nodes[name]
-    return clean
-
-
-def _written(part: bytes) -> bytes:
-    """A part of a file; of an array with fields what was written into them."""
-    if not part.startswith(b"\x93NUMPY"):
-        return part
-    array = np.load(io.BytesIO(part), allow_pickle=False)
-    return part if array.dtype.names is None else pickle.dumps(_without_gaps(array))
 
 
 def _parts(archive: bytes) -> dict[str, bytes]:
@@ -210,7 +183,7 @@ def _parts(archive: bytes) -> dict[str, bytes]:
     are counted instead.
     """
     with zipfile.ZipFile(io.BytesIO(archive)) as file:
-        parts = {name: _written(file.read(name)) for name in file.namelist()}
+        parts = {name: file.read(name) for name in file.namelist()}
     for name in [n for n, data in parts.items() if zipfile.is_zipfile(io.BytesIO(data))]:
         if name.endswith(".skops"):
             parts |= {f"{name}/{inner}": data for inner, data in _parts(parts.pop(name)).items()}
