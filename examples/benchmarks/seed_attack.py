@@ -51,14 +51,13 @@ class Seen(NamedTuple):
     noise : ndarray of shape (n_steps, n_blank)
     blank : ndarray of shape (n_blank,), int
         Where these numbers lie in the weights of a step.
-    n_weights, n_others : int
-        Numbers of a step that are drawn together, and after them.
+    n_numbers : int
+        Numbers of a step, which are drawn together: the weights, then the bias.
     """
 
     noise: np.ndarray
     blank: np.ndarray
-    n_weights: int
-    n_others: int
+    n_numbers: int
 
 
 class Watches(Callback):
@@ -110,7 +109,7 @@ def watched_fit() -> Seen:
     # The wide part reads the change of score, then these features; nobody in Adult is missing or other.
     n = len(steps[0])
     blank = np.array([i for i, c in enumerate(names, n - len(names)) if c.endswith(("(missing)", "(other)"))])
-    return Seen(np.stack(steps)[:, blank] / scale, blank, n, model.net_.callbacks[0].others)
+    return Seen(np.stack(steps)[:, blank] / scale, blank, n + model.net_.callbacks[0].others)
 
 
 # The twister's first numbers, for many seeds at once -------------------------------------------------
@@ -151,9 +150,9 @@ def _pair(position: int) -> tuple[int, int]:
 
 def candidates(seen: Seen, n_seeds: int, threads: int) -> list[int]:
     """Seeds of the twister whose first normal numbers are those of the first step."""
-    whole = 16 * (seen.n_weights // 16)
-    if seen.n_weights % 16:
-        whole = min(whole, seen.n_weights - 16)  # the last sixteen are drawn once more
+    whole = 16 * (seen.n_numbers // 16)
+    if seen.n_numbers % 16:
+        whole = min(whole, seen.n_numbers - 16)  # the last sixteen are drawn once more
     use = [k for k, position in enumerate(seen.blank) if position < whole][:2]
     where = [_pair(int(seen.blank[k])) for k in use]
     pairs = sorted({p for p, _ in where})
@@ -175,8 +174,7 @@ def unexplained(seen: Seen, seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     guesses = []
     for _ in seen.noise:
-        guesses.append(torch.empty(seen.n_weights).normal_(generator=generator).numpy()[seen.blank])
-        torch.empty(seen.n_others).normal_(generator=generator)
+        guesses.append(torch.empty(seen.n_numbers).normal_(generator=generator).numpy()[seen.blank])
     return float(np.abs(np.stack(guesses) - seen.noise).max())
 
 
@@ -221,10 +219,9 @@ def try_few(seen: Seen, n_seeds: int) -> list[dict]:
     for name, draw in GENERATORS.items():
         start, best = time.perf_counter(), np.inf
         for seed in range(n_seeds):
-            for n in (seen.n_weights, seen.n_weights + seen.n_others):
-                guess = draw(seed, n)[seen.blank]
-                # Any step may be the one whose noise this is.
-                best = min(best, float(np.abs(seen.noise - guess).max(axis=1).min()))
+            guess = draw(seed, seen.n_numbers)[seen.blank]
+            # Any step may be the one whose noise this is.
+            best = min(best, float(np.abs(seen.noise - guess).max(axis=1).min()))
         rows.append(
             {
                 "generator": name,
