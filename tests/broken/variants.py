@@ -326,7 +326,7 @@ def ledger_forgotten_on_refit(patch):
 def budget_forgets(patch):
     @contextlib.contextmanager
     def spending(self, planned):
-        yield lambda spent: None
+        yield lambda spent=None: None
 
     patch.setattr(PrivacyBudget, "spending", spending)
 
