@@ -36,6 +36,8 @@ class LedgerEntry:
     part : str
         ``"partition/part"`` where only one part of a public partition of the rows was read, such as
         ``"site/3"``; parts of one partition compose in parallel. Empty for all rows.
+    rows_per_unit : int
+        The most rows of one unit, such as a person, that it read; 1 where each row is a unit.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class LedgerEntry:
     n_rows: int = 0
     source: str = ""
     part: str = ""
+    rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
         numbers = {n: as_float(getattr(self, n)) for n in ("noise_multiplier", "sample_rate", "steps")}
@@ -92,6 +95,8 @@ class BoundEntry:
     source : str
     part : str
         As for ``LedgerEntry``.
+    rows_per_unit : int
+        The rows that a unit may have whose bound this is; 1 for the bound of a row.
 
     Raises
     ------
@@ -106,6 +111,7 @@ class BoundEntry:
     n_rows: int = 0
     source: str = ""
     part: str = ""
+    rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
         numbers = {n: as_float(getattr(self, n)) for n in ("epsilon", "delta")}
@@ -135,6 +141,7 @@ _KINDS: dict[str, Any] = {"gaussian": LedgerEntry, "bound": BoundEntry}
 
 # Numbers beyond this are none that an accountant can use.
 _LARGEST = 1e300
+_MOST_ROWS = 1e9
 
 
 def _store(entry: Entry, numbers: dict[str, Any]) -> None:
@@ -142,7 +149,14 @@ def _store(entry: Entry, numbers: dict[str, Any]) -> None:
     n_rows = as_float(entry.n_rows)
     if not (0 <= n_rows < _LARGEST):
         raise InvalidInputError(f"n_rows={entry.n_rows!r} must be a number of rows, at least 0.")
-    for name, value in {**numbers, "n_rows": int(n_rows), "protects": tuple(entry.protects)}.items():
+    rows = as_float(entry.rows_per_unit)
+    if not (1 <= rows < _MOST_ROWS and rows == int(rows)):
+        raise InvalidInputError(
+            f"rows_per_unit={entry.rows_per_unit!r} must be a whole number of at least 1: the most rows of "
+            "one unit, such as a person."
+        )
+    plain = {"n_rows": int(n_rows), "rows_per_unit": int(rows), "protects": tuple(entry.protects)}
+    for name, value in {**numbers, **plain}.items():
         object.__setattr__(entry, name, value)
 
 
@@ -186,13 +200,18 @@ class PrivacyLedger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
-    def epsilon(self, delta: float) -> float:
-        """Epsilon of all entries together at `delta` (see ``compute_epsilon``)."""
-        return compute_epsilon(self.entries, delta)
+    def epsilon(self, delta: float, of: str = "unit") -> float:
+        """Epsilon of all entries together at `delta`, of a unit or of a row (see ``compute_epsilon``)."""
+        return compute_epsilon(self.entries, delta, of)
 
-    def delta(self, epsilon: float) -> float:
-        """Delta of all entries together at `epsilon` (see ``compute_delta``)."""
-        return compute_delta(self.entries, epsilon)
+    def delta(self, epsilon: float, of: str = "unit") -> float:
+        """Delta of all entries together at `epsilon`, of a unit or of a row (see ``compute_delta``)."""
+        return compute_delta(self.entries, epsilon, of)
+
+    @property
+    def rows_per_unit(self) -> int:
+        """The most rows of one unit that any entry read; 1 where each row is a unit."""
+        return max((e.rows_per_unit for e in self.entries), default=1)
 
     def epsilon_by_column(self, delta: float) -> dict[str, float]:
         """Epsilon at `delta` of each column alone: of the entries that read it.
