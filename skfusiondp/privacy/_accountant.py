@@ -22,6 +22,20 @@ ADJACENCIES = {
     "add-remove": "one whole row is added or removed",
 }
 
+
+def neighbours(adjacency: str, rows_per_unit: int = 1) -> str:
+    """What a neighbouring relation says of a row, or of a unit that may have several."""
+    if rows_per_unit == 1:
+        return ADJACENCIES[adjacency]
+    unit = f"one unit (a person, say, with at most {rows_per_unit} rows)"
+    return {
+        "replace": f"the sensitive cells of all rows of {unit} change to any other values",
+        "zero-out": f"the sensitive cells of any rows of {unit} are erased, so that both views of those "
+        "rows are the imputed one",
+        "add-remove": f"any rows of {unit} are added or removed",
+    }[adjacency]
+
+
 # Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4

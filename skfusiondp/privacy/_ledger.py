@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -223,14 +223,44 @@ class PrivacyLedger:
         Returns
         -------
         dict of str to float
-            For tables that differ only in that column's cell of one row. Where several columns of a row
-            may differ, the largest of their values holds; columns are in order of appearance.
+            For tables that differ only in that column's cells of one row or unit, in order of appearance.
+            Where cells of several columns may differ, what read any of them counts:
+            ``epsilon_of_columns`` says how much, and that may be more than the largest of these.
+
+        Examples
+        --------
+        >>> from skfusiondp import PrivacyLedger
+        >>> from skfusiondp.accounting import LedgerEntry
+        >>> age = LedgerEntry(noise_multiplier=9.0, sample_rate=1.0, steps=1, protects=("age",))
+        >>> sex = LedgerEntry(noise_multiplier=9.0, sample_rate=1.0, steps=1, protects=("sex",))
+        >>> ledger = PrivacyLedger((age, sex))
+        >>> {c: round(e, 2) for c, e in ledger.epsilon_by_column(1e-5).items()}
+        {'age': 0.82, 'sex': 0.82}
+        >>> round(ledger.epsilon_of_columns(["age", "sex"], 1e-5), 2)
+        1.22
         """
         columns = dict.fromkeys(c for e in self.entries for c in e.protects)
-        return {
-            c: compute_epsilon([e for e in self.entries if not e.protects or c in e.protects], delta)
-            for c in columns
-        }
+        return {c: self.epsilon_of_columns([c], delta) for c in columns}
+
+    def epsilon_of_columns(self, columns: Iterable[str], delta: float) -> float:
+        """Epsilon at `delta` of several columns together: of the entries that read any of them.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Names of sensitive columns; all of them, for tables that differ in any cells of one row.
+        delta : float in (0, 1)
+
+        Returns
+        -------
+        float
+            Entries that name no column, which read whole rows, always count.
+        """
+        if isinstance(columns, str):
+            raise InvalidInputError(f"columns={columns!r} must list names of columns, such as [{columns!r}].")
+        wanted = set(columns)
+        read = [e for e in self.entries if not e.protects or wanted.intersection(e.protects)]
+        return compute_epsilon(read, delta)
 
     def on(self, part: str) -> PrivacyLedger:
         """The same entries, on one part of a public partition of the rows.
