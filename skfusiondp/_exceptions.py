@@ -29,6 +29,10 @@ class PrivacyLeakWarning(UserWarning):
     """Something reads sensitive training cells without paying for them in the ledger."""
 
 
+class WeakPrivacyWarning(UserWarning):
+    """A budget under which the guarantee rules out next to nothing; the message says what it allows."""
+
+
 ON_LEAK = ("warn", "raise", "ignore")
 
 

@@ -30,6 +30,7 @@ from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
 from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import spending
+from ..privacy._meaning import warn_of_plan
 from ._net_parameters import NetParameters
 from ._reporting import Reporting
 from ._rows import PRIVATE_METHODS, training_rows
@@ -104,6 +105,8 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         source = X if isinstance(X, PairedTable) else original
         extra = self._labelled_support(encoder, imputer)
         planned = self._cost(plan, schema, len(original))
+        if plan is not None:
+            warn_of_plan(planned, plan.delta, len(original))
         with self._spending(planned, ranks) as pay:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
             rows = self._training_rows(

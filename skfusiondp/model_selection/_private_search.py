@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._disk import as_disk_table
-from .._exceptions import InvalidInputError, SkfusiondpError
+from .._exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
 from .._paired import PairedTable
 from .._parameters import as_float, check_estimator_object
 from .._targets import read_labels
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
+from ..privacy._meaning import warn_if_weak
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..report import PrivacyReport
 from ._scores import free_score, hybrid_score, paid_score, row_scores
@@ -221,11 +223,15 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         how_many = repetitions.draw(seeds)
         source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
         cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
+        warn_if_weak(as_float(self.epsilon), delta, n_rows)
         with spending(self.budget, cost) as pay:
             # All trials are paid for, however many run, and whether or not one of them fails.
             pay()
             self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
-            best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds)
+            with warnings.catch_warnings():
+                # Said above for all trials; how many of them ran is secret, and so is how often each warns.
+                warnings.simplefilter("ignore", WeakPrivacyWarning)
+                best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds)
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
         self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial

@@ -27,6 +27,7 @@ from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import Pay, spending
+from ..privacy._meaning import warn_of_plan
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
 from ._structure import PublicColumns, Structure
@@ -133,6 +134,7 @@ class BaseOffsetFusion(BaseEstimator):
         rows = self._support_rows(support, schema.public)
         source = f"{type(self).__name__}.fit"
         planned = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
+        warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay)
         return self

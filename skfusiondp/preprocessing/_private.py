@@ -20,6 +20,7 @@ from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
+from ..privacy._meaning import warn_of_plan
 from ..privacy._random_bits import check_seed
 from ..privacy._release import clipping_norm, noise_std_in_units, release
 from ..report import PrivacyReport
@@ -99,6 +100,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         spent = self._ledger_of(sigma, columns, n)
         norm = self._norm(len(columns))
         std = noise_std_in_units(sigma, norm, self._unit)
+        warn_of_plan(spent, delta, n)
         with spending(self.budget, spent) as pay:
             self._released = False
             self.schema_, self.n_rows_, self.delta_ = schema, n, delta
