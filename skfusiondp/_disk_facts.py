@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 
 from ._disk import DiskTable
 from ._domains import Domain
-from ._schema import Selector, SensitiveSchema, resolve_schema
-from ._tables import is_numeric, numeric_values
+from ._schema import Selector, SensitiveSchema, check_support_rows, resolve_schema
+from ._tables import as_frame, is_numeric, numeric_values
 from .preprocessing import TableEncoder
 
 # Rows whose public columns give medians, scales and categories; a table of fewer gives all of its rows.
@@ -36,7 +37,12 @@ def disk_schema(
     empty = table.empty()
     known = resolve_schema(empty, sensitive, support=support, on_leak=on_leak)
     witnesses = _witnesses(table, known)
-    return resolve_schema(_joined(empty, witnesses), sensitive, support=support, on_leak="ignore")
+    schema = resolve_schema(_joined(empty, witnesses), sensitive, support=support, on_leak="ignore")
+    if support is None or not schema.sensitive:
+        return schema
+    pieces = (frame for _, frame in table.chunks(schema.public))
+    found = check_support_rows(pieces, as_frame(support), set(schema.sensitive), on_leak, (None, support))
+    return replace(schema, training_support=found)
 
 
 def fit_encoder(table: DiskTable | pd.DataFrame, schema: SensitiveSchema) -> TableEncoder:

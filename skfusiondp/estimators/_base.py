@@ -28,8 +28,9 @@ from .._tables import check_disk_table, check_table
 from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..preprocessing import TableEncoder
-from ..privacy import Clipping, LedgerEntry, PrivacyLedger, PrivatePlan, make_plan
+from ..privacy import Clipping, PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import spending
+from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_of_plan
 from ._net_parameters import NetParameters
 from ._reporting import Reporting
@@ -419,9 +420,10 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         """What a fit that begins to read sensitive cells spends."""
         source = f"{type(self).__name__}.fit(method={self.method!r})"
         if self.method == "non-private" and schema.sensitive:
-            entry = LedgerEntry(0.0, 1.0, 1, self.adjacency, schema.sensitive, n_rows, source)
-            return PrivacyLedger((entry,))
-        return PrivacyLedger() if plan is None else plan.ledger(plan.steps, source)
+            return read_without_noise(schema.sensitive, n_rows, self.adjacency, source)
+        spent = PrivacyLedger() if plan is None else plan.ledger(plan.steps, source)
+        # Domains that training cells gave are a read without noise, whatever follows.
+        return spent + read_without_noise(schema.leaks, n_rows, self._adjacency, source)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""

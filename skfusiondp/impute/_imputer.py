@@ -156,8 +156,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         """
         self._check_parameters()
         frame = check_table(self, X, reset=True)
-        support = None if self.support is None else as_frame(self.support)
-        schema = resolve_schema(frame, self.sensitive, support=support, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(frame, self.sensitive, support=self.support, on_leak=self.on_leak, original=X)
         return self._fit_schema(frame, schema)
 
     def transform(self, X: Any) -> Any:

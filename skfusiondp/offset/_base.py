@@ -27,6 +27,7 @@ from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import Pay, spending
+from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_of_plan
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
@@ -107,7 +108,9 @@ class BaseOffsetFusion(BaseEstimator):
         support = self._support()
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
-        schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(
+            frame, sensitive, support=self._given_support(), on_leak=self.on_leak, original=X
+        )
         target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
             raise InvalidInputError(
@@ -132,12 +135,17 @@ class BaseOffsetFusion(BaseEstimator):
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
-        source = f"{type(self).__name__}.fit"
-        planned = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
+        planned = self._cost(plan, plan.steps if schema.sensitive else 0, schema)
         warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay)
         return self
+
+    def _cost(self, plan: PrivatePlan, steps: int, schema: SensitiveSchema) -> PrivacyLedger:
+        """What a fit of `steps` releases spends; domains that training cells gave are read without noise."""
+        source = f"{type(self).__name__}.fit"
+        spent = plan.ledger(steps, source=source)
+        return spent + read_without_noise(schema.leaks, plan.n_rows, self.adjacency, source)
 
     def _train(
         self,
@@ -198,10 +206,13 @@ class BaseOffsetFusion(BaseEstimator):
                 "for boosted trees."
             )
 
+    def _given_support(self) -> Any:
+        if self.support is None and self.imputer is not None:
+            return self.imputer.support
+        return self.support
+
     def _support(self) -> pd.DataFrame | None:
-        given = self.support
-        if given is None and self.imputer is not None:
-            given = self.imputer.support
+        given = self._given_support()
         if given is None:
             return None
         support = as_frame(given)
@@ -308,7 +319,7 @@ class BaseOffsetFusion(BaseEstimator):
         if self.schema_.sensitive:
             pay()
             # The plan's releases are paid for from here on, however many of them run.
-            ledger = ledger + self.plan_.ledger(self.plan_.steps, source=f"{type(self).__name__}.fit")
+            ledger = ledger + self._cost(self.plan_, self.plan_.steps, self.schema_)
         self.ledger_ = ledger
         self.epsilon_ = PrivacyLedger(tuple(e for e in ledger if e.adjacency == self.adjacency)).epsilon(
             self.delta_
@@ -449,9 +460,7 @@ class BaseOffsetFusion(BaseEstimator):
         if self.imputer_ is not None:
             facts.append("what the imputer learnt: its support rows or its pretrained model")
         gaps = ["choosing hyper-parameters by comparing fits on the same sensitive cells"]
-        if self.schema_.leaks:
-            gaps.insert(0, f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; "
-                           "declare them")  # fmt: skip
+        gaps[:0] = self.schema_.gaps
         if self.random_state is not None:
             gaps.append(f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
                         "use random_state=None for a release")  # fmt: skip

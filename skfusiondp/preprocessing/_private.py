@@ -20,6 +20,7 @@ from ..impute._containers import SetOutput, replace_columns
 from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
+from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_of_plan
 from ..privacy._random_bits import check_seed
 from ..privacy._release import clipping_norm, noise_std_in_units, release
@@ -97,7 +98,9 @@ class PrivateTransformer(  # type: ignore[call-arg]
         n = len(frame)
         delta = 1 / (10 * n) if self.delta is None else as_float(self.delta)
         sigma = self._noise_multiplier(n)
+        # Domains that training cells gave are a read without noise, whatever is released.
         spent = self._ledger_of(sigma, columns, n)
+        spent += read_without_noise(schema.leaks, n, self.adjacency, f"{type(self).__name__}.fit")
         norm = self._norm(len(columns))
         std = noise_std_in_units(sigma, norm, self._unit)
         warn_of_plan(spent, delta, n)
@@ -208,11 +211,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         protected = {
             c: {**d.to_dict(), "source": self.schema_.sources[c]} for c, d in self.schema_.domains.items()
         }
-        gaps = []
-        if self.schema_.leaks:
-            gaps.append(
-                f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; declare them"
-            )
+        gaps = list(self.schema_.gaps)
         if self.random_state is not None:
             gaps.append(
                 f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; use "

@@ -324,3 +324,23 @@ def _loaded(entry: dict) -> Entry:
     if isinstance(columns, str) or not all(isinstance(c, str) for c in (*columns, *texts)):
         raise ValueError(f"protects={columns!r} must list names, and source and part be texts")
     return kind(**values)
+
+
+def read_without_noise(columns: tuple[str, ...], n_rows: int, adjacency: str, source: str) -> PrivacyLedger:
+    """The entry of a read that nothing protects, whose epsilon is infinite; none if no column was read.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Sensitive columns that were read, such as those whose domain training cells gave.
+    n_rows : int
+    adjacency : str
+    source : str
+
+    Returns
+    -------
+    PrivacyLedger
+    """
+    if not columns:
+        return PrivacyLedger()
+    return PrivacyLedger((LedgerEntry(0.0, 1.0, 1, adjacency, columns, n_rows, source),))
