@@ -56,6 +56,7 @@ class Reporting(BaseEstimator):
             ledger=self.ledger_,
             public=self._public_facts(),
             not_covered=self._not_covered(),
+            unit=self.unit_,
         )
 
     def _public_facts(self) -> tuple[str, ...]:

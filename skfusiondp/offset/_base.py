@@ -18,9 +18,11 @@ from sklearn.utils.validation import (
 
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
+from .._groups import Units, read_units, without_column
 from .._parameters import check_choice, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
+from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from .._targets import support_labels
@@ -75,7 +77,7 @@ class BaseOffsetFusion(BaseEstimator):
         return np.ones(n_rows)
 
     @unchanged_if_refused
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaseOffsetFusion:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseOffsetFusion:
         """Train the public model for free, and the correction under the budget.
 
         Parameters
@@ -86,6 +88,9 @@ class BaseOffsetFusion(BaseEstimator):
             Target, public.
         sample_weight : array-like of shape (n_rows,), optional
             Public weights of rows. A row's weighted contribution is clipped like any other.
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`. Under metadata routing, ask for it
+            by ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -103,6 +108,7 @@ class BaseOffsetFusion(BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_parameters()
+        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit)
         frame = check_table(self, X, reset=True)
         n = len(frame)
         support = self._support()
@@ -131,14 +137,16 @@ class BaseOffsetFusion(BaseEstimator):
                     "the same columns (an array as support goes with an array as X)."
                 )
         labelled = self.support_target is not None
-        plan = self._plan(n, loss, labelled, schema)
+        if units is None:
+            units = repeated_rows(frame, X, schema, self.on_leak)
+        plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
         planned = self._cost(plan, plan.steps if schema.sensitive else 0, schema)
         warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
-            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay)
+            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay, units)
         return self
 
     def _cost(self, plan: PrivatePlan, steps: int, schema: SensitiveSchema) -> PrivacyLedger:
@@ -160,6 +168,7 @@ class BaseOffsetFusion(BaseEstimator):
         support: pd.DataFrame | None,
         rows: dict[str, Any] | None,
         pay: Pay,
+        units: Units,
     ) -> None:
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
         n = len(frame)
@@ -180,7 +189,9 @@ class BaseOffsetFusion(BaseEstimator):
         self.schema_, self.plan_, self.n_rows_, self.delta_ = schema, plan, n, plan.delta
         self._loss, self._columns, self._structure = loss, columns, structure
         self._labelled, self._supported = rows is not None, support is not None
-        self._correct(frame, score, target, weight, seeds[3], pay)
+        self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
+        kept = units.of(n)
+        self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], pay)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     def _check_parameters(self) -> None:
@@ -215,7 +226,7 @@ class BaseOffsetFusion(BaseEstimator):
         given = self._given_support()
         if given is None:
             return None
-        support = as_frame(given)
+        support = as_frame(without_column(given, self.groups))
         if not len(support):
             raise InvalidInputError("support has no rows; give public rows, or support=None.")
         if self.support_target is not None:
@@ -228,7 +239,9 @@ class BaseOffsetFusion(BaseEstimator):
         target, strata = self._encode_support_target(self.support_target)
         return {"frame": support, "target": target, "strata": strata}
 
-    def _plan(self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema) -> PrivatePlan:
+    def _plan(
+        self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema, rows_per_unit: int = 1
+    ) -> PrivatePlan:
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
         own = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
         strictest = min([*own, 1.0 if self.epsilon is None else self.epsilon]) if own else None
@@ -243,6 +256,7 @@ class BaseOffsetFusion(BaseEstimator):
             clipping=accountant_clipping(loss, self._bound(labelled), self.adjacency),
             adjacency=self.adjacency,
             columns=dict.fromkeys(schema.sensitive, strictest),
+            rows_per_unit=rows_per_unit,
         )
 
     def _seeds(self) -> list[Any]:
@@ -364,6 +378,7 @@ class BaseOffsetFusion(BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
         check_is_fitted(self, "shapes_")
+        X = without_column(X, self.groups)
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
         absent = [c for c in self.schema_.sensitive if c not in frame]
         if absent:
@@ -489,6 +504,7 @@ class BaseOffsetFusion(BaseEstimator):
                 "fits_in_ledger": len(self.ledger_),
             },
             ledger=self.ledger_,
+            unit=self.unit_,
             public=tuple(facts),
             not_covered=tuple(gaps),
         )
