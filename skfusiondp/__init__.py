@@ -17,6 +17,7 @@ _HOMES = {
     "Categorical": "._schema",
     "Numeric": "._schema",
     "FoundationImputer": ".impute",
+    "DataHolderWarning": "._exceptions",
     "FusionDPClassifier": ".estimators",
     "FusionDPRegressor": ".estimators",
     "OffsetFusionClassifier": ".offset",
@@ -48,6 +49,7 @@ __all__ = [*_HOMES, *_MODULES]
 if TYPE_CHECKING:  # what type checkers and editors see
     from ._domains import Categorical as Categorical
     from ._domains import Numeric as Numeric
+    from ._exceptions import DataHolderWarning as DataHolderWarning
     from ._exceptions import PrivacyBudgetError as PrivacyBudgetError
     from ._exceptions import PrivacyLeakError as PrivacyLeakError
     from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning

@@ -83,7 +83,9 @@ class MemmapTable(DiskTable):
             yield start, self.take(np.arange(start, min(start + CHUNK_ROWS, len(self))), columns)
 
     def _frame(self, values: np.ndarray, columns: Sequence[str] | None) -> pd.DataFrame:
-        frame = pd.DataFrame(values.astype(self._dtype, copy=False), columns=list(self.columns))
+        # As in memory, whole numbers are floats: one missing cell would have made them so.
+        kind = self._dtype if self._dtype.kind == "f" else np.dtype(np.float64)
+        frame = pd.DataFrame(values.astype(kind, copy=False), columns=list(self.columns))
         return frame if columns is None else frame[list(columns)]
 
 

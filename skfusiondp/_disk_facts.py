@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ._disk import DiskTable
-from ._domains import Domain
 from ._schema import Selector, SensitiveSchema, check_support_rows, resolve_schema
-from ._tables import as_frame, is_numeric, numeric_values
+from ._tables import as_frame, is_numeric, missing_cells, numeric_values
 from .preprocessing import TableEncoder
 
 # Rows whose public columns give medians, scales and categories; a table of fewer gives all of its rows.
@@ -19,25 +19,27 @@ STATISTICS_ROWS = 2**17
 
 
 def disk_schema(
-    table: DiskTable, sensitive: Selector, *, support: Any = None, on_leak: str = "warn"
+    table: DiskTable, sensitive: Selector, *, support: Any = None, on_leak: str = "warn", budget: Any = None
 ) -> SensitiveSchema:
     """As `resolve_schema`, for a table that is read chunk by chunk.
 
     Parameters
     ----------
     table : DiskTable
-    sensitive, support, on_leak
+    sensitive, support, on_leak, budget
         As in `resolve_schema`.
 
     Returns
     -------
     SensitiveSchema
-        The same as for the same table in memory.
+        The same as for the same table in memory. Sensitive cells are read for missing domains only.
     """
+
+    def read(columns: Sequence[str]) -> dict[str, pd.Series]:
+        return _witnesses(table, columns)
+
     empty = table.empty()
-    known = resolve_schema(empty, sensitive, support=support, on_leak=on_leak)
-    witnesses = _witnesses(table, known)
-    schema = resolve_schema(_joined(empty, witnesses), sensitive, support=support, on_leak="ignore")
+    schema = resolve_schema(empty, sensitive, support=support, on_leak=on_leak, budget=budget, read=read)
     if support is None or not schema.sensitive:
         return schema
     pieces = (frame for _, frame in table.chunks(schema.public))
@@ -72,62 +74,25 @@ def fit_encoder(table: DiskTable | pd.DataFrame, schema: SensitiveSchema) -> Tab
     return encoder
 
 
-def _witnesses(table: DiskTable, schema: SensitiveSchema) -> dict[str, pd.Series]:
-    """A few cells of each sensitive column that speak for all of them in `resolve_schema`.
-
-    A domain that excludes no cell is spoken for by one cell inside it, so that reading ends there.
-    """
+def _witnesses(table: DiskTable, columns: Sequence[str]) -> dict[str, pd.Series]:
+    """A few cells of each column that give the same domain as all of them."""
     found: dict[str, pd.Series] = {}
-    waiting = list(schema.sensitive)
-    for _, frame in table.chunks(schema.sensitive) if waiting else ():
-        for column in list(waiting):
+    for _, frame in table.chunks(columns):
+        for column in columns:
             cells = frame[column]
-            present = cells[cells.notna()]
-            if column in schema.leaks:
-                kept = pd.concat([found[column], present]) if column in found else present
-                found[column] = _extremes(kept) if len(kept) else kept
-            elif len(present):
-                found[column] = _inside_or_any(present, schema.domains[column])
-                if not schema.domains[column].excludes(found[column]):
-                    waiting.remove(column)
-        if not waiting:
-            break
+            present = cells[~missing_cells(cells)]
+            kept = pd.concat([found[column], present]) if column in found else present
+            found[column] = _extremes(kept) if len(kept) else kept
     return found
 
 
 def _extremes(cells: pd.Series) -> pd.Series:
     """Of numbers the least and the greatest, of anything else one cell of each kind."""
     if not is_numeric(cells) or pd.api.types.is_bool_dtype(cells.dtype):
-        return cells.drop_duplicates()
-    values = numeric_values(cells)
+        texts = cells.astype(object).map(lambda v: (type(v), str(v)))  # lists cannot be compared
+        return cells[~texts.duplicated().to_numpy()]
+    values = numeric_values(cells, sensitive=True)
     finite = np.flatnonzero(np.isfinite(values))
     if not len(finite):
         return cells.iloc[:1]
     return cells.iloc[[finite[values[finite].argmin()], finite[values[finite].argmax()]]]
-
-
-def _inside_or_any(cells: pd.Series, domain: Domain) -> pd.Series:
-    """One cell inside the domain; if there is none, one outside."""
-    if domain.excludes(cells):
-        return cells.iloc[:1]
-    low, high = 0, len(cells)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if domain.excludes(cells.iloc[low:middle]):
-            low = middle
-        else:
-            high = middle
-    return cells.iloc[low:high]
-
-
-def _joined(empty: pd.DataFrame, witnesses: dict[str, pd.Series]) -> pd.DataFrame:
-    """A frame of the witnesses; a short column repeats its last one, which changes no type."""
-    length = max((len(w) for w in witnesses.values()), default=0)
-    columns = {}
-    for name in empty.columns:
-        cells = witnesses.get(name)
-        if cells is None or not len(cells):
-            columns[name] = empty[name].reindex(range(length))
-        else:
-            columns[name] = cells.iloc[np.minimum(np.arange(length), len(cells) - 1)].reset_index(drop=True)
-    return pd.DataFrame(columns, columns=empty.columns)

@@ -19,7 +19,7 @@ import pandas as pd
 from ._exceptions import InvalidInputError
 from ._parameters import as_float
 from ._piecewise import piecewise_linear, quantile_knots
-from ._tables import numeric_values
+from ._tables import as_text, missing_cells, numeric_values
 
 # Intervals of the piecewise-linear encoding of a numeric column, where its domain states no knots.
 _PIECES = 8
@@ -125,8 +125,11 @@ class Numeric:
         """Names of the encoded features."""
         return [*(f"{column}_piece{i}" for i in range(self.width - 1)), f"{column}_(missing)"]
 
-    def clean(self, values: Any, name: str = "") -> np.ndarray:
+    def clean(self, values: Any) -> np.ndarray:
         """Return float64 values clipped to the interval; missing cells stay NaN.
+
+        Nothing is refused, since that would tell of a cell: what is no number (a text that states none,
+        a date, a list, a complex number) counts as missing.
 
         Parameters
         ----------
@@ -136,8 +139,7 @@ class Numeric:
         -------
         ndarray of shape (n_rows,)
         """
-        column = values if isinstance(values, pd.Series) else pd.Series(values, name=name)
-        return np.clip(numeric_values(column, sensitive=True), self.low, self.high)
+        return np.clip(numeric_values(_column(values), sensitive=True), self.low, self.high)
 
     def encode(self, values: Any) -> np.ndarray:
         """Encode piecewise-linearly between bounds and knots, and mark missing cells.
@@ -159,13 +161,6 @@ class Numeric:
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` values uniformly from the interval."""
         return rng.uniform(self.low, self.high, size=n)
-
-    def excludes(self, values: Any) -> bool:
-        """Tell whether cells are present and every one lies outside the interval."""
-        column = values if isinstance(values, pd.Series) else pd.Series(values)
-        cells = numeric_values(column, sensitive=True)
-        cells = cells[~np.isnan(cells)]
-        return bool(cells.size) and bool(np.all((cells < self.low) | (cells > self.high)))
 
     def to_dict(self) -> dict:
         """The declaration as plain values, for the report."""
@@ -226,7 +221,7 @@ class Categorical:
         object.__setattr__(self, "epsilon", epsilon)
 
     def __repr__(self) -> str:
-        return f"Categorical(categories={self.categories!r}{_own(self.epsilon)})"
+        return f"{type(self).__name__}(categories={self.categories!r}{_own(self.epsilon)})"
 
     @property
     def width(self) -> int:
@@ -240,6 +235,9 @@ class Categorical:
     def codes(self, values: Any) -> np.ndarray:
         """Return each cell's position among the categories.
 
+        Nothing is refused: a cell that cannot be looked up, such as a list, is "other". A number is
+        found among texts too, since arrays of texts hold numbers as texts.
+
         Parameters
         ----------
         values : array-like of shape (n_rows,)
@@ -249,12 +247,16 @@ class Categorical:
         ndarray of shape (n_rows,), int64
             ``k`` (the number of categories) stands for "other", ``k + 1`` for missing.
         """
-        cells = pd.Series(values).astype(object)
+        cells = _column(values).astype(object)
         k = len(self.categories)
+        missing = missing_cells(cells)
+        codes = np.array(self._positions(cells.tolist()), dtype=np.int64)
+        return np.where(missing, k + 1, codes)
+
+    def _positions(self, cells: list) -> list[int]:
+        """Position of each cell; the number of categories where it is none of them."""
         position = {c: i for i, c in enumerate(self.categories)}
-        missing = cells.isna().to_numpy()
-        codes = cells.map(lambda v: _lookup(position, v, k)).to_numpy(dtype=float, na_value=k)
-        return np.where(missing, k + 1, codes).astype(np.int64)
+        return [_lookup(position, v, len(position)) for v in cells]
 
     def encode(self, values: Any) -> np.ndarray:
         """One-hot encode over the declared categories, "other" and "missing".
@@ -278,12 +280,6 @@ class Categorical:
         table = np.empty(len(self.categories), dtype=object)
         table[:] = self.categories
         return table[codes]
-
-    def excludes(self, values: Any) -> bool:
-        """Tell whether cells are present and none is a declared category."""
-        codes = self.codes(values)
-        present = codes[codes <= len(self.categories)]
-        return bool(present.size) and bool(np.all(present == len(self.categories)))
 
     def to_dict(self) -> dict:
         """The declaration as plain values, for the report."""
@@ -310,9 +306,19 @@ def _own_epsilon(epsilon: Any) -> float | None:
 
 def _lookup(position: dict, value: Any, other: int) -> int:
     try:
-        return position.get(value, other)
-    except TypeError:  # an unhashable cell is no declared category
+        found = position.get(value)
+    except Exception:  # a cell that cannot be hashed or compared is no declared category
         return other
+    if found is None and isinstance(value, int | float | np.number | np.bool_):
+        found = position.get(as_text(value), position.get(str(value)))
+    return other if found is None else found
+
+
+def _column(values: Any) -> pd.Series:
+    """Cells as a column. The types of a list are left as they are: pandas would refuse some."""
+    if isinstance(values, pd.Series):
+        return values
+    return pd.Series(values, dtype=None if isinstance(values, np.ndarray | pd.Index) else object)
 
 
 Domain = Numeric | Categorical

@@ -29,6 +29,10 @@ class PrivacyLeakWarning(UserWarning):
     """Something reads sensitive training cells without paying for them in the ledger."""
 
 
+class DataHolderWarning(UserWarning):
+    """Something about sensitive cells, told to whoever holds them and to nobody else."""
+
+
 class WeakPrivacyWarning(UserWarning):
     """A budget under which the guarantee rules out next to nothing; the message says what it allows."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ._domains import Categorical, Domain, Numeric
-from ._exceptions import ON_LEAK, InvalidInputError, report_leak
+from ._exceptions import ON_LEAK, InvalidInputError, PrivacyBudgetError, report_leak
+from ._leaked import leaked_domain, remedy
 from ._parameters import check_choice
 from ._same_rows import compared_as_numbers, row_codes, training_rows_given
+from ._select import Selector, select_columns
 from ._tables import as_frame, is_numeric, numeric_values
-
-Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,13 @@ def resolve_schema(
     support: Any = None,
     on_leak: str = "warn",
     original: Any = None,
+    budget: Any = None,
+    read: Callable[[Sequence[str]], Mapping[str, pd.Series]] | None = None,
 ) -> SensitiveSchema:
     """Turn the user's ``sensitive=`` into a schema.
+
+    Nothing here depends on a sensitive cell, or on the type that cells give to their column, unless a
+    domain is missing: what is refused or selected is decided by names, declarations and public rows.
 
     Parameters
     ----------
@@ -103,12 +107,16 @@ def resolve_schema(
         None protects every column. A mapping gives each column's domain (None: infer it).
         Anything else is what ColumnTransformer takes as columns.
     support : table, optional
-        Public rows of other people, from which missing domains are inferred. Training rows among them
-        are a leak, of which `on_leak` speaks too.
+        Public rows of other people, from which missing domains are inferred, and on which callables are
+        called. Training rows among them are a leak, of which `on_leak` speaks too.
     on_leak : {"warn", "raise", "ignore"}
         What happens when a domain has to be read off the training cells, or nothing is sensitive.
     original : table, optional
-        What the user passed, for callable selectors; `X` if not given.
+        What the user passed: its column labels are what integers mean; `X` if not given.
+    budget : PrivacyBudget or None, optional
+        A shared budget pays for no read without noise, so that with one no domain may be missing.
+    read : callable, optional
+        Gives the training cells of the columns named; those of `X` if not given.
 
     Returns
     -------
@@ -117,43 +125,38 @@ def resolve_schema(
     Raises
     ------
     InvalidInputError
-        For an unknown column, a declared domain that is none, or one that excludes every cell.
+        For an unknown column, a declared domain that is none, or a callable that goes by types or cells.
     PrivacyLeakError
         If `on_leak` is "raise" and a domain would be read off the training cells.
+    PrivacyBudgetError
+        If there is a budget and a domain would be read off the training cells.
     """
     check_choice("on_leak", on_leak, ON_LEAK)
     columns = tuple(X.columns)
-    declared = _select(X, sensitive, X if original is None else original)
+    support_frame = None if support is None else as_frame(support)
+    declared = select_columns(columns, sensitive, original=original, support=support_frame)
     if not declared:
         report_leak(
             f"sensitive={sensitive!r} selects no column: nothing is protected. Name the sensitive "
             "columns, or pass sensitive=None to protect every column.",
             on_leak,
         )
-    support_frame = None if support is None else as_frame(support)
-    domains: dict[str, Domain] = {}
-    sources: dict[str, str] = {}
     guessed = [
         c
         for c, d in declared.items()
         if d is None and (support_frame is None or c not in support_frame or support_frame[c].isna().all())
     ]
-    if guessed:
-        report_leak(
-            f"No domain is declared for the sensitive column(s) {_brief(guessed)} and no public support "
-            "rows give one, so bounds and categories are read off the training cells, which the "
-            "privacy guarantee does not cover. Declare them, for example "
-            f"sensitive={{{guessed[0]!r}: Numeric(low, high)}}.",
-            on_leak,
-        )
+    leaked = _leaked(X, guessed, on_leak, budget, read)
+    domains: dict[str, Domain] = {}
+    sources: dict[str, str] = {}
     for column in columns:
         if column not in declared:
             continue
         domain = declared[column]
         if domain is not None:
             domains[column], sources[column] = domain, "declared"
-        elif column in guessed:
-            domains[column], sources[column] = _infer(X[column]), "training cells"
+        elif column in leaked:
+            domains[column], sources[column] = leaked[column], "training cells"
         else:
             assert support_frame is not None
             domains[column], sources[column] = _infer(support_frame[column]), "support"
@@ -161,11 +164,6 @@ def resolve_schema(
         if isinstance(found, Numeric) and support_frame is not None and column in support_frame:
             public = numeric_values(support_frame[column], sensitive=True)
             domains[column] = found.with_knots_of(public)
-        if sources[column] != "training cells" and domains[column].excludes(X[column]):
-            raise InvalidInputError(
-                f"The domain of the sensitive column {column!r}, {domains[column]!r}, excludes every cell "
-                "of the training table; check its bounds, unit, spelling or type."
-            )
     found_how = ""
     if support_frame is not None and declared:
         given = (X if original is None else original, support)
@@ -218,8 +216,44 @@ def check_support_rows(
     return how
 
 
+def _leaked(
+    X: pd.DataFrame, guessed: list[str], on_leak: str, budget: Any, read: Callable | None
+) -> dict[str, Domain]:
+    """Domains that only training cells give; they are read after a leak has been put up with."""
+    if not guessed:
+        return {}
+    start = (
+        f"No domain is declared for the sensitive column(s) {_brief(guessed)} and no public support "
+        "rows give one, so "
+    )
+    generic = (
+        f"Declare them, for example sensitive={{{guessed[0]!r}: Numeric(low, high)}} for numbers, "
+        "Categorical([...]) for texts, and a date as a number of days."
+    )
+    if on_leak == "raise":
+        report_leak(
+            f"{start}bounds and categories would be read off the training cells, which the privacy "
+            f"guarantee does not cover. {generic}",
+            on_leak,
+        )
+    if budget is not None:
+        raise PrivacyBudgetError(
+            f"{start}bounds and categories would be read off the training cells without noise: that costs "
+            f"an infinite epsilon, which no budget has. Nothing was read. {generic}"
+        )
+    cells = X if read is None else read(guessed)
+    domains = {c: leaked_domain(cells[c]) for c in guessed}
+    remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:_MOST_NAMED])
+    report_leak(
+        f"{start}bounds and categories are read off the training cells, which the privacy guarantee does "
+        f"not cover: epsilon is infinite. Declare them, for example sensitive={{{remedies}}}.",
+        on_leak,
+    )
+    return domains
+
+
 def _infer(column: pd.Series) -> Domain:
-    """Domain of a column whose cells may be read: public support rows, or a leak that was reported."""
+    """Domain of a column of public support rows."""
     present = column[column.notna()]
     if is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype):
         values = numeric_values(present)
@@ -233,88 +267,15 @@ def _infer(column: pd.Series) -> Domain:
         categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
     except TypeError:
         raise InvalidInputError(
-            f"Column {column.name!r} holds cells that are no numbers and no categories, such as lists; "
-            "convert them to texts or numbers, or drop the column."
+            f"Column {column.name!r} of support holds cells that are no numbers and no categories, such as "
+            "lists; convert them to texts or numbers, or drop the column."
         ) from None
     return Categorical(categories or ["missing"])
 
 
-def _select(X: pd.DataFrame, sensitive: Selector, original: Any) -> dict[str, Domain | None]:
-    """Resolve a selector to {column name: declared domain or None}."""
-    if sensitive is None:
-        return dict.fromkeys(X.columns)
-    if isinstance(sensitive, Mapping):
-        chosen: dict[str, Domain | None] = {}
-        for key, domain in sensitive.items():
-            if domain is not None and not isinstance(domain, Numeric | Categorical):
-                raise InvalidInputError(
-                    f"sensitive[{key!r}]={domain!r} is not a domain; declare Numeric(low, high) or "
-                    "Categorical([...]), or None to infer it from the public support rows."
-                )
-            chosen[_names(X, [key])[0]] = domain
-        return chosen
-    if isinstance(sensitive, Callable):  # type: ignore[arg-type]
-        return _select(X, _call_selector(sensitive, X, original), original)
-    return dict.fromkeys(_names(X, sensitive))
+_MOST_NAMED = 8
 
 
-def _call_selector(selector: Callable, X: pd.DataFrame, original: Any) -> Any:
-    # make_column_selector needs pandas; a user's own callable may want what was passed.
-    try:
-        chosen = selector(original if isinstance(original, pd.DataFrame) else X)
-    except Exception as error:
-        raise InvalidInputError(
-            f"sensitive={selector!r} was called with the table and raised {type(error).__name__}; pass a "
-            "callable that takes a table and returns its sensitive columns."
-        ) from error
-    if chosen is None or callable(chosen):
-        raise InvalidInputError(
-            f"sensitive={selector!r} was called with the table and returned {chosen!r}, which selects no "
-            "columns; return names, positions, a mask, a slice or a mapping {column: domain}."
-        )
-    return chosen
-
-
-def _names(X: pd.DataFrame, key: Any) -> list[str]:
-    """Resolve a column key (name, position, slice, mask or list of them) to names."""
-    columns = list(X.columns)
-    if isinstance(key, str | int | np.integer) and not isinstance(key, bool):
-        key = [key]
-    if isinstance(key, slice):
-        bounds = [columns.index(_one(columns, b)) if isinstance(b, str) else b for b in (key.start, key.stop)]
-        if isinstance(key.stop, str):
-            bounds[1] += 1  # labels are inclusive, as in pandas and ColumnTransformer
-        return columns[slice(bounds[0], bounds[1], key.step)]
-    try:
-        keys = list(key)
-    except TypeError:
-        raise InvalidInputError(
-            f"sensitive={key!r} selects no columns; pass names, positions, a mask, a slice, a callable "
-            "or a mapping {column: domain}."
-        ) from None
-    if keys and all(isinstance(k, bool | np.bool_) for k in keys):
-        if len(keys) != len(columns):
-            raise InvalidInputError(
-                f"The mask sensitive=... has {len(keys)} entries for {len(columns)} columns; give each one."
-            )
-        return [c for c, chosen in zip(columns, keys, strict=True) if chosen]
-    return [_one(columns, k) for k in keys]
-
-
-def _one(columns: list[str], key: Any) -> str:
-    if isinstance(key, str) and key in columns:
-        return key
-    if (
-        isinstance(key, int | np.integer)
-        and not isinstance(key, bool)
-        and -len(columns) <= key < len(columns)
-    ):
-        return columns[int(key)]
-    near = difflib.get_close_matches(str(key), columns, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {_brief(columns)}."
-    raise InvalidInputError(f"sensitive names the column {key!r}, which the table does not have{hint}")
-
-
-def _brief(names: Sequence, most: int = 8) -> str:
-    shown = ", ".join(repr(n) for n in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _brief(names: Sequence) -> str:
+    shown = ", ".join(repr(n) for n in names[:_MOST_NAMED])
+    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"

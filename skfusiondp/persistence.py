@@ -27,6 +27,7 @@ _TRUSTED = frozenset(
         "scipy.sparse._csr.csr_matrix",
         "skfusiondp._domains.Categorical",
         "skfusiondp._domains.Numeric",
+        "skfusiondp._leaked.HiddenCategorical",
         "skfusiondp._schema.SensitiveSchema",
         "skfusiondp.estimators._classifier.FusionDPClassifier",
         "skfusiondp.estimators._regressor.FusionDPRegressor",

@@ -188,6 +188,8 @@ class PrivacyReport:
     def __str__(self) -> str:
         report = self.to_dict()
         lines = [f"Privacy report of {self.estimator} (method: {self.method})", self.promise]
+        if math.isinf(self.epsilon):
+            lines.reverse()  # first things first
         lines += [self.guessing, ""] if self.guessing else [""]
         lines.append("Adversary     " + report["adversary"])
         for name, domain in self.protected.items():
@@ -274,7 +276,7 @@ def _finite(epsilon: float) -> float | str:
 def _up(value: float, digits: int = 4) -> str:
     """A bound with few digits, rounded up: a printed epsilon must not be below the true one."""
     if value == 0 or math.isinf(value):
-        return "∞" if value else "0"
+        return f"{value:g}"
     quantum = Decimal(1).scaleb(Decimal(value).adjusted() - digits + 1)
     return f"{float(Decimal(value).quantize(quantum, rounding=ROUND_CEILING)):.{digits}g}"
 

@@ -72,14 +72,6 @@ CASES = {
         {"sensitive": {"age": (0, 100)}},
         r"sensitive\['age'\]=\(0, 100\) is not a domain",
     ),
-    "domain excludes all": (
-        {"sensitive": {"age": Numeric(200, 300)}},
-        "'age'.* excludes every cell",
-    ),
-    "categories exclude all": (
-        {"sensitive": {"sex": Categorical(["F", "M"])}},
-        "'sex'.* excludes every cell",
-    ),
     "epsilon 0": ({"epsilon": 0.0}, "epsilon=0.0 must be a positive, finite number"),
     "epsilon negative": ({"epsilon": -1}, "epsilon=-1"),
     "epsilon nan": ({"epsilon": np.nan}, "epsilon=nan"),
@@ -171,11 +163,6 @@ TABLES = {
         TARGET,
         "'lab' holds an infinite",
     ),
-    "string in a sensitive number": (
-        with_string("age"),
-        TARGET,
-        "'age'.*not a number.*declare it Categorical",
-    ),
     "column twice": (
         made_table().set_axis(["lab", "lab", "age", "sex"], axis=1),
         TARGET,
@@ -215,12 +202,10 @@ def test_a_string_in_a_public_number_at_prediction(fitted):
         fitted.predict(with_string("lab"))
 
 
-def test_a_string_in_a_sensitive_number_at_prediction_is_not_quoted(fitted):
-    with pytest.raises(InvalidInputError, match=r"'age'.*a sensitive cell") as caught:
-        fitted.predict(with_string("age"))
-    assert SECRET_WORD not in str(caught.value)
-    # Nor in what a traceback shows below the message.
-    assert caught.value.__suppress_context__
+def test_a_string_in_a_sensitive_number_at_prediction_is_missing(fitted):
+    missing = made_table()
+    missing.loc[3, "age"] = np.nan
+    assert np.array_equal(fitted.predict_proba(with_string("age")), fitted.predict_proba(missing))
 
 
 def test_unknown_categories_at_prediction_are_no_error(fitted):
@@ -345,12 +330,14 @@ def test_quantiles_of_no_numeric_column():
     assert fitted.epsilon_ == 0 and fitted.transform(table).equals(table)
 
 
-@pytest.mark.parametrize("column", ["lab", "age"])
 @pytest.mark.parametrize("dtype", [complex, object])
-def test_complex_cells(column, dtype):
-    table = PLAIN.assign(**{column: (PLAIN[column] + 1j).astype(dtype)})
-    with pytest.raises(InvalidInputError, match=f"'{column}'.*not a number"):
+def test_complex_cells(dtype):
+    table = PLAIN.assign(lab=(PLAIN["lab"] + 1j).astype(dtype))
+    with pytest.raises(InvalidInputError, match=r"'lab'.*not a number"):
         TableEncoder(AGE).fit(table).transform(table)
+    # A refusal would tell of a sensitive cell: it is missing.
+    table = PLAIN.assign(age=(PLAIN["age"] + 1j).astype(dtype))
+    assert TableEncoder(AGE).fit(table).transform(table)[:, -1].all()
 
 
 TARGETS = {

@@ -289,20 +289,15 @@ def test_the_schema_of_an_arrow_table(sensitive, people, on_disk, monkeypatch):
     monkeypatch.setattr("skfusiondp._disk.CHUNK_ROWS", 64)
     wanted = resolve_schema(as_frame(people), sensitive, on_leak="ignore")
     got = disk_schema(as_disk_table(on_disk), sensitive, on_leak="ignore")
-    assert got == wanted
+    assert got.sources == wanted.sources and list(got.domains) == list(wanted.domains)
+    for column, domain in wanted.domains.items():
+        # Hidden categories have a salt of their own, and the same cells.
+        assert np.array_equal(got.domains[column].encode(people[column]), domain.encode(people[column]))
 
 
 def test_undeclared_domains_leak_loudly_on_disk_too(memmap, target):
     with pytest.warns(PrivacyLeakWarning, match="read off the training cells"):
         made([0]).fit(memmap, target)
-
-
-def test_a_domain_that_excludes_every_cell_is_refused(memmap, target, monkeypatch):
-    monkeypatch.setattr("skfusiondp._disk.CHUNK_ROWS", 64)
-    with pytest.raises(InvalidInputError, match="excludes every cell"):
-        made({0: Numeric(100, 200)}).fit(memmap, target)
-    extreme = np.nanmax(np.asarray(memmap)[:, 0])
-    made({0: Numeric(float(extreme), 200)}, steps=1).fit(memmap, target)  # one cell is inside
 
 
 def test_an_infinite_public_cell_is_refused_before_training(array, target, tmp_path):

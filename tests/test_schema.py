@@ -135,21 +135,6 @@ def test_categorical_refuses(categories):
         Categorical(categories)
 
 
-@pytest.mark.parametrize(
-    ("domain", "values", "excluded"),
-    [
-        (Numeric(0, 1), [5, 6, None], True),
-        (Numeric(0, 1), [5, 0.5], False),
-        (Numeric(0, 1), [None, math.nan], False),
-        (Categorical(["a"]), ["b", None], True),
-        (Categorical(["a"]), ["b", "a"], False),
-        (Categorical(["a"]), [None], False),
-    ],
-)
-def test_excludes(domain, values, excluded):
-    assert domain.excludes(values) is excluded
-
-
 TABLE = pd.DataFrame({"lab": [1.0, 2.0], "ward": ["n", "s"], "age": [30, 40], "sex": ["f", "m"]})
 
 
@@ -159,13 +144,10 @@ TABLE = pd.DataFrame({"lab": [1.0, 2.0], "ward": ["n", "s"], "age": [30, 40], "s
         (None, ("lab", "ward", "age", "sex")),
         ("age", ("age",)),
         (["sex", "age"], ("age", "sex")),
-        (2, ("age",)),
-        ([-1, 0], ("lab", "sex")),
         ([False, True, False, True], ("ward", "sex")),
         (np.array([False, False, True, True]), ("age", "sex")),
-        (slice(1, 3), ("ward", "age")),
         (slice("ward", "age"), ("ward", "age")),
-        (make_column_selector(dtype_exclude="number"), ("ward", "sex")),
+        (make_column_selector(pattern="^[ws]"), ("ward", "sex")),
         (lambda X: ["lab"], ("lab",)),
         ({"age": Numeric(0, 99), "sex": None}, ("age", "sex")),
         ([], ()),
@@ -184,7 +166,7 @@ def test_where_domains_come_from():
         schema = resolve_schema(TABLE, declared, support=support)
     assert dict(schema.sources) == {"lab": "declared", "age": "support", "sex": "training cells"}
     assert schema.domains["age"] == Numeric(20, 50) and schema.leaks == ("sex",)
-    assert schema.domains["sex"] == Categorical(["f", "m"])
+    assert schema.domains["sex"].codes(["f", "m", "x"]).tolist() == [0, 1, 2]
     with pytest.raises(PrivacyLeakError):
         resolve_schema(TABLE, declared, support=support, on_leak="raise")
 

@@ -20,12 +20,14 @@ from .._disk_facts import disk_schema, fit_encoder
 from .._distributed import Ranks
 from .._exceptions import InvalidInputError
 from .._groups import read_units, without_column
+from .._outside import warn_outside
 from .._paired import PairedTable
 from .._parameters import check_choice, check_verbose, whole
 from .._random import random_generator
 from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
+from .._select import select_columns
 from .._tables import check_disk_table, check_table
 from .._targets import support_labels
 from ..impute import FoundationImputer
@@ -114,6 +116,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         source = X if isinstance(X, PairedTable) else original
         extra = self._labelled_support(encoder, imputer)
         planned = self._cost(plan, schema, len(original))
+        before = len(getattr(self, "ledger_", ()))
         if plan is not None:
             warn_of_plan(planned, plan.delta, len(original))
         with self._spending(planned, ranks) as pay:
@@ -139,8 +142,19 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
 
             self._train(rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin)
             if not begun:
-                self._pay(PrivacyLedger(), delta, self._adjacency)
+                # Without private steps the plan's cost is that of domains that training cells gave.
+                nothing = plan is None or not plan.steps
+                self._pay(planned if nothing else PrivacyLedger(), delta, self._adjacency)
+        if len(self.ledger_) > before and ranks.rank == 0:
+            self._warn_outside(original)
         return self
+
+    def _warn_outside(self, table: pd.DataFrame | DiskTable) -> None:
+        """Tell the data holder, after a fit that paid, what share of cells the domains do not hold."""
+        domains = {c: d for c, d in self.schema_.domains.items() if c not in self.schema_.leaks}
+        if domains:
+            disk = isinstance(table, DiskTable)
+            warn_outside((f for _, f in table.chunks(list(domains))) if disk else (table,), domains)
 
     def _spending(self, planned: PrivacyLedger, ranks: Ranks) -> AbstractContextManager:
         """Reserve a fit's cost in the shared budget; it is refused before it reads anything."""
@@ -210,13 +224,13 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         if isinstance(X, PairedTable):
             original = check_table(self, X.original, reset=True)
             if self.sensitive is not None:
-                stated = resolve_schema(original, self.sensitive, on_leak="ignore")
+                stated = select_columns(tuple(original.columns), self.sensitive)
                 other = [
                     c
-                    for c in sorted({*stated.sensitive, *X.schema.sensitive})
-                    if c not in stated.sensitive
-                    or (stated.sources[c] == "declared" and stated.domains[c] != X.schema.domains.get(c))
+                    for c in sorted({*stated, *X.schema.sensitive})
+                    if c not in stated
                     or c not in X.schema.sensitive
+                    or (stated[c] is not None and stated[c] != X.schema.domains[c])
                 ]
                 if other:
                     raise InvalidInputError(
@@ -242,9 +256,11 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             sensitive = imputer.sensitive
         support = None if imputer is None else imputer.support
         if disk is None:
-            schema = resolve_schema(frame, sensitive, support=support, on_leak=self.on_leak, original=X)
+            schema = resolve_schema(
+                frame, sensitive, support=support, on_leak=self.on_leak, original=X, budget=self.budget
+            )
         else:
-            schema = disk_schema(disk, sensitive, support=support, on_leak=self.on_leak)
+            schema = disk_schema(disk, sensitive, support=support, on_leak=self.on_leak, budget=self.budget)
         if imputer is None and self.method not in ("fusiondp", "hybrid"):
             return table, schema, None
         fitted = FoundationImputer() if imputer is None else clone(imputer)

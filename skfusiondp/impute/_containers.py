@@ -101,15 +101,18 @@ def _replace_polars(X: Any, values: dict, names: list[str]) -> Any:
 
 
 def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) -> np.ndarray:
-    kinds = [np.asarray(X).dtype, *(v.to_numpy().dtype for v in values.values())]
-    if all(k.kind in "fiub" for k in kinds):
-        # float32 in, float32 out; the imputed floats are not more exact than that.
-        dtype = kinds[0] if kinds[0].kind == "f" else np.result_type(*kinds)
-    else:
+    columns = [values.get(name, frame[name]) for name in names]
+    given = getattr(X, "dtype", None)
+    # By what it holds, not by the given array's type, which a replaced cell may have decided.
+    if not all(c.dtype.kind in "fiub" for c in columns):
         dtype = np.dtype(object)
+    elif isinstance(given, np.dtype) and given.kind == "f":
+        dtype = given  # float32 in, float32 out; the imputed floats are not more exact than that
+    else:
+        dtype = np.dtype(np.float64)
     out = np.empty(frame.shape, dtype=dtype)
-    for position, name in enumerate(names):
-        out[:, position] = values.get(name, frame[name])
+    for position, column in enumerate(columns):
+        out[:, position] = column
     return out
 
 

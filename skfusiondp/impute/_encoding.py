@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._tables import is_numeric, numeric_values
+from .._tables import as_text, is_numeric, numeric_values
 
 _MOST_CATEGORIES = 30
 
@@ -99,8 +99,8 @@ def _finite(column: pd.Series) -> np.ndarray:
 
 
 def _words(column: pd.Series) -> np.ndarray:
-    """Cells as text, so that 1 in a frame and "1" in an array meet; None where missing."""
+    """Cells as text, so that 1, 1.0 and "1" meet, whatever holds them; None where missing."""
     cells = column.astype(object)
-    words = np.array([str(v) for v in cells], dtype=object)
+    words = np.array([as_text(v) for v in cells], dtype=object)
     words[column.isna().to_numpy()] = None
     return words

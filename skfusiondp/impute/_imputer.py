@@ -148,7 +148,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         ----------
         X : table of shape (n_rows, n_columns)
             The training table. Its sensitive cells are not read, except where no domain is
-            known (then a warning says so) and to refuse a domain that excludes all of them.
+            known (then a warning says so).
         y : ignored
             The label is never used.
 

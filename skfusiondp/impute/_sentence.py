@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from .._domains import Categorical, Domain, Numeric
 from .._exceptions import InvalidInputError, MissingDependencyError
+from .._tables import as_text
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head, UniformHead
 from ._protocol import CategoricalPredictive, NumericPredictive, Predictive
@@ -162,7 +163,7 @@ def write_sentences(public: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str, of length n_rows
-        Numbers have four significant digits: the rest only costs tokens.
+        Fractions have four significant digits: the rest only costs tokens.
     """
     columns = []
     for name in public.columns:
@@ -245,6 +246,7 @@ def _plain(name: str) -> str:
 
 
 def _word(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:.4g}"
-    return str(value)
+    text = as_text(value)
+    # Whole numbers are written alike, be their column one of whole numbers or of floats.
+    fraction = isinstance(value, float | np.floating) and text == str(value)
+    return f"{value:.4g}" if fraction else text

@@ -114,6 +114,9 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
         def _spending(self, *args: Any) -> Any:
             return nullcontext(lambda spent: None)  # what is stacked has no budget of its own
 
+        def _warn_outside(self, table: Any) -> None:
+            """Nothing has been paid for yet; the search's own refit tells the data holder."""
+
         def _training_rows(self, *args: Any, **kwargs: Any) -> Any:
             if fold.encoded is None:
                 fold.encoded = super()._training_rows(*args, **kwargs)

@@ -16,17 +16,31 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
+from .._outside import one_for_all, warn_outside
 from .._paired import PairedTable
 from .._parameters import as_float, check_estimator_object
+from .._schema import SensitiveSchema
+from .._tables import as_frame, own_cells
 from .._targets import read_labels
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
+from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_if_weak
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..report import PrivacyReport
 from ._scores import free_score, hybrid_score, paid_score, row_scores
-from ._trials import Candidate, candidates_of, check_kept, final_name, planned, prepared, steps_of
+from ._trials import (
+    Candidate,
+    candidates_of,
+    check_kept,
+    final_name,
+    leaks_of,
+    planned,
+    prepared,
+    refuse_leaks,
+    steps_of,
+)
 
 # What a scoring of held-out rows adds to the kinds of runs: one release of their sum.
 _SCORING: Spec = ((), 1.0, 1)
@@ -197,7 +211,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")
         if isinstance(X, np.memmap) or (as_disk_table(X) is None and not hasattr(X, "columns")):
-            X = np.asarray(X)
+            X = np.asarray(own_cells(X))
         y = y if hasattr(y, "iloc") else np.asarray(y)
         n_rows = _num_samples(X if as_disk_table(X) is None else as_disk_table(X))
         if n_rows < 2:
@@ -224,21 +238,30 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
         cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
         warn_if_weak(as_float(self.epsilon), delta, n_rows)
+        leaks: dict[str, None] = {}
         with spending(self.budget, cost) as pay:
             # All trials are paid for, however many run, and whether or not one of them fails.
             pay()
             self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
-            with warnings.catch_warnings():
-                # Said above for all trials; how many of them ran is secret, and so is how often each warns.
-                warnings.simplefilter("ignore", WeakPrivacyWarning)
-                best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds)
+            try:
+                with warnings.catch_warnings():
+                    # Said above for all trials; how many ran is secret, and so is how often each warns.
+                    warnings.simplefilter("ignore", WeakPrivacyWarning)
+                    best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds, leaks)
+            finally:
+                # Without a budget, which refuses it, domains may have come from training cells.
+                self.ledger_ = self.ledger_ + read_without_noise(tuple(leaks), n_rows, adjacency, source)
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
         self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial
-        same = [e for e in self.ledger_ if isinstance(e, BoundEntry) and e.adjacency == adjacency]
+        same = [e for e in self.ledger_ if e.adjacency == adjacency]
         # Each search has a failure probability of its own; a refit adds another.
-        self.delta_ = sum(e.delta for e in same)
+        self.delta_ = sum(e.delta for e in same if isinstance(e, BoundEntry))
         self.epsilon_ = compute_epsilon(same, self.delta_)
+        schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
+        if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
+            frame = as_frame(X.original if isinstance(X, PairedTable) else X)
+            warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
 
     def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
@@ -311,15 +334,23 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         train: tuple,
         held_out: tuple | None,
         seeds: np.random.Generator,
+        leaks: dict[str, None],
     ) -> tuple[Any, dict, float]:
-        """Model, parameters and score of the best trial; nothing else of any trial is kept."""
+        """Model, parameters and score of the best trial; nothing else of any trial is kept.
+
+        `leaks` gets the columns whose domains were read off the training cells.
+        """
         best: tuple[Any, dict, float] | None = None
         for _ in range(how_many):
             i = int(seeds.integers(len(candidates)))
             model = prepared(
                 self.estimator, candidates[i], sigmas[i], delta, None if self.random_state is None else seeds
             )
-            model.fit(*train)
+            if self.budget is not None:
+                refuse_leaks(model)
+            with one_for_all():
+                model.fit(*train)
+            leaks.update(dict.fromkeys(leaks_of(model)))
             check_kept(model, candidates[i], sigmas[i])
             score = self._score(model, held_out, sigmas[-1], candidates[i].adjacency, seeds)
             if best is None or score > best[2]:

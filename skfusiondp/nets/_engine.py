@@ -44,7 +44,8 @@ class PerRowEngine:
     micro_batch_size : int, optional
         Rows handled at once; memory is bounded by it and not by the batch.
     masks : numpy.random.Generator, optional
-        Draws the dropout masks. None: one that nobody can foresee.
+        Draws the dropout masks, which must be secret. None: seeded by torch's global stream, as dropout is
+        elsewhere, which hides nothing.
 
     Attributes
     ----------
@@ -79,7 +80,7 @@ class PerRowEngine:
         self.micro_batch_size = micro_batch_size
         self.precision = torch.float64
         self.names = _chosen(module, private_parameters)
-        self._masks = np.random.default_rng() if masks is None else masks
+        self._masks = masks
         self._masks_a_row: int | None = None
         self._throwaway = Throwaway(module)
         self._layers, self.reason = _book_kept(module, self.names)
@@ -215,7 +216,7 @@ class PerRowEngine:
             }
         return {n: torch.tensordot(factors[n], g, 1) for n, g in gradients.items()}
 
-    def _draw_masks(self, views: Tensor, masks: np.random.Generator) -> Tensor:
+    def _draw_masks(self, views: Tensor, masks: np.random.Generator | None) -> Tensor:
         """Uniform numbers for each row's dropout, of shape (n_rows, n_numbers)."""
         if self._masks_a_row is None:
             module, counted = self._throwaway.copy(self.precision), Counted()
@@ -224,8 +225,12 @@ class PerRowEngine:
                 row = torch.zeros_like(views[:, :1], dtype=self.precision)
                 forward_with_representation(module, row.flatten(0, 1))
             self._masks_a_row = counted.numbers
-        # At least one: a row's share of nothing has no first number.
-        shape = (views.shape[1], max(1, self._masks_a_row))
+        if not self._masks_a_row:
+            # One number all the same: a row's share of nothing has no first one.
+            return torch.zeros((views.shape[1], 1), device=views.device)
+        if masks is None:
+            masks = np.random.default_rng(torch.randint(2**62, (2,)).tolist())
+        shape = (views.shape[1], self._masks_a_row)
         return torch.from_numpy(masks.random(shape, dtype=np.float32)).to(views.device)
 
     def _factors(self, norms: dict[str, Tensor], views: Tensor) -> tuple[dict[str, Tensor], Tensor]:

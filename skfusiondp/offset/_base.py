@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
 from .._groups import Units, read_units, without_column
+from .._outside import warn_outside
 from .._parameters import check_choice, whole
 from .._random import random_generator
 from .._refit import unchanged_if_refused
@@ -115,7 +116,12 @@ class BaseOffsetFusion(BaseEstimator):
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
         schema = resolve_schema(
-            frame, sensitive, support=self._given_support(), on_leak=self.on_leak, original=X
+            frame,
+            sensitive,
+            support=self._given_support(),
+            on_leak=self.on_leak,
+            original=X,
+            budget=self.budget,
         )
         target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
@@ -143,16 +149,19 @@ class BaseOffsetFusion(BaseEstimator):
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
-        planned = self._cost(plan, plan.steps if schema.sensitive else 0, schema)
+        planned = self._cost(plan, schema)
+        before = len(getattr(self, "ledger_", ()))
         warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay, units)
+        if len(self.ledger_) > before:
+            warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
 
-    def _cost(self, plan: PrivatePlan, steps: int, schema: SensitiveSchema) -> PrivacyLedger:
-        """What a fit of `steps` releases spends; domains that training cells gave are read without noise."""
+    def _cost(self, plan: PrivatePlan, schema: SensitiveSchema) -> PrivacyLedger:
+        """What a fit spends; domains that training cells gave are read without noise."""
         source = f"{type(self).__name__}.fit"
-        spent = plan.ledger(steps, source=source)
+        spent = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
         return spent + read_without_noise(schema.leaks, plan.n_rows, self.adjacency, source)
 
     def _train(
@@ -333,7 +342,7 @@ class BaseOffsetFusion(BaseEstimator):
         if self.schema_.sensitive:
             pay()
             # The plan's releases are paid for from here on, however many of them run.
-            ledger = ledger + self._cost(self.plan_, self.plan_.steps, self.schema_)
+            ledger = ledger + self._cost(self.plan_, self.schema_)
         self.ledger_ = ledger
         self.epsilon_ = PrivacyLedger(tuple(e for e in ledger if e.adjacency == self.adjacency)).epsilon(
             self.delta_

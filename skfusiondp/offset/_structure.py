@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
 from .._domains import Domain, Numeric
-from .._tables import is_numeric, numeric_values
+from .._tables import as_text, is_numeric, numeric_values
 from ._additive import Pieces, fit_additive
 from ._mechanism import Groups, Loss, PublicCurvature
 
@@ -45,7 +45,7 @@ class PublicColumns:
         """Learn kinds and categories of the columns of `frame`."""
         self.categories: dict[str, dict[str, int] | None] = {}
         for c in frame.columns:
-            known = sorted({str(v) for v in frame[c].dropna()}) if not is_numeric(frame[c]) else None
+            known = sorted({as_text(v) for v in frame[c].dropna()}) if not is_numeric(frame[c]) else None
             self.categories[c] = None if known is None else {v: i for i, v in enumerate(known)}
         return self
 
@@ -60,7 +60,7 @@ class PublicColumns:
             else:
                 # Cells one by one would be asked whether they are missing: those that are lists cannot say.
                 cells = zip(frame[c], frame[c].isna(), strict=True)
-                out[:, j] = [np.nan if missing else known.get(str(v), np.nan) for v, missing in cells]
+                out[:, j] = [np.nan if missing else known.get(as_text(v), np.nan) for v, missing in cells]
         return out
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
+from .._outside import OTHER
 from .._parameters import check_choice, is_number
 from ._private import PrivateTransformer
 
 _OUTPUTS = ("categories", "frequencies")
-OTHER = "(other)"
 
 
 class PrivateCategories(PrivateTransformer):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._exceptions import InvalidInputError
 from .._piecewise import piecewise_linear, quantile_knots
 from .._schema import SensitiveSchema, resolve_schema
-from .._tables import check_table, is_numeric, numeric_values
+from .._tables import as_text, check_table, is_numeric, numeric_values
 
 _MISSING = "<missing>"
 _MAX_CATEGORIES = 64
@@ -180,7 +180,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def _categories(self, frame: pd.DataFrame) -> np.ndarray:
         columns = [frame[c].astype(object).where(frame[c].notna(), _MISSING) for c in self._categorical]
-        return np.column_stack([np.array([str(v) for v in c], dtype=object) for c in columns])
+        return np.column_stack([np.array([as_text(v) for v in c], dtype=object) for c in columns])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -144,7 +144,7 @@ class PrivateStandardScaler(PrivateTransformer):
         """What each row adds, in units, of shape (n_rows, 3)."""
         domain = self.schema_.domains[column]
         assert isinstance(domain, Numeric)
-        position = _position(domain.clean(cells, column), domain)
+        position = _position(domain.clean(cells), domain)
         present = ~np.isnan(position)
         t = np.rint(np.where(present, position, 0.0) / _STEP).astype(np.int64)
         one = round(1 / _STEP)
@@ -165,7 +165,7 @@ class PrivateStandardScaler(PrivateTransformer):
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Numeric)
-        values = (domain.clean(cells, column) - self.mean_[column]) / self.scale_[column]
+        values = (domain.clean(cells) - self.mean_[column]) / self.scale_[column]
         return np.clip(values, -self.limit, self.limit)
 
     def _new_domain(self, column: str) -> Numeric:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
 from .._groups import read_units
+from .._outside import warn_outside
 from .._parameters import as_float, check_choice, whole
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
@@ -93,7 +94,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """
         self._check_parameters()
         frame = check_table(self, X, reset=True)
-        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X, budget=self.budget)
         own = [c for c, d in schema.domains.items() if d.epsilon is not None]
         if own:
             raise InvalidInputError(
@@ -131,6 +132,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             self.epsilon_ = PrivacyLedger(same).epsilon(delta)
             self._release(self._kept(frame, units.of(n)), std, columns)
             self._released = True
+        warn_outside((frame,), {c: schema.domains[c] for c in columns if c not in schema.leaks})
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -146,7 +146,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
     def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Numeric)
-        codes = bins(domain.clean(cells, column), domain, self.n_bins)
+        codes = bins(domain.clean(cells), domain, self.n_bins)
         return np.bincount(codes, minlength=self.n_bins + 1)[: self.n_bins]
 
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
@@ -160,7 +160,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Numeric)
-        share = np.interp(domain.clean(cells, column), self.edges_[column], self.cdf_[column])
+        share = np.interp(domain.clean(cells), self.edges_[column], self.cdf_[column])
         return share if self.output == "uniform" else ndtri(np.clip(share, _TAIL, 1 - _TAIL))
 
     def _new_domain(self, column: str) -> Numeric:

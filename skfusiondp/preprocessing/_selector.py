@@ -15,6 +15,7 @@ from .._parameters import whole
 from .._schema import SensitiveSchema
 from .._tables import check_table
 from .._targets import read_labels
+from ..impute._containers import replace_columns
 from ._private import PrivateTransformer, bins, check_bins
 
 
@@ -193,7 +194,7 @@ class PrivateSelector(PrivateTransformer):
         """Present cells by bin and group, of shape (n_bins or categories, n_groups)."""
         domain = self.schema_.domains[column]
         if isinstance(domain, Numeric):
-            codes = bins(domain.clean(cells, column), domain, self.n_bins)
+            codes = bins(domain.clean(cells), domain, self.n_bins)
         else:
             codes = domain.codes(cells)
         n_groups = int(self._groups.max()) + 1
@@ -232,9 +233,11 @@ class PrivateSelector(PrivateTransformer):
         """
         check_is_fitted(self, "kept_")
         frame = check_table(self, X, reset=False, optional=self._may_be_absent)
-        positions = [i for i, c in enumerate(frame.columns) if self._stays(c)]
-        table = X if hasattr(X, "columns") else np.asarray(X)
-        return self._contain(_safe_indexing(table, positions, axis=1), X)
+        kept = [c for c in frame.columns if self._stays(c)]
+        if hasattr(X, "columns"):
+            positions = [frame.columns.get_loc(c) for c in kept]
+            return self._contain(_safe_indexing(X, positions, axis=1), X)
+        return self._contain(replace_columns(X, frame[kept], frame[[]], kept), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that are kept.

@@ -315,17 +315,6 @@ class PrivacyLedger:
             ) from error
 
 
-def _loaded(entry: dict) -> Entry:
-    values = dict(entry)
-    kind = _KINDS[values.pop("kind", "gaussian")]
-    if unknown := set(values) - {f.name for f in fields(kind)}:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    columns, texts = values.get("protects", []), (values.get("source", ""), values.get("part", ""))
-    if isinstance(columns, str) or not all(isinstance(c, str) for c in (*columns, *texts)):
-        raise ValueError(f"protects={columns!r} must list names, and source and part be texts")
-    return kind(**values)
-
-
 def read_without_noise(columns: tuple[str, ...], n_rows: int, adjacency: str, source: str) -> PrivacyLedger:
     """The entry of a read that nothing protects, whose epsilon is infinite; none if no column was read.
 
@@ -344,3 +333,14 @@ def read_without_noise(columns: tuple[str, ...], n_rows: int, adjacency: str, so
     if not columns:
         return PrivacyLedger()
     return PrivacyLedger((LedgerEntry(0.0, 1.0, 1, adjacency, columns, n_rows, source),))
+
+
+def _loaded(entry: dict) -> Entry:
+    values = dict(entry)
+    kind = _KINDS[values.pop("kind", "gaussian")]
+    if unknown := set(values) - {f.name for f in fields(kind)}:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    columns, texts = values.get("protects", []), (values.get("source", ""), values.get("part", ""))
+    if isinstance(columns, str) or not all(isinstance(c, str) for c in (*columns, *texts)):
+        raise ValueError(f"protects={columns!r} must list names, and source and part be texts")
+    return kind(**values)

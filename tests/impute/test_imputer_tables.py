@@ -80,10 +80,10 @@ def test_float_arrays_keep_their_dtype(dtype):
     assert np.array_equal(hybrid[:, :2], table[:, :2])
 
 
-def test_integer_arrays_become_floats_and_categories_may_stay_integers():
+def test_integer_arrays_become_floats():
     table = np.random.default_rng(0).integers(0, 2, size=(40, 3))
     coded = FoundationImputer({0: Categorical([0, 1])}, support=table).fit_transform(table)
-    assert coded.dtype.kind == "i"
+    assert coded.dtype == np.float64  # one missing cell would have made floats of the given ones
     number = FoundationImputer({0: Numeric(0, 1)}, support=table).fit_transform(table)
     assert number.dtype == np.float64
 

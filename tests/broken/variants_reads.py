@@ -1,0 +1,215 @@
+"""Ways to read sensitive cells that nobody pays for, each a small patch, and the test that catches it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pandas as pd
+from variants import MONKEYPATCH, Variant, by_test, existing
+
+from skfusiondp import Categorical, FusionDPClassifier, Numeric
+from skfusiondp import _schema as schema
+from skfusiondp._exceptions import InvalidInputError
+from skfusiondp._outside import outside
+from skfusiondp._select import _Columns
+from skfusiondp.estimators import _base as base
+from skfusiondp.privacy import PrivacyLedger
+
+
+def refuses_no_cell(name, *args):
+    """A test, in which a refusal is a failure and not an error."""
+
+    def check(monkeypatch):
+        try:
+            existing("test_outside.py", name, *args)(monkeypatch)
+        except InvalidInputError as error:
+            raise AssertionError(str(error)) from error
+
+    return check
+
+
+def a_domain_that_excludes_every_cell_is_refused(patch):
+    plain = base.resolve_schema
+
+    def looking(X, *args, **kwargs):
+        found = plain(X, *args, **kwargs)
+        for column, domain in found.domains.items():
+            if isinstance(domain, Numeric) and outside(X[column], domain).share == 1:
+                raise InvalidInputError(f"The domain of {column!r} excludes every cell.")
+        return found
+
+    patch.setattr(base, "resolve_schema", looking)
+
+
+def a_text_in_a_sensitive_column_is_refused(patch):
+    patch.setattr("skfusiondp._domains.numeric_values", lambda column, sensitive: _strict(column))
+
+
+def _strict(column):
+    try:
+        return pd.to_numeric(column).to_numpy(dtype=float, na_value=float("nan"))
+    except Exception as error:
+        raise InvalidInputError(f"{column.name!r} holds something that is no number") from error
+
+
+def the_share_outside_is_kept(patch):
+    def keeping(self, table):
+        self.outside_ = {c: outside(table[c], d).share for c, d in self.schema_.domains.items()}
+
+    patch.setattr(FusionDPClassifier, "_warn_outside", keeping)
+
+
+def the_share_is_told_before_it_is_paid(patch):
+    plain = FusionDPClassifier._table
+
+    def telling(self, X):
+        table, found, imputer = plain(self, X)
+        base.warn_outside((table,), found.domains)
+        return table, found, imputer
+
+    patch.setattr(FusionDPClassifier, "_table", telling)
+
+
+def every_trial_tells(patch):
+    patch.setattr("skfusiondp.model_selection._private_search.one_for_all", contextlib.nullcontext)
+
+
+def callables_see_the_training_table(patch):
+    plain = _Columns.__init__
+
+    def keeping(self, names, original):
+        plain(self, names, original)
+        self.original = original
+
+    patch.setattr(_Columns, "__init__", keeping)
+    patch.setattr(_Columns, "_called", lambda self, selector, support: self._answer(selector, self.original))
+
+
+def integers_are_positions(patch):
+    plain = _Columns.__init__
+
+    def by_position(self, names, original):
+        plain(self, names, original)
+        self.labels, self.by_position = None, True
+
+    patch.setattr(_Columns, "__init__", by_position)
+
+
+def a_list_is_read_by_numpy(patch):
+    patch.setattr("skfusiondp._tables.own_cells", lambda X: X)
+
+
+def categories_are_written_by_their_type(patch):
+    patch.setattr("skfusiondp.preprocessing._encoder.as_text", str)
+
+
+def a_leaked_domain_costs_nothing(patch):
+    patch.setattr(base, "read_without_noise", lambda *args: PrivacyLedger())
+
+
+def a_leaked_domain_keeps_its_cells(patch):
+    def verbatim(column):
+        if column.dtype.kind in "fiu":
+            return Numeric(float(column.min()), float(column.max()))
+        return Categorical(sorted(column.dropna().unique(), key=str))
+
+    patch.setattr(schema, "leaked_domain", verbatim)
+
+
+def a_leak_is_read_before_the_budget_is_asked(patch):
+    plain = schema._leaked
+    patch.setattr(
+        schema, "_leaked", lambda X, names, on_leak, budget, read: plain(X, names, on_leak, None, read)
+    )
+
+
+_OUTSIDE, _SELECT, _TABLES, _LEAKED = "test_outside.py", "test_select.py", "test_tables.py", "test_leaked.py"
+
+VARIANTS_READS = [
+    Variant(
+        "a domain that excludes every cell is refused",
+        a_domain_that_excludes_every_cell_is_refused,
+        f"tests/{_OUTSIDE}::test_a_budget_refuses_before_any_sensitive_cell_is_looked_at",
+        refuses_no_cell(
+            "test_a_budget_refuses_before_any_sensitive_cell_is_looked_at",
+            lambda module: module.fusion,
+            MONKEYPATCH,
+        ),
+    ),
+    Variant(
+        "a text in a sensitive column is refused",
+        a_text_in_a_sensitive_column_is_refused,
+        f"tests/{_OUTSIDE}::test_no_cell_of_a_sensitive_column_causes_a_refusal",
+        refuses_no_cell(
+            "test_no_cell_of_a_sensitive_column_causes_a_refusal", lambda module: module.SPENDERS["scaler"]
+        ),
+    ),
+    by_test(
+        "the share outside a domain is kept",
+        the_share_outside_is_kept,
+        _OUTSIDE,
+        "test_nothing_of_it_is_kept",
+        "classifier",
+        None,
+    ),
+    by_test(
+        "the share outside a domain is told before it is paid for",
+        the_share_is_told_before_it_is_paid,
+        _OUTSIDE,
+        "test_a_fit_that_fails_says_nothing",
+        MONKEYPATCH,
+    ),
+    by_test(
+        "every trial of a search tells the data holder",
+        every_trial_tells,
+        _OUTSIDE,
+        "test_a_search_speaks_once_however_many_trials_ran",
+        4,
+    ),
+    by_test(
+        "callable selectors see the training table",
+        callables_see_the_training_table,
+        _SELECT,
+        "test_a_callable_that_goes_by_types_or_cells_is_refused",
+        "int",
+    ),
+    by_test(
+        "integers on a frame are positions",
+        integers_are_positions,
+        _SELECT,
+        "test_the_column_that_is_named_is_the_one_that_is_protected",
+    ),
+    by_test(
+        "a list is read by numpy",
+        a_list_is_read_by_numpy,
+        _TABLES,
+        "test_public_columns_are_the_same_in_every_container",
+        "whole numbers",
+    ),
+    by_test(
+        "categories are written by their column's type",
+        categories_are_written_by_their_type,
+        _TABLES,
+        "test_categories_are_written_alike_whatever_holds_them",
+    ),
+    by_test(
+        "a leaked domain under an intact epsilon",
+        a_leaked_domain_costs_nothing,
+        _LEAKED,
+        "test_an_imputer_s_users_pay_for_its_leak",
+    ),
+    by_test(
+        "a leaked domain keeps its cells",
+        a_leaked_domain_keeps_its_cells,
+        _LEAKED,
+        "test_other_holders_of_domains_keep_no_cell_either",
+    ),
+    by_test(
+        "a leaked domain is read before the budget is asked",
+        a_leak_is_read_before_the_budget_is_asked,
+        _LEAKED,
+        "test_a_budget_refuses_it_before_a_cell_is_read",
+        "fusiondp",
+        MONKEYPATCH,
+    ),
+]
