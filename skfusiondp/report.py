@@ -79,11 +79,11 @@ class PrivacyReport:
     @property
     def epsilon_by_column(self) -> dict[str, float]:
         """Epsilon of each sensitive column alone, at the same delta; see ``PrivacyLedger``."""
-        # What the ledger does not bound as a whole has no bounded parts either.
-        return {
-            c: math.inf if math.isinf(self.epsilon) else e
-            for c, e in self._same.epsilon_by_column(self.delta).items()
-        }
+        by_column = self._same.epsilon_by_column(self.delta)
+        if math.isinf(self.epsilon) and not math.isinf(self._same.epsilon(self.delta)):
+            # A leak that is not in the ledger may be of any column.
+            return dict.fromkeys(by_column, math.inf)
+        return by_column
 
     @property
     def epsilon_of_all_columns(self) -> float:
