@@ -29,7 +29,8 @@ budget : PrivacyBudget, str or None, default=None
     would overdraw it is refused before it reads a sensitive cell.
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so
-    that both its views are the imputed one. The same noise gives a larger epsilon under "replace".
+    that both its views are the imputed one and it adds nothing. A missing cell is a value, and not
+    erased. The same noise gives a larger epsilon under "replace".
 groups : str or None, default=None
     Public column of X that says whose row it is, where a person (or any other unit) has several. It is
     left out of training, and may be absent afterwards. `epsilon` is then that of a unit: all of its

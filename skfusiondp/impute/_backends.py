@@ -7,8 +7,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import clone
-
+from .._copies import own
 from .._exceptions import InvalidInputError
 from ._estimator import EstimatorBackend
 from ._protocol import Backend
@@ -49,10 +48,10 @@ def make_backend(backend: Any) -> Any:
     # A class has the methods too, but nobody has said with which parameters.
     if not isinstance(backend, type):
         if isinstance(backend, Backend):
-            return clone(backend, safe=False)
+            return own(backend)
         estimator = hasattr(backend, "fit") and hasattr(backend, "get_params")
         if estimator or isinstance(backend, Mapping):
-            return EstimatorBackend(backend)
+            return EstimatorBackend(own(backend))
     raise InvalidInputError(
         f"backend={backend!r} is no backend; pass one of {', '.join(map(repr, NAMES))}, a backend "
         "object, a scikit-learn regressor or classifier, or a mapping {column: estimator}."

@@ -18,6 +18,7 @@ from .._exceptions import ON_LEAK, InvalidInputError
 from .._paired import PairedTable
 from .._parameters import check_choice, check_n_jobs, check_verbose, whole
 from .._random import random_generator
+from .._refit import all_or_nothing
 from .._schema import Selector, SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from ._backends import make_backend
@@ -141,6 +142,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         self.verbose = verbose
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> FoundationImputer:
         """Resolve the schema and fit the backend on the support rows.
 

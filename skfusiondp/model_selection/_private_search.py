@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -16,9 +17,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._disk import as_disk_table
 from .._exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
-from .._outside import one_for_all, warn_outside
+from .._outside import one_for_all, tell_data_holder, warn_outside
 from .._paired import PairedTable
 from .._parameters import as_float, check_estimator_object
+from .._refit import all_or_nothing
 from .._schema import SensitiveSchema
 from .._tables import as_frame, own_cells
 from .._targets import read_labels
@@ -27,9 +29,10 @@ from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_if_weak
+from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..report import PrivacyReport
-from ._scores import free_score, hybrid_score, paid_score, row_scores
+from ._scores import check_row_scoring, free_score, hybrid_score, paid_score
 from ._trials import (
     Candidate,
     candidates_of,
@@ -87,7 +90,10 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         Share of the rows that is held out, at random; nothing is held out where public rows are given.
     scoring : str, callable or None, default=None
         As in RandomizedSearchCV. With ``validation="private"``: "accuracy", "log-loss", "squared-error"
-        or a function of (estimator, X, y) that gives each row a number in [0, 1]; others are clipped.
+        or a function of (estimator, X, y) that gives a row a number in [0, 1]; others are clipped. Rows are
+        scored alone: `X` and `y` hold one row, `estimator` and the scorer are copies. A row whose scoring
+        fails counts as 0, and a ``DataHolderWarning`` at the end says how many. What a function keeps in a
+        closure or a global variable is not copied: it must not carry anything from row to row.
     budget : PrivacyBudget, path of its file or None, default=None
         Budget that the search shares with other fits, and may not overdraw. Its delta has to be above
         the search's if anything else is to be paid from it.
@@ -181,6 +187,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         self.budget = budget
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> PrivateRandomSearchCV:
         """Run the trials and keep the best model.
 
@@ -220,8 +227,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         check_delta(delta)
         delta = as_float(delta)
         check_epsilon(self.epsilon)
-        seeds = np.random.default_rng(self._seed())
-        train, held_out = self._split(X, y, n_rows, seeds)
+        bits = RandomBits(self._seed())
+        train, held_out = self._split(X, y, n_rows, bits)
         n_train = n_rows if held_out is None else len(train[1])
         candidates = self._candidates(n_train, isinstance(X, PairedTable))
         specs = [c.spec for c in candidates] + [_SCORING] * (self.validation == "private")
@@ -234,35 +241,54 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         target = math.floor(round(as_float(self.epsilon) / _GRID, 6)) * _GRID or as_float(self.epsilon)
         sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
         one_trial = _costliest(specs, sigmas, adjacency, delta)
-        how_many = repetitions.draw(seeds)
+        how_many = repetitions.draw(bits)
         source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
         cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
         warn_if_weak(as_float(self.epsilon), delta, n_rows)
         leaks: dict[str, None] = {}
+        unscored: Counter[str] = Counter()
         with spending(self.budget, cost) as pay:
             # All trials are paid for, however many run, and whether or not one of them fails.
             pay()
             self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
+            self._relation = adjacency
             try:
                 with warnings.catch_warnings():
                     # Said above for all trials; how many ran is secret, and so is how often each warns.
                     warnings.simplefilter("ignore", WeakPrivacyWarning)
-                    best = self._best_of(how_many, candidates, sigmas, delta, train, held_out, seeds, leaks)
+                    best = self._best_of(
+                        how_many, candidates, sigmas, delta, train, held_out, bits, unscored, leaks
+                    )
             finally:
                 # Without a budget, which refuses it, domains may have come from training cells.
                 self.ledger_ = self.ledger_ + read_without_noise(tuple(leaks), n_rows, adjacency, source)
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
         self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial
-        same = [e for e in self.ledger_ if e.adjacency == adjacency]
-        # Each search has a failure probability of its own; a refit adds another.
-        self.delta_ = sum(e.delta for e in same if isinstance(e, BoundEntry))
-        self.epsilon_ = compute_epsilon(same, self.delta_)
+        if unscored:
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in sorted(unscored.items()))
+            tell_data_holder(
+                f"scoring={self.scoring!r} gave held-out rows no score, which then counted as 0, over all "
+                f"trials: {reasons}."
+            )
         schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
             frame = as_frame(X.original if isinstance(X, PairedTable) else X)
             warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
+
+    @property
+    def delta_(self) -> float:
+        """Delta of all searches: each has a failure probability of its own, and a refit adds another."""
+        return float(sum(e.delta for e in self._shown() if isinstance(e, BoundEntry)))
+
+    @property
+    def epsilon_(self) -> float:
+        """Epsilon of everything in `ledger_` under the relation of the search that is shown, at `delta_`."""
+        return compute_epsilon(self._shown(), self.delta_)
+
+    def _shown(self) -> list[BoundEntry | LedgerEntry]:
+        return [e for e in self.ledger_ if e.adjacency == self._relation]
 
     def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
         final = final_name(self.estimator)
@@ -285,7 +311,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
         return candidates
 
-    def _split(self, X: Any, y: Any, n_rows: int, seeds: np.random.Generator) -> tuple[tuple, tuple | None]:
+    def _split(self, X: Any, y: Any, n_rows: int, bits: RandomBits) -> tuple[tuple, tuple | None]:
         """Rows to train on, and rows to hold out; chosen without a look at sensitive cells."""
         if isinstance(self.validation, tuple) and len(self.validation) == 2:
             return (X, y), None
@@ -301,7 +327,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "X is a table on disk, which cannot be split; give public rows as validation=(X, y)."
             )
         if self.validation == "private":
-            row_scores(self.scoring, self.estimator)
+            check_row_scoring(self.scoring, self.estimator)
         if _num_samples(y) != n_rows:
             raise InvalidInputError(
                 f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows, y "
@@ -320,7 +346,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 labels.ravel() if counts.min() >= 2 and len(counts) <= min(size, 1 - size) * n_rows else None
             )
         rows = train_test_split(
-            np.arange(n_rows), test_size=size, stratify=strata, random_state=int(seeds.integers(2**31 - 1))
+            np.arange(n_rows), test_size=size, stratify=strata, random_state=bits.integer(2**31 - 1)
         )
         train, held_out = ((_take(X, r), _safe_indexing(y, r)) for r in rows)
         return train, held_out
@@ -333,7 +359,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         delta: float,
         train: tuple,
         held_out: tuple | None,
-        seeds: np.random.Generator,
+        bits: RandomBits,
+        unscored: Counter,
         leaks: dict[str, None],
     ) -> tuple[Any, dict, float]:
         """Model, parameters and score of the best trial; nothing else of any trial is kept.
@@ -342,19 +369,17 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         """
         best: tuple[Any, dict, float] | None = None
         for _ in range(how_many):
-            i = int(seeds.integers(len(candidates)))
-            model = prepared(
-                self.estimator, candidates[i], sigmas[i], delta, None if self.random_state is None else seeds
-            )
+            i = bits.integer(len(candidates))
+            model = prepared(self.estimator, candidates[i], sigmas[i], delta, bits)
             if self.budget is not None:
                 refuse_leaks(model)
             with one_for_all():
                 model.fit(*train)
             leaks.update(dict.fromkeys(leaks_of(model)))
             check_kept(model, candidates[i], sigmas[i])
-            score = self._score(model, held_out, sigmas[-1], candidates[i].adjacency, seeds)
+            score = self._score(model, held_out, sigmas[-1], candidates[i].adjacency, bits, unscored)
             if best is None or score > best[2]:
-                best = model, candidates[i].parameters, score
+                best = model, clone(candidates[i].parameters, safe=False), score
         if best is None:
             raise SkfusiondpError(
                 "distribution='poisson' drew no trial, so there is no model; the search is paid for. "
@@ -363,7 +388,13 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         return best
 
     def _score(
-        self, model: Any, held_out: tuple | None, sigma: float, adjacency: str, seeds: np.random.Generator
+        self,
+        model: Any,
+        held_out: tuple | None,
+        sigma: float,
+        adjacency: str,
+        bits: RandomBits,
+        unscored: Counter,
     ) -> float:
         if held_out is None:
             X, y = self.validation
@@ -371,8 +402,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         X, y = held_out
         if self.validation == "hybrid":
             return hybrid_score(model, X, y, self.scoring)
-        seed = None if self.random_state is None else seeds
-        return paid_score(model, X, y, self.scoring, sigma, adjacency, seed)
+        return paid_score(model, X, y, self.scoring, sigma, adjacency, bits, unscored)
 
     def _seed(self) -> int | None:
         seed = self.random_state
@@ -467,13 +497,13 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
         """
         reports = [s.privacy_report() for s in steps_of(self._best()) if hasattr(s, "privacy_report")]
-        own = reports[-1]
+        released = reports[-1]
         # A column that a step before has left out was read all the same.
         protected = {c: d for r in reports for c, d in r.protected.items()}
         repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         shape = {"eta": float(self.eta), "gamma": repetitions.gamma}
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
-        gaps = [g for g in own.not_covered if g != free and "random_state=" not in g]
+        gaps = [g for g in released.not_covered if g != free and "random_state=" not in g]
         gaps.append("running time, which tells how many trials ran, and models or logs of other trials")
         if self.random_state is not None:
             gaps.append(
@@ -483,9 +513,9 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         validated = self.validation if isinstance(self.validation, str) else "public rows"
         return PrivacyReport(
             estimator=type(self).__name__,
-            method=own.method,
+            method=released.method,
             protected=protected,
-            adjacency=own.adjacency,
+            adjacency=self._relation,
             epsilon=self.epsilon_,
             delta=self.delta_,
             n_rows=self.n_rows_,
@@ -497,19 +527,19 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 **(shape if self.distribution == "negative-binomial" else {}),
                 "validation": validated,
                 "searches_in_ledger": len(self.ledger_),
-                **{f"released_{k}": v for k, v in own.mechanism.items() if k != "fits_in_ledger"},
+                **{f"released_{k}": v for k, v in released.mechanism.items() if k != "fits_in_ledger"},
             },
             ledger=self.ledger_,
-            public=(*own.public, "the candidates and the split into trained and held-out rows"),
+            public=(*released.public, "the candidates and the split into trained and held-out rows"),
             not_covered=tuple(gaps),
         )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        own = get_tags(self.estimator)
-        tags.estimator_type = own.estimator_type
-        tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
-        tags.input_tags, tags.target_tags = own.input_tags, own.target_tags
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
         return tags
 
 

@@ -16,6 +16,7 @@ from .._exceptions import InvalidInputError
 from .._schema import SensitiveSchema
 from ..privacy import PrivacyLedger
 from ..privacy._accountant import Mechanism
+from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Spec, rdp_of
 
 
@@ -109,14 +110,14 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
             "validation='private' or public rows."
         )
     final.set_params(epsilon=None, noise_multiplier=1.0)
-    own = _ledger(final, n_rows)
-    if len(own) != 1:
+    cost = _ledger(final, n_rows)
+    if len(cost) != 1:
         raise InvalidInputError(
-            f"{type(final).__name__} with {parameters!r} runs {len(own)} mechanisms; a search calibrates "
+            f"{type(final).__name__} with {parameters!r} runs {len(cost)} mechanisms; a search calibrates "
             "one: leave budgets of columns out, and search without noise by any other search."
         )
-    (entry,) = own.entries
-    relations = {e.adjacency for e in entries + own}
+    (entry,) = cost.entries
+    relations = {e.adjacency for e in entries + cost}
     if len(relations) > 1:
         raise InvalidInputError(f"The steps state different neighbouring relations, {sorted(relations)}.")
     if len(entry.mechanism) != 3 or entry.mechanism[0] != 1.0:
@@ -128,16 +129,16 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
     return Candidate(parameters, (tuple(e.mechanism for e in entries), rate, steps), relations.pop())
 
 
-def prepared(estimator: Any, candidate: Candidate, sigma: float, delta: float, seeds: Any) -> Any:
+def prepared(estimator: Any, candidate: Candidate, sigma: float, delta: float, bits: RandomBits) -> Any:
     """An unfitted estimator of a candidate, with its noise set and randomness of its own.
 
-    `seeds` is None, for secure noise, or a generator. A fixed seed of the estimator's would give
-    every trial the same noise.
+    Where `bits` are secret each step draws its own. A fixed seed of the estimator's would give every trial
+    the same noise.
     """
     model = clone(estimator).set_params(**clone(candidate.parameters, safe=False))
     for step in steps_of(model):
         if _pays(step) and "random_state" in step.get_params(deep=False):
-            step.set_params(random_state=None if seeds is None else int(seeds.integers(2**31 - 1)))
+            step.set_params(random_state=None if bits.secret else bits.integer(2**31 - 1))
     steps_of(model)[-1].set_params(epsilon=None, noise_multiplier=sigma, delta=delta)
     return model
 

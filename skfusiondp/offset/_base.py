@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -16,24 +16,27 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from .._contents import clear_padding
+from .._copies import own
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
 from .._groups import Units, read_units, without_column
 from .._outside import warn_outside
 from .._parameters import check_choice, whole
 from .._random import random_generator
-from .._refit import unchanged_if_refused
+from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from .._targets import support_labels
 from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
-from ..privacy._budget import Pay, spending
+from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
 from ..privacy._meaning import warn_of_plan
+from ..privacy._random_bits import RandomBits
 from ..report import PrivacyReport
-from ._mechanism import Loss, accountant_clipping, fit_correction, noise_generator
+from ._mechanism import Loss, accountant_clipping, fit_correction, release_std
 from ._structure import PublicColumns, Structure
 
 _MIN_ROWS = 11
@@ -43,7 +46,7 @@ _NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 
 
-class BaseOffsetFusion(BaseEstimator):
+class BaseOffsetFusion(PaidFits, BaseEstimator):
     """Common half of OffsetFusionClassifier and OffsetFusionRegressor; not for users."""
 
     @abstractmethod
@@ -77,7 +80,7 @@ class BaseOffsetFusion(BaseEstimator):
     def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
         return np.ones(n_rows)
 
-    @unchanged_if_refused
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseOffsetFusion:
         """Train the public model for free, and the correction under the budget.
 
@@ -146,6 +149,7 @@ class BaseOffsetFusion(BaseEstimator):
         if units is None:
             units = repeated_rows(frame, X, schema, self.on_leak)
         plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
+        release_std(plan, loss, n)  # refuses what 64 bits do not hold
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
@@ -153,7 +157,13 @@ class BaseOffsetFusion(BaseEstimator):
         before = len(getattr(self, "ledger_", ()))
         warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
-            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, pay, units)
+
+            def begin() -> None:
+                # The whole plan: where a fit stops may depend on what it has released.
+                self._pay(planned, plan.delta, plan.adjacency)
+                pay()
+
+            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin, units)
         if len(self.ledger_) > before:
             warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
@@ -176,7 +186,7 @@ class BaseOffsetFusion(BaseEstimator):
         loss: Loss,
         support: pd.DataFrame | None,
         rows: dict[str, Any] | None,
-        pay: Pay,
+        begin: Callable[[], None],
         units: Units,
     ) -> None:
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
@@ -195,12 +205,13 @@ class BaseOffsetFusion(BaseEstimator):
             np.random.default_rng(seeds[1]),
         )  # fmt: skip
         self.imputer_ = None if self.imputer is None else self._fit_imputer(frame, schema, seeds[2])
-        self.schema_, self.plan_, self.n_rows_, self.delta_ = schema, plan, n, plan.delta
+        self.schema_, self.plan_, self.n_rows_ = schema, plan, n
         self._loss, self._columns, self._structure = loss, columns, structure
         self._labelled, self._supported = rows is not None, support is not None
+        clear_padding([self.public_models_, structure])
         self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
         kept = units.of(n)
-        self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], pay)
+        self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     def _check_parameters(self) -> None:
@@ -252,8 +263,8 @@ class BaseOffsetFusion(BaseEstimator):
         self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema, rows_per_unit: int = 1
     ) -> PrivatePlan:
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
-        own = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
-        strictest = min([*own, 1.0 if self.epsilon is None else self.epsilon]) if own else None
+        stated = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
+        strictest = min([*stated, 1.0 if self.epsilon is None else self.epsilon]) if stated else None
         steps = self.steps or (_NEWTON_STEPS if labelled else _GRADIENT_STEPS)
         return make_plan(
             n,
@@ -297,10 +308,10 @@ class BaseOffsetFusion(BaseEstimator):
             public = pd.concat([public, rows["frame"][list(public.columns)]], ignore_index=True)
             target, strata = np.vstack([target, rows["target"]]), np.concatenate([strata, rows["strata"]])
             weight = np.concatenate([weight, np.ones(len(rows["target"]))])
-        own = self.public_model is None
-        table: Any = columns.transform(public) if own else public
+        default = self._boosted = self.public_model is None
+        table: Any = columns.transform(public) if default else public
         labels = self._model_target(target)
-        base = self._default_model(seed) if own else self.public_model
+        base = self._default_model(seed) if default else self.public_model
         self.public_constant_ = self._constant_score(target, weight)
         self.public_models_: list[Any] = []
         folds = min(_FOLDS, int(np.unique(strata, return_counts=True)[1].min()))
@@ -308,16 +319,16 @@ class BaseOffsetFusion(BaseEstimator):
             return np.tile(self.public_constant_, (len(target), 1))
 
         def fitted(chosen: Any) -> Any:
-            part = table[chosen] if own else table.iloc[chosen].reset_index(drop=True)
+            part = table[chosen] if default else table.iloc[chosen].reset_index(drop=True)
             # Equal weights are left out: boosting bins much faster without.
-            given = {"sample_weight": weight[chosen]} if own and np.ptp(weight) else {}
-            return clone(base).fit(part, labels[chosen], **given)
+            given = {"sample_weight": weight[chosen]} if default and np.ptp(weight) else {}
+            return own(base).fit(part, labels[chosen], **given)
 
         score = np.empty((len(target), len(self.public_constant_)))
         splitter = StratifiedKFold if self._stratified else KFold
         for train, held in splitter(folds, shuffle=True, random_state=seed).split(target, strata):
             model = fitted(train)
-            score[held] = self._score_of(model, table[held] if own else table.iloc[held])
+            score[held] = self._score_of(model, table[held] if default else table.iloc[held])
             self.public_models_.append(model)
         return score
 
@@ -328,50 +339,31 @@ class BaseOffsetFusion(BaseEstimator):
         target: np.ndarray,
         weight: np.ndarray,
         seed: int | None,
-        pay: Pay,
+        begin: Callable[[], None],
     ) -> None:
         """The private part: everything here that reads `frame` goes through releases of the plan."""
-        done = 0
+        begin()
+        self.steps_run_, self.coef_ = 0, None
+        if not self.schema_.sensitive:
+            return
 
         def started() -> None:
-            nonlocal done
-            done += 1
+            self.steps_run_ += 1
 
-        self.steps_run_, self.coef_ = 0, None
-        ledger = getattr(self, "ledger_", PrivacyLedger())
-        if self.schema_.sensitive:
-            pay()
-            # The plan's releases are paid for from here on, however many of them run.
-            ledger = ledger + self._cost(self.plan_, self.schema_)
-        self.ledger_ = ledger
-        self.epsilon_ = PrivacyLedger(tuple(e for e in ledger if e.adjacency == self.adjacency)).epsilon(
-            self.delta_
+        encoded = self._columns.transform(frame[list(self.schema_.public)])
+        phi, start = self._structure.expand(encoded, score, frame)
+        shape = self._structure.curvature or self._structure.groups()
+        self.coef_ = fit_correction(
+            phi, score + start, target, weight, self._loss, self.plan_, RandomBits(seed), shape, started
         )
-        try:
-            if self.schema_.sensitive:
-                encoded = self._columns.transform(frame[list(self.schema_.public)])
-                phi, start = self._structure.expand(encoded, score, frame)
-                shape = self._structure.curvature or self._structure.groups()
-                self.coef_ = fit_correction(
-                    phi,
-                    score + start,
-                    target,
-                    weight,
-                    self._loss,
-                    self.plan_,
-                    noise_generator(seed),
-                    shape,
-                    started,
-                )
-        finally:
-            self.steps_run_ = done
 
     def _public_score(self, public: pd.DataFrame) -> np.ndarray:
         """Mean score of the folds' models: less noisy than that of one model of all rows."""
         if not self.public_models_:
             return np.tile(self.public_constant_, (len(public), 1))
-        table = self._columns.transform(public) if self.public_model is None else public
-        return np.mean([self._score_of(m, table) for m in self.public_models_], axis=0)
+        table: Any = self._columns.transform(public) if self._boosted else public
+        # A copy each: a model may standardise its table in place.
+        return np.mean([self._score_of(m, table.copy()) for m in self.public_models_], axis=0)
 
     def _score_frame(self, frame: pd.DataFrame) -> np.ndarray:
         public = frame[list(self.schema_.public)]
@@ -488,10 +480,9 @@ class BaseOffsetFusion(BaseEstimator):
         if self.random_state is not None:
             gaps.append(f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
                         "use random_state=None for a release")  # fmt: skip
-        gaps.append("low-order bits of the floating-point noise (Mironov 2012)")
-        if self.adjacency == "zero-out":
+        if self._relation == "zero-out":
             gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
-        others = {e.adjacency for e in self.ledger_} - {self.adjacency}
+        others = {e.adjacency for e in self.ledger_} - {self._relation}
         if others:
             gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
         domains, origin = self.schema_.domains, self.schema_.sources
@@ -499,14 +490,14 @@ class BaseOffsetFusion(BaseEstimator):
             estimator=type(self).__name__,
             method="offset",
             protected={c: {**d.to_dict(), "source": origin.get(c, "declared")} for c, d in domains.items()},
-            adjacency=self.adjacency,
+            adjacency=self._relation,
             epsilon=self.epsilon_,
             delta=self.delta_,
             n_rows=self.n_rows_,
             mechanism={
                 "noise_multiplier": self.plan_.noise_multiplier,
                 "max_grad_norm": self._bound(self._labelled),
-                "sensitivity": self.plan_.clipping.sensitivity(self.adjacency),
+                "sensitivity": self.plan_.clipping.sensitivity(self._relation),
                 "sampling_rate": 1.0,
                 "steps_planned": self.plan_.steps,
                 "steps_run": self.steps_run_,

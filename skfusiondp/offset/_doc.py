@@ -27,7 +27,7 @@ delta : float or None, default=None
     None means 1 / (10 n_rows).
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so that
-    the row adds nothing.
+    the row adds nothing. A missing cell is a value, and not erased.
 groups : str or None, default=None
     Public column of X that says whose row it is, where a person (or any other unit) has several. It is
     left out of training, and may be absent afterwards. `epsilon` is then that of a unit: all of its
@@ -36,7 +36,7 @@ max_rows_per_unit : int or None, default=None
     Rows of a unit that the correction reads: its first ones. The others train the public model only. None
     reads all, and pays for as many as the largest unit has.
 max_grad_norm : {clip}
-    Bound C of a row's gradient.{none}
+    Bound C of a row's gradient, from 1e-19 to 1e19.{none}
 steps : int or None, default=None
     Full-batch releases. None means one Newton step with labelled support rows, else 80.
 on_leak : {"warn", "raise", "ignore"}, default="warn"
@@ -55,7 +55,8 @@ epsilon_ : float
 delta_ : float
     The delta that `epsilon_` goes with.
 ledger_ : PrivacyLedger
-    Every mechanism that read sensitive cells, over all fits of this object.
+    Every mechanism that read sensitive cells, over all fits of this object. A fit that began its releases
+    has paid for all that it planned, also if it failed or was interrupted; then the rest is as it was.
 plan_ : PrivatePlan
     Noise, steps and relation; its clipping norm is half the sensitivity under "replace".
 schema_ : SensitiveSchema

@@ -1,9 +1,8 @@
-"""The only code that reads a sensitive training cell: clipped row sums with Gaussian noise."""
+"""The only code that reads a sensitive training cell: sums of clipped rows in whole units, with noise."""
 
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,21 @@ import scipy.sparse as sp
 from scipy.special import expit, logsumexp, softmax
 
 from .._exceptions import InvalidInputError
+from .._parameters import is_number
 from ..privacy import Clipping, PrivatePlan
+from ..privacy._random_bits import RandomBits
+from ..privacy._release import noise_std_in_units, release
+
+# A row's features and its factors are whole multiples of these, so what it adds to a release is a whole
+# multiple of their product, which is in units of the largest norm.
+_FEATURE, _FACTOR = 2.0**-16, 2.0**-20
+UNIT = _FEATURE * _FACTOR
+# Sums of more rows, with their noise, might not fit into 64 bits.
+_MOST_ROWS = 2**26
+# Keeps numbers that rounding has left a little too long from being dropped as too long.
+_SHORTER = 1 - 2.0**-32
+# Half the sensitivity has to be a clipping norm of a plan, too.
+_SMALLEST_NORM, _LARGEST_NORM = 1e-19, 1e19
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
 _PRIOR = 0.5
@@ -74,13 +87,8 @@ class Loss:
         return max_grad_norm
 
 
-def noise_generator(seed: int | None) -> np.random.Generator:
-    """A generator for the noise: from the operating system's entropy unless a seed is given."""
-    return np.random.default_rng(secrets.randbits(256) if seed is None else seed)
-
-
 def row_contributions(residuals: np.ndarray, weight: np.ndarray, max_grad_norm: float) -> np.ndarray:
-    """Factors of each row's features in the released sum, of norm at most `max_grad_norm`.
+    """Factors of each row's features in the released sum, in units of `max_grad_norm`: of norm at most 1.
 
     Parameters
     ----------
@@ -91,22 +99,24 @@ def row_contributions(residuals: np.ndarray, weight: np.ndarray, max_grad_norm: 
     Returns
     -------
     ndarray of shape (n_rows, n_outputs)
-        Zero where a residual is not finite.
+        Zero where a residual is not finite. The bound holds up to rounding; `whole_factors` makes it exact.
     """
     weighted = residuals * weight[:, None]
-    norms = np.linalg.norm(weighted, axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        clipped = weighted * np.minimum(1.0, max_grad_norm / norms)
-    return np.where(np.isfinite(norms) & (norms > 0), clipped, 0.0)
+    largest = np.abs(weighted).max(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        # By the largest first: the squares of very small and very large numbers are 0 and infinite.
+        norms = largest * np.linalg.norm(weighted / largest, axis=1, keepdims=True)
+        clipped = weighted / np.maximum(norms, max_grad_norm)
+    return np.where(np.isfinite(norms) & (largest > 0), clipped, 0.0)
 
 
 def centred(
     factors: np.ndarray, score: np.ndarray, weight: np.ndarray, loss: Loss, max_grad_norm: float
 ) -> np.ndarray:
-    """Factors at a public score less their expectation under that score, of norm at most `max_grad_norm`.
+    """Factors at a public score less their expectation under that score, of norm at most 1 again.
 
     Public numbers of rows, whatever their sign, so that two versions of a row still lie at most
-    ``sqrt(2) max_grad_norm`` apart (docs/offset.md, lemma 2).
+    ``sqrt(2)`` apart (docs/offset.md, lemma 2).
     """
     if loss.task == "regression":
         return factors
@@ -118,20 +128,78 @@ def centred(
     else:
         for k in range(p.shape[1]):
             expected += p[:, [k]] * row_contributions(p - np.eye(p.shape[1])[k], weight, max_grad_norm)
-    return row_contributions(factors - expected, np.ones(len(factors)), max_grad_norm)
+    return row_contributions(factors - expected, np.ones(len(factors)), 1.0)
 
 
-def noised_sum(
-    features: sp.csr_matrix, factors: np.ndarray, std: float, rng: np.random.Generator
-) -> np.ndarray:
+def whole_features(features: sp.csr_matrix) -> sp.csr_matrix:
+    """Non-negative features rounded down to whole multiples of ``2**-16``, as int64.
+
+    The norm of each row is at most ``2**16``: a row that would be longer is left out.
+    """
+    whole = _rounded(features.data, _FEATURE)
+    rows = sp.csr_matrix((whole, features.indices, features.indptr), shape=features.shape)
+    squares = rows.multiply(rows) @ np.ones(rows.shape[1], dtype=np.int64)
+    rows.data = np.where(np.repeat(squares <= round(_FEATURE**-2), np.diff(rows.indptr)), whole, 0)
+    return rows
+
+
+def whole_factors(factors: np.ndarray) -> np.ndarray:
+    """Factors of norm at most 1 rounded towards zero to whole multiples of ``2**-20``, as int64.
+
+    The norm of each row is at most ``2**20``: a row that would be longer adds nothing.
+    """
+    whole = _rounded(factors, _FACTOR)
+    squares = np.square(whole).sum(axis=1, keepdims=True)
+    return np.where(squares <= round(_FACTOR**-2), whole, 0)
+
+
+def _rounded(values: np.ndarray, unit: float) -> np.ndarray:
+    # A number beyond 1 belongs to a row that is too long; its size does not matter, but must fit.
+    return (np.clip(np.nan_to_num(values, nan=2.0), -2.0, 2.0) * (_SHORTER / unit)).astype(np.int64)
+
+
+def noised_sum(features: sp.csr_matrix, factors: np.ndarray, std: float, bits: RandomBits) -> np.ndarray:
     """One release: the sum over rows of features times factors, plus noise in every coordinate.
+
+    Parameters
+    ----------
+    features : csr_matrix of shape (n_rows, n_features)
+        Of `whole_features`.
+    factors : ndarray of shape (n_rows, n_outputs)
+        Of `row_contributions`.
+    std : float
+        Of the noise, in units of ``UNIT``.
+    bits : RandomBits
 
     Returns
     -------
     ndarray of shape (n_features, n_outputs)
+        In units of the bound of a row's norm.
+
+    Notes
+    -----
+    Formal guarantee: a row adds a vector of whole numbers whose norm is at most ``2**36 = 1 / UNIT``,
+    exactly, and rounding towards zero turns no sign, so that two versions of a row of a labelled table
+    lie at most ``sqrt(2)`` times that apart (docs/offset.md, lemma 2). Sums of 64 bits are exact in any
+    order, and the noise comes by `privacy._release.release`.
     """
-    total = np.asarray(features.T @ factors)
-    return total + std * rng.standard_normal(total.shape)
+    return release(np.asarray(features.T @ whole_factors(factors)), std, bits) * UNIT
+
+
+def release_std(plan: PrivatePlan, loss: Loss, n_rows: int) -> float:
+    """Standard deviation of a release's noise in units of ``UNIT``, if 64 bits hold it and the sum.
+
+    Raises
+    ------
+    InvalidInputError
+        If they do not.
+    """
+    if n_rows > _MOST_ROWS:
+        raise InvalidInputError(
+            f"X has {n_rows} rows, whose sum 64 bits may not hold; the offset estimators take at most "
+            f"{_MOST_ROWS}: fit on some of the rows."
+        )
+    return noise_std_in_units(plan.noise_multiplier, loss.noise_unit(1.0, plan.adjacency), UNIT)
 
 
 @dataclass(frozen=True)
@@ -195,7 +263,7 @@ def fit_correction(
     weight: np.ndarray,
     loss: Loss,
     plan: PrivatePlan,
-    rng: np.random.Generator,
+    bits: RandomBits,
     shape: PublicCurvature | Groups,
     started: Callable[[], None],
 ) -> np.ndarray:
@@ -214,8 +282,8 @@ def fit_correction(
     weight : ndarray of shape (n_rows,)
     loss : Loss
     plan : PrivatePlan
-    rng : numpy.random.Generator
-        Of the noise.
+    bits : RandomBits
+        Where the noise comes from.
     shape : PublicCurvature or Groups
         What is known for free: curvature of these features, or the groups that they fall into.
     started : callable
@@ -225,26 +293,37 @@ def fit_correction(
     -------
     ndarray of shape (n_features, n_outputs)
     """
-    clip = plan.clipping.max_grad_norm
-    std = plan.noise_multiplier * clip
-    unit = loss.noise_unit(1.0, plan.adjacency)
-    bound = clip / unit  # the plan's clipping norm is the accountant's, see noise_unit
+    std = plan.noise_multiplier * plan.clipping.max_grad_norm
+    # The plan's clipping norm is the accountant's, see noise_unit.
+    bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
+    std_in_units = release_std(plan, loss, len(target))
 
-    def release(theta: np.ndarray, phi: sp.csr_matrix = features) -> np.ndarray:
-        started()
-        residuals = loss.residuals(offset + phi @ theta, target)
-        return noised_sum(phi, row_contributions(residuals, weight, bound), std, rng)
+    def noised(rows: sp.csr_matrix, factors: np.ndarray) -> np.ndarray:
+        return bound * noised_sum(rows, factors, std_in_units, bits)
+
+    def releasing(phi: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
+        """Noised gradients of the correction in these features, as a function of its coefficients."""
+        rows = whole_features(phi)
+
+        def gradient(theta: np.ndarray) -> np.ndarray:
+            started()
+            residuals = loss.residuals(offset + phi @ theta, target)
+            return noised(rows, row_contributions(residuals, weight, bound))
+
+        return gradient
+
+    unscaled = whole_features(features)
 
     def look() -> np.ndarray:
         """The gradient at the public score, less what clipping alone would make of it."""
         started()
         factors = row_contributions(loss.residuals(offset, target), weight, bound)
-        return noised_sum(features, centred(factors, offset, weight, loss, bound), std, rng)
+        return noised(unscaled, centred(factors, offset, weight, loss, bound))
 
     if isinstance(shape, Groups):
         # A public number: how strongly the loss bends at the public score.
         bend = float((loss.curvature(offset) * weight[:, None]).sum(axis=0).max())
-        return _descend(look, release, features, offset.shape[1], shape, plan.steps, std, bend)
+        return _descend(look, releasing, features, offset.shape[1], shape, plan.steps, std, bend)
     theta = np.zeros((features.shape[1], offset.shape[1]))
     average = np.zeros_like(theta)
     kept = plan.steps - plan.steps // 2
@@ -254,8 +333,9 @@ def fit_correction(
     prior = (variance / h + 1.0) / _PRIOR**2
     damping = 1.0 if plan.steps == 1 else 0.7
     inner = np.zeros_like(h)
+    release_at = releasing(features)
     for step in range(plan.steps):
-        g = shape.basis.T @ release(shape.basis @ inner)
+        g = shape.basis.T @ release_at(shape.basis @ inner)
         inner = inner - damping * (g + prior * inner) / (h + prior)
         if step >= plan.steps // 2:
             average += shape.basis @ inner / kept
@@ -264,7 +344,7 @@ def fit_correction(
 
 def _descend(
     look: Callable[[], np.ndarray],
-    release: Callable[..., np.ndarray],
+    releasing: Callable[[sp.csr_matrix], Callable[[np.ndarray], np.ndarray]],
     features: sp.csr_matrix,
     n_outputs: int,
     groups: Groups,
@@ -279,7 +359,7 @@ def _descend(
     if looks:
         seen = np.mean([look() for _ in range(looks)], axis=0)
         scale = groups.scale(groups.shares(seen, std**2 / looks))
-    phi = (features @ sp.diags(scale)).tocsr()
+    release_at = releasing((features @ sp.diags(scale)).tocsr())
     left = steps - looks
     bend = max(bend, 1e-12)
     size = min(_LONGEST / bend, _NOISE_IN_SCORE / (std * math.sqrt(left))) * (1 - _MOMENTUM)
@@ -288,7 +368,7 @@ def _descend(
     velocity, average = np.zeros_like(theta), np.zeros_like(theta)
     for step in range(left):
         pull = penalty * np.clip(theta / small, -1, 1)
-        velocity = _MOMENTUM * velocity + release(theta, phi) + pull
+        velocity = _MOMENTUM * velocity + release_at(theta) + pull
         theta = theta - size * velocity
         if step >= left // 2:
             average += theta / (left - left // 2)
@@ -297,7 +377,9 @@ def _descend(
 
 def accountant_clipping(loss: Loss, max_grad_norm: float, adjacency: str) -> Clipping:
     """The clipping norm in the accountant's unit, after checking the user's."""
-    checked = Clipping(max_grad_norm).max_grad_norm
-    if isinstance(checked, bool):
-        raise InvalidInputError(f"max_grad_norm={max_grad_norm!r} must be a positive, finite number.")
-    return Clipping(loss.noise_unit(checked, adjacency))
+    if not (is_number(max_grad_norm) and _SMALLEST_NORM <= max_grad_norm <= _LARGEST_NORM):
+        raise InvalidInputError(
+            f"max_grad_norm={max_grad_norm!r} must be a number from {_SMALLEST_NORM:g} to {_LARGEST_NORM:g}; "
+            "0.5 is a common start."
+        )
+    return Clipping(loss.noise_unit(float(max_grad_norm), adjacency))

@@ -40,7 +40,7 @@ class PrivateStandardScaler(PrivateTransformer):
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
-        Neighbouring relation. An erased cell counts as a missing one.
+        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
     groups : str or None, default=None
         Public column of X that says whose row it is, where a person has several; it passes through, and may
         be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.

@@ -16,6 +16,7 @@ from .._exceptions import InvalidInputError
 from .._groups import read_units
 from .._outside import warn_outside
 from .._parameters import as_float, check_choice, whole
+from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
@@ -35,13 +36,14 @@ _EPSILON = 0.5
 
 
 class PrivateTransformer(  # type: ignore[call-arg]
-    OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    PaidFits, OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """One Gaussian release about the sensitive columns, from which all else follows; not for users.
 
-    A subclass says what a row adds to the total, and bounds it: a column's share of that vector has the
-    length 0 if the cell is missing or erased, at most `_reach` otherwise, and two shares lie at most
-    `_diameter` apart. Shares of d columns are concatenated, so both bounds grow by sqrt(d).
+    A subclass says what a row adds to the total, and bounds it: a column's share of that vector has at most
+    the length `_reach`, and two shares lie at most `_diameter` apart. Shares of d columns are concatenated,
+    so both bounds grow by sqrt(d). An erased row adds nothing and comes out erased; a missing cell adds
+    nothing too, but is a value and comes out as one.
     """
 
     _kinds: ClassVar[tuple[type, ...]] = (Numeric, Categorical)
@@ -68,6 +70,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
         """Compute everything from the release: post-processing."""
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateTransformer:
         """Release what is learnt about the sensitive columns, with noise, and write it to the ledger.
 
@@ -120,23 +123,16 @@ class PrivateTransformer(  # type: ignore[call-arg]
         std = noise_std_in_units(sigma, norm, self._unit)
         warn_of_plan(spent, delta, n)
         with spending(self.budget, spent) as pay:
-            self._released = False
-            self.schema_, self.n_rows_, self.delta_ = schema, n, delta
+            self.schema_, self.n_rows_ = schema, n
             self.noise_multiplier_, self.columns_ = sigma, columns
             self.clipping_norm_ = norm
             self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
-            pay()
             # What fails half way has read the cells all the same.
-            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + spent
-            same = tuple(e for e in self.ledger_ if e.adjacency == self.adjacency)
-            self.epsilon_ = PrivacyLedger(same).epsilon(delta)
+            self._pay(spent, delta, self.adjacency)
+            pay()
             self._release(self._kept(frame, units.of(n)), std, columns)
-            self._released = True
         warn_outside((frame,), {c: schema.domains[c] for c in columns if c not in schema.leaks})
         return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return getattr(self, "_released", False)
 
     def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
         """The rows that are read: not those of a unit beyond its bound."""
@@ -205,7 +201,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         table of shape (n_rows, n_columns)
             Of the kind given, or that ``set_output`` asks for. Missing cells stay missing.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "schema_")
         frame = check_table(self, X, reset=False, optional=self._may_be_absent)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
         if is_polars(X):
@@ -223,7 +219,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
     @property
     def domains_(self) -> dict[str, Numeric | Categorical]:
         """Domain of each sensitive column of the transformed table."""
-        check_is_fitted(self)
+        check_is_fitted(self, "schema_")
         return {c: self._new_domain(c) if c in self.columns_ else d for c, d in self.schema_.domains.items()}
 
     def _new_domain(self, column: str) -> Numeric | Categorical:
@@ -237,7 +233,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         PrivacyReport
             Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
         """
-        check_is_fitted(self, "ledger_")
+        check_is_fitted(self, "schema_")
         protected = {
             c: {**d.to_dict(), "source": self.schema_.sources[c]} for c, d in self.schema_.domains.items()
         }
@@ -247,9 +243,9 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; use "
                 "random_state=None for a release"
             )
-        if self.adjacency == "zero-out":
+        if self._relation == "zero-out":
             gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
-        others = {e.adjacency for e in self.ledger_} - {self.adjacency}
+        others = {e.adjacency for e in self.ledger_} - {self._relation}
         if others:
             gaps.append(f"earlier fits of this transformer under {', '.join(sorted(others))}")
         gaps.append("transformed rows: each depends on its own cells; what was learnt is protected")
@@ -259,7 +255,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             estimator=type(self).__name__,
             method="gaussian",
             protected=protected,
-            adjacency=self.adjacency,
+            adjacency=self._relation,
             epsilon=self.epsilon_,
             delta=self.delta_,
             n_rows=self.n_rows_,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Neighbouring relations and what they say, in the words of the report.
 ADJACENCIES = {
     "replace": "the sensitive cells of one row change to any other values",
-    "zero-out": "the sensitive cells of one row are erased, so that both its views are the imputed one",
+    "zero-out": "the sensitive cells of one row are erased (not: missing), so that it adds nothing to a sum",
     "add-remove": "one whole row is added or removed",
 }
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, pdtr
 
 from .._exceptions import InvalidInputError
 from .._parameters import as_float, check_choice
 from ._accountant import ADJACENCIES, Mechanism, check_delta, check_epsilon
+from ._random_bits import RandomBits
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.
 ORDERS = np.unique(
@@ -81,14 +82,22 @@ class Repetitions:
                 break
         return low
 
-    def draw(self, rng: np.random.Generator) -> int:
-        """Draw a number of trials."""
+    def draw(self, bits: RandomBits) -> int:
+        """Draw a number of trials: the inverse distribution function of one uniform number.
+
+        It must stay secret, which takes `bits` of the operating system.
+        """
+        u = float(bits.uniform(1)[0])
         if self.distribution == "poisson":
-            return int(rng.poisson(self.mean))
-        # Inverse distribution function, term by term: P(k + 1) / P(k) = (1 - gamma) (k + eta) / (k + 1).
+            low, high = -1, math.ceil(self.mean + 40 * math.sqrt(self.mean) + 40)
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if pdtr(middle, self.mean) >= u else (middle, high)
+            return high
+        # Term by term: P(k + 1) / P(k) = (1 - gamma) (k + eta) / (k + 1).
         gamma, eta = self.gamma, self.eta
         k, term = 1, _first(gamma, eta)
-        left = rng.random() - term
+        left = u - term
         while left > 0 and term > 1e-18:
             term *= (1 - gamma) * (k + eta) / (k + 1)
             k += 1

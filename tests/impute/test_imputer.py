@@ -1,6 +1,7 @@
 """What FoundationImputer accepts and refuses, and how well it guesses."""
 
 import inspect
+import pickle
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -61,6 +63,56 @@ def test_every_sensitive_cell_is_imputed_not_only_missing_ones(domains, support,
 def test_bad_parameters_are_named(name, value, domains, support, train):
     with pytest.raises(InvalidInputError, match=f"^{name}="):
         FoundationImputer(domains, support=support).set_params(**{name: value}).fit(train)
+
+
+class Hoarder(Ridge):
+    """Keeps all that it was ever fitted on in a list that it was given: what an estimator should not do."""
+
+    def __init__(self, kept=None, alpha=1.0):
+        super().__init__(alpha=alpha)
+        self.kept = kept
+
+    def fit(self, X, y, sample_weight=None):
+        self.kept.append(np.asarray(y).tolist())
+        self.all_ = [list(k) for k in self.kept]
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_fit_works_on_a_copy_of_its_backend_and_carries_nothing_to_the_next(
+    mapping, frozen, support, train
+):
+    inner = Hoarder([])
+    if frozen:
+        inner.fit(np.zeros((4, 5)), np.arange(4.0))
+    given = FrozenEstimator(inner) if frozen else inner
+    backend = {"age": given} if mapping else given
+    domains, numbers = {"age": Numeric(0, 100)}, ["lab", "ward", "age"]
+    imputer = FoundationImputer(domains, support=support[numbers], backend=backend, random_state=0)
+    before, rows = pickle.dumps(backend), train[numbers]
+    first = imputer.fit(rows).transform(rows)
+    assert pickle.dumps(backend) == before
+    kept = pickle.dumps(imputer.backend_)
+    assert pickle.dumps(imputer.fit(rows).backend_) == kept
+    # A later fit of the user's own object does not reach the fitted imputer.
+    inner.kept.append("later")
+    inner.fit(np.ones((4, 5)), np.ones(4))
+    assert pickle.dumps(imputer.backend_) == kept
+    pd.testing.assert_frame_equal(imputer.transform(rows), first)
+
+
+def test_a_refit_that_does_not_end_leaves_the_imputer_as_it_was(domains, support, train, monkeypatch):
+    imputer = FoundationImputer(domains, support=support, random_state=0).fit(train)
+    before = dict(vars(imputer))
+
+    def breaks(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ConditionalBackend, "fit", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        imputer.fit(train.drop(columns="lab"))
+    assert vars(imputer) == before
 
 
 def test_a_misspelt_backend_gets_a_suggestion(domains, support, train):

@@ -5,6 +5,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
@@ -20,6 +22,7 @@ from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.datasets import load_adult
 from skfusiondp.offset._mechanism import Loss
 from skfusiondp.offset._structure import best_shares
+from skfusiondp.privacy._random_bits import RandomBits
 
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 
@@ -174,23 +177,155 @@ def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
     assert [e.steps for e in budget.ledger] == [80]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_or_failed_fit_has_paid(monkeypatch, error):
+def breaking(monkeypatch, error, at):
+    """Make the release number `at` of a fit raise."""
     from skfusiondp.offset import _mechanism
 
     real, calls = _mechanism.noised_sum, []
 
     def breaks(*args):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == at:
             raise error
         return real(*args)
 
     monkeypatch.setattr(_mechanism, "noised_sum", breaks)
-    model = classifier(steps=9)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_fit_that_began_its_releases_pays_for_its_plan(monkeypatch, error):
+    """Where it stops may depend on what was released, so that what ran is no bound."""
+    breaking(monkeypatch, error, 3)
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+    model = classifier(steps=9, delta=1e-5, budget=budget)
     with pytest.raises(error):
         model.fit(TRAIN, Y)
-    assert [e.steps for e in model.ledger_] == [9]
+    assert [e.steps for e in model.ledger_] == [e.steps for e in budget.ledger] == [9]
+    assert 0.9 < model.epsilon_ == model.ledger_.epsilon(1e-5) <= 1.0
+    with pytest.raises(NotFittedError):
+        model.predict(TRAIN)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_fit_that_ends_before_a_release_pays_nothing_and_leaves_nothing(monkeypatch, error):
+    def breaks(*args):
+        raise error
+
+    monkeypatch.setattr("skfusiondp.offset._base.Structure.fit", breaks)
+    model = classifier()
+    before = dict(vars(model))
+    with pytest.raises(error):
+        model.fit(TRAIN, Y)
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("at", [1, 40, "shapes"])
+def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
+    model = classifier(delta=1e-4).fit(TRAIN, Y)
+    once = model.epsilon_
+    before = {k: v for k, v in vars(model).items() if k != "ledger_"}
+    bits = pickle.dumps(before)
+    if at == "shapes":
+
+        def breaks(*args):
+            raise error
+
+        monkeypatch.setattr("skfusiondp.offset._base.BaseOffsetFusion._shapes", breaks)
+    else:
+        breaking(monkeypatch, error, at)
+    # Another table, other classes, another relation: nothing of them may be mixed with what was there.
+    model.set_params(adjacency="zero-out", delta=1e-3)
+    with pytest.raises(error):
+        model.fit(TRAIN.rename(columns={"lab": "x"})[:200], np.array(["no", "yes"])[Y[:200]])
+    model.set_params(adjacency="replace", delta=1e-4)
+    after = {k: v for k, v in vars(model).items() if k != "ledger_"}
+    assert after.keys() == before.keys() and pickle.dumps({k: after[k] for k in before}) == bits
+    assert [e.adjacency for e in model.ledger_] == ["replace", "zero-out"]
+    # The model that is there is the first fit's, at its relation; the other is named beside it.
+    assert model.epsilon_ == once and model.privacy_report().epsilon == once
+    assert any("zero-out" in gap for gap in model.privacy_report().not_covered)
+    monkeypatch.undo()
+    model.fit(TRAIN, Y)
+    assert model.epsilon_ > once and [e.adjacency for e in model.ledger_].count("replace") == 2
+
+
+class Remembers(LogisticRegression):
+    """Keeps a note of every fit in a list that it was given: what an estimator should not do."""
+
+    def __init__(self, notes=None, C=1.0):
+        super().__init__(C=C)
+        self.notes = notes
+
+    def fit(self, X, y, sample_weight=None):
+        self.notes.append(len(X))
+        self.seen_ = list(self.notes)
+        return super().fit(X, y, sample_weight)
+
+    def predict_proba(self, X):
+        X -= 1.0  # in place
+        return super().predict_proba(X + 1.0)
+
+
+def test_a_fit_works_on_copies_and_carries_nothing_to_the_next():
+    table = TRAIN.drop(columns="ward")
+    given = Remembers(["mine"])
+    backend = {"age": Ridge(), "sex": Remembers(["backend"])}
+    imputer = FoundationImputer(support=SUPPORT.drop(columns="ward"), backend=backend)
+    model = classifier(public_model=given, imputer=imputer)
+    before, kept = pickle.dumps((given, backend, imputer)), table.copy()
+    model.fit(table, Y).predict(table)
+    model.predict(table.drop(columns=["age", "sex"]))
+    assert pickle.dumps((given, backend, imputer)) == before
+    pd.testing.assert_frame_equal(table, kept)
+    first, imputing = pickle.dumps(model.public_models_), pickle.dumps(model.imputer_)
+    assert all(len(m.seen_) == 2 for m in model.public_models_)
+    tidy = classifier(public_model=LogisticRegression()).fit(table, Y)
+    np.testing.assert_allclose(model._public_score(table[["lab"]]), tidy._public_score(table[["lab"]]))
+    model.fit(table, Y)
+    assert pickle.dumps(model.public_models_) == first
+    # Nor does what the user does with the objects later reach the fitted model.
+    proba, absent = model.predict_proba(table), table.drop(columns=["age", "sex"])
+    imputed = model.predict_proba(absent)
+    given.notes.append("later")
+    given.fit(table[["lab"]], Y)
+    backend["sex"].fit(table[["lab"]], Y)
+    assert np.array_equal(model.predict_proba(table), proba)
+    assert np.array_equal(model.predict_proba(absent), imputed)
+    assert pickle.dumps(model.public_models_) == first and pickle.dumps(model.imputer_) == imputing
+
+
+def test_a_frozen_public_model_is_not_shared():
+    """clone hands a frozen estimator over as it is."""
+    inner = LogisticRegression().fit(TRAIN[["lab"]].rename(columns={"lab": "lab"}), Y)
+    model = classifier(public_model=FrozenEstimator(inner)).fit(TRAIN.drop(columns="ward"), Y)
+    proba = model.predict_proba(TRAIN.drop(columns="ward"))
+    inner.fit(TRAIN[["lab"]], 1 - Y)
+    assert np.array_equal(model.predict_proba(TRAIN.drop(columns="ward")), proba)
+
+
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["gradient", "newton"])
+def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkeypatch):
+    real, words = RandomBits.words, []
+
+    def counted(self, n):
+        words.append((self.secret, n))
+        return real(self, n)
+
+    monkeypatch.setattr(RandomBits, "words", counted)
+    model = classifier(random_state=None, **given).fit(TRAIN, Y)
+    # A word of 64 bits a coordinate at the least, in every release.
+    assert sum(n for _, n in words) >= model.coef_.size * model.plan_.steps
+    assert all(secret for secret, _ in words)
+    words.clear()
+    classifier(random_state=3, **given).fit(TRAIN, Y)
+    assert words and not any(secret for secret, _ in words)
+
+
+@pytest.mark.parametrize("bound", [1e-19, 1e-9, 1e9, 1e19])
+def test_extreme_bounds_give_a_model(bound):
+    model = classifier(max_grad_norm=bound).fit(TRAIN, Y)
+    assert np.isfinite(model.predict_proba(TRAIN)).all() and 0.9 < model.epsilon_ <= 1.0
 
 
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
@@ -323,6 +458,8 @@ def test_a_numbers_bound_is_smaller_where_there_is_a_start(given, bound):
         ({"adjacency": "add-remove"}, "replace, zero-out"),
         ({"steps": 0}, "steps=0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm"),
+        ({"max_grad_norm": 1e-300}, "from 1e-19"),
+        ({"noise_multiplier": 1e18}, "too large"),
         ({"imputer": LogisticRegression()}, "no FoundationImputer"),
         ({"support_target": Y_SUPPORT}, "without support"),
         ({"support": SUPPORT, "support_target": Y_SUPPORT[:5]}, "each row its label"),

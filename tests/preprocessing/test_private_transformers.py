@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,15 +13,24 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from skfusiondp import Categorical, FusionDPClassifier, Numeric, PrivacyBudget
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    Numeric,
+    PrivacyBudget,
+    PrivacyLedger,
+)
 from skfusiondp._exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
+from skfusiondp.nets import PerRowEngine, RowLoss, TwoViewObjective
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
     PrivateSelector,
     PrivateStandardScaler,
 )
+from skfusiondp.privacy import Clipping
 
 DOMAINS = {
     "age": Numeric(0, 100),
@@ -235,6 +245,46 @@ def test_a_fit_that_fails_half_way_has_paid(transformer, monkeypatch):
 
 
 @each
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("at", ["_total", "_learn"])
+def test_a_refit_that_does_not_end_leaves_the_old_one_and_its_new_cost(transformer, error, at, monkeypatch):
+    table = made_table()
+    # Three columns and another order: nothing of the second table may stay behind.
+    other = table.drop(columns="ward").iloc[:300]
+    model = fitted(transformer, table, epsilon=0.4, noise_multiplier=None, delta=1e-4)
+    once, transformed = model.epsilon_, model.transform(table)
+    before = {k: v for k, v in vars(model).items() if k != "ledger_"}
+
+    def breaks(*args):
+        raise error
+
+    monkeypatch.setattr(type(transformer), at, breaks)
+    for epsilon, adjacency in ((0.3, "replace"), (0.2, "zero-out")):
+        model.set_params(epsilon=epsilon, adjacency=adjacency)
+        with pytest.raises(error):
+            model.fit(other, target_of(other))
+    model.set_params(epsilon=0.4, adjacency="replace")
+    after = {k: v for k, v in vars(model).items() if k != "ledger_"}
+    assert after.keys() == before.keys() and all(after[k] is before[k] for k in before)
+    assert [e.adjacency for e in model.ledger_] == ["replace", "replace", "zero-out"]
+    both = PrivacyLedger(model.ledger_.entries[:2])
+    assert model.epsilon_ == both.epsilon(1e-4) == model.privacy_report().epsilon > once
+    assert any("zero-out" in gap for gap in model.privacy_report().not_covered)
+    pd.testing.assert_frame_equal(model.transform(table), transformed)
+    # A first fit that does not end has paid, and is no fit.
+    first = clone(model)
+    with pytest.raises(error):
+        first.fit(table, target_of(table))
+    assert first.epsilon_ == first.ledger_.epsilon(1e-4) > 0.3
+    with pytest.raises(NotFittedError):
+        first.transform(table)
+
+
+def test_epsilon_is_not_there_before_a_fit():
+    assert not hasattr(PrivateStandardScaler(DOMAINS), "epsilon_")
+
+
+@each
 def test_the_report_names_what_was_read_and_at_which_cost(transformer):
     report = fitted(transformer, made_table(), random_state=0).privacy_report()
     assert report.adjacency == "replace" and report.epsilon > 0
@@ -390,3 +440,54 @@ def test_they_compose_with_the_private_classifier_under_one_budget():
     both = pipe[0].ledger_ + pipe[1].ledger_
     assert budget.ledger == both and 1.0 < budget.spent == both.epsilon(1e-4) < 1.5
     assert pipe.predict(table).shape == (500,)
+
+
+# Erased rows ------------------------------------------------------------------------------
+
+
+def sums_of_model(model, step, table, y, erased=()):
+    """Clipped sums of a private gradient on what a paid step makes of a table, some of its rows erased."""
+    paired = model.imputer_._pair(step.transform(table))
+    views = [model.encoder_._encode(paired.original), model.encoder_._encode(paired.hybrid, paired.expected)]
+    views = torch.stack([torch.as_tensor(v) for v in views])
+    for row in erased:
+        views[0, row] = views[1, row]  # what is erased has no view of its own
+    module = torch.nn.Linear(views.shape[2], 1)
+    torch.nn.init.zeros_(module.weight)
+    torch.nn.init.zeros_(module.bias)
+    engine = PerRowEngine(module, TwoViewObjective(RowLoss("binary")), Clipping(0.05))
+    total = engine.clipped_sum(views, torch.tensor(y, dtype=torch.float64)[:, None], torch.ones(len(table)))
+    return np.concatenate([t.double().flatten().numpy() for t in total.values()])
+
+
+def test_an_erased_row_adds_nothing_in_a_step_and_nothing_in_the_model_behind_it():
+    """Erased is no value: the step's total moves by its reach at most, the model's by C; NaN is a value."""
+    row, domains = 7, {"age": Numeric(0, 100), "dose": Numeric(-1, 1)}
+    table = made_table(120)[["lab", "age", "dose"]]
+    table.loc[row, ["age", "dose"]] = [100.0, 1.0]
+    missing = table.copy()
+    missing.loc[row, ["age", "dose"]] = np.nan
+    y = target_of(table).to_numpy()
+    kept = np.arange(120) != row
+
+    # The step: an erased row is one that is not there, and one of missing cells happens to add as little.
+    settings = {"epsilon": None, "noise_multiplier": 5.0, "adjacency": "zero-out"}
+    step = PrivateStandardScaler(domains, **settings)
+    (value, spy), (nan, _) = total(step, table), total(step, missing)
+    erased, _ = total(step, table[kept])
+    assert np.linalg.norm(value - erased) == pytest.approx(spy.clipping_norm_)
+    assert np.array_equal(nan, erased)
+
+    # What comes out of the step is given by its release; behind it a missing cell is a value and counts.
+    step = PrivateStandardScaler(domains, random_state=0, **settings).fit(table, y)
+    imputer = FoundationImputer(backend="domain")
+    model = FusionDPClassifier(step.domains_, imputer=imputer, adjacency="zero-out", steps=2, random_state=0)
+    model.fit(step.transform(table), y)
+    value, nan = (sums_of_model(model, step, t, y) for t in (table, missing))
+    erased = sums_of_model(model, step, table, y, [row])
+    others = sums_of_model(model, step, table[kept], y[kept])
+    np.testing.assert_allclose(erased, others, atol=1e-12)
+    assert 0.01 < np.linalg.norm(value - erased) <= 0.05 * (1 + 1e-9)
+    assert 0.01 < np.linalg.norm(nan - erased) <= 0.05 * (1 + 1e-9)
+    # Between a value and a missing cell lies more than zero-out pays for.
+    assert np.linalg.norm(value - nan) > 0.05 * 1.1

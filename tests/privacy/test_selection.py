@@ -1,5 +1,7 @@
 """The cost of repeating and choosing, against dp-accounting, closed forms and the PLD accountant."""
 
+import random
+
 import dp_accounting as dpa
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy import stats
 
 from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
+from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import ORDERS, Repetitions, _divergence, delta_of, epsilon_of, rdp_of
 
 ADJACENCIES = ["replace", "zero-out", "add-remove"]
@@ -121,30 +124,66 @@ def probabilities(eta, gamma, n):
     return (1 - gamma) ** k / (gamma**-eta - 1) * product
 
 
+@pytest.mark.parametrize("seed", [0, None])
 @pytest.mark.parametrize("eta", [-0.5, 0.0, 1.0, 2.0])
-def test_the_number_of_trials_has_the_distribution_of_the_theorem_and_no_other(eta):
+def test_the_number_of_trials_has_the_distribution_of_the_theorem_and_no_other(eta, seed):
     repetitions = Repetitions(4.0, eta=eta)
     p = probabilities(eta, repetitions.gamma, 4000)
     assert p.sum() == pytest.approx(1) and p @ np.arange(1, 4001) == pytest.approx(4.0)
-    rng = np.random.default_rng(0)
-    drawn = np.array([repetitions.draw(rng) for _ in range(20_000)])
+    bits = RandomBits(seed)
+    drawn = np.array([repetitions.draw(bits) for _ in range(20_000)])
     observed = np.bincount(np.minimum(drawn, 12), minlength=13)[1:]
 
     def p_value(q):
         expected = np.append(q[:11], q[11:].sum()) * len(drawn)
         return stats.chisquare(observed, expected).pvalue
 
-    assert p_value(p) > 1e-3
+    assert p_value(p) > 1e-6
     other = Repetitions(4.8, eta=eta)
     wrong = probabilities(eta, other.gamma, 4000)
-    assert p_value(wrong / wrong.sum()) < 1e-3
+    assert p_value(wrong / wrong.sum()) < 1e-6
 
 
-def test_the_poisson_number_of_trials():
-    rng = np.random.default_rng(0)
-    drawn = np.array([Repetitions(3.0, "poisson").draw(rng) for _ in range(20_000)])
-    assert abs(drawn.mean() - 3) < 0.06 and abs(drawn.var() - 3) < 0.15
-    assert abs((drawn == 0).mean() - np.exp(-3)) < 0.01
+@pytest.mark.parametrize("seed", [0, None])
+def test_the_poisson_number_of_trials(seed):
+    bits = RandomBits(seed)
+    drawn = np.array([Repetitions(3.0, "poisson").draw(bits) for _ in range(20_000)])
+    observed = np.bincount(np.minimum(drawn, 10), minlength=11)
+
+    def p_value(mean):
+        p = stats.poisson.pmf(np.arange(10), mean)
+        return stats.chisquare(observed, len(drawn) * np.append(p, 1 - p.sum())).pvalue
+
+    assert p_value(3.0) > 1e-6 > p_value(3.15)
+
+
+class Given(RandomBits):
+    """A source that gives one number."""
+
+    def __init__(self, u):
+        super().__init__(0)
+        self.u = u
+
+    def uniform(self, n):
+        return np.full(n, self.u)
+
+
+@pytest.mark.parametrize("mean", [1.1, 30.0, 1e6])
+@pytest.mark.parametrize("u", [2.0**-129, 1e-9, 0.3, 0.5, 0.999, 1 - 2.0**-53])
+def test_the_poisson_number_is_the_inverse_distribution_function(mean, u):
+    k = Repetitions(mean, "poisson").draw(Given(u))
+    assert stats.poisson.cdf(k, mean) >= u and (k == 0 or stats.poisson.cdf(k - 1, mean) < u)
+
+
+@pytest.mark.parametrize("distribution", ["negative-binomial", "poisson"])
+def test_no_seed_that_others_know_gives_the_number_of_trials(distribution):
+    def drawn():
+        np.random.seed(0)  # noqa: NPY002
+        random.seed(0)
+        return [Repetitions(10.0, distribution).draw(RandomBits()) for _ in range(60)]
+
+    # Sixty numbers agree by chance with a probability below 1e-50.
+    assert drawn() != drawn()
 
 
 @pytest.mark.parametrize(

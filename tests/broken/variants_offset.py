@@ -1,0 +1,184 @@
+"""Ways to break offset releases, searches and refits, each a small patch, and the test that catches it."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import clone
+from variants import MONKEYPATCH, by_test
+
+from skfusiondp.model_selection import _scores
+from skfusiondp.nets import PerRowEngine
+from skfusiondp.offset import _base as base
+from skfusiondp.offset import _mechanism as mechanism
+from skfusiondp.preprocessing import PrivateStandardScaler, _private
+from skfusiondp.privacy._random_bits import RandomBits
+from skfusiondp.privacy._selection import Repetitions
+
+
+def sums_in_floating_point(patch):
+    def plain(features, factors, std, bits):
+        total = np.asarray(features.T @ factors) * mechanism._FEATURE
+        return total + std * mechanism.UNIT * bits.normal(total.size).reshape(total.shape)
+
+    patch.setattr(mechanism, "noised_sum", plain)
+
+
+def rounded_away_from_zero(patch):
+    def longer(values, unit):
+        return (np.sign(values) * np.ceil(np.abs(np.nan_to_num(values)) / unit)).astype(np.int64)
+
+    patch.setattr(mechanism, "_rounded", longer)
+    patch.setattr(mechanism, "whole_factors", lambda factors: longer(factors, mechanism._FACTOR))
+
+
+def offset_noise_of_32_bits(patch):
+    known = np.random.default_rng(0)
+    patch.setattr(
+        base, "RandomBits", lambda seed: RandomBits(int(known.integers(2**32)) if seed is None else seed)
+    )
+
+
+def public_models_not_copied(patch):
+    patch.setattr(base, "own", clone)
+
+
+def a_stop_pays_for_what_ran(patch):
+    plain = mechanism.fit_correction
+
+    def stopping(*args):
+        *others, started = args
+        done = []
+        try:
+            return plain(*others, lambda: (started(), done.append(1)))
+        finally:
+            model = started.__closure__[0].cell_contents
+            (*before, _) = model.ledger_.entries
+            own = model.plan_.ledger(len(done), source="a stop")
+            model.ledger_ = type(own)((*before, *own.entries))
+
+    patch.setattr(base, "fit_correction", stopping)
+
+
+def half_of_a_refit_stays(patch):
+    patch.setattr(base.BaseOffsetFusion, "fit", base.BaseOffsetFusion.fit.__wrapped__)
+
+
+def half_of_a_transformers_refit_stays(patch):
+    transformer = _private.PrivateTransformer
+    patch.setattr(transformer, "fit", transformer.fit.__wrapped__)
+
+
+def trials_from_a_constant_seed(patch):
+    plain = Repetitions.draw
+    patch.setattr(Repetitions, "draw", lambda self, bits: plain(self, RandomBits(0)))
+
+
+def all_rows_for_a_scorer(patch):
+    def together(scoring, model, X, y, unscored):
+        return np.broadcast_to(np.asarray(scoring(model, X, y), dtype=float), (len(y),))
+
+    patch.setattr(_scores, "_one_by_one", together)
+
+
+def a_scorer_that_remembers(patch):
+    class NoCopies:
+        deepcopy = staticmethod(lambda given: given)
+
+    patch.setattr(_scores, "copy", NoCopies)
+
+
+def true_types_in_the_hybrid_view(patch):
+    def blank(X, frame, sensitive):
+        return frame.assign(**dict.fromkeys(sensitive, np.nan)).to_numpy()
+
+    patch.setattr(_scores, "_blank", blank)
+
+
+def erased_taken_for_missing(patch):
+    plain = PerRowEngine.clipped_sum
+
+    def missing(self, views, y, weight):
+        views = views.clone()
+        equal = (views[0] == views[1]).flatten(1).all(1)
+        views[0, equal] = 0.0
+        return plain(self, views, y, weight)
+
+    patch.setattr(PerRowEngine, "clipped_sum", missing)
+
+
+def reach_of_a_number_alone(patch):
+    patch.setattr(PrivateStandardScaler, "_reach", 1.0)
+
+
+_OFFSET, _MECHANISM = "offset/test_offset.py", "offset/test_mechanism.py"
+_SEARCH, _STEPS = "model_selection/test_private_search.py", "preprocessing/test_private_transformers.py"
+_ERASED = "test_an_erased_row_adds_nothing_in_a_step_and_nothing_in_the_model_behind_it"
+_ONE_ROW = "test_one_row_moves_a_paid_score_by_its_own_share_whatever_the_scorer"
+
+VARIANTS_OFFSET = [
+    by_test(
+        "offset sums in floating point",
+        sums_in_floating_point,
+        _MECHANISM,
+        "test_a_release_is_exact_in_any_order_and_no_low_bit_tells_the_rows",
+    ),
+    by_test(
+        "offset rows rounded away from zero",
+        rounded_away_from_zero,
+        _MECHANISM,
+        "test_no_row_is_longer_than_the_bound_whatever_rounding_did_to_it",
+        *([0.6, 0.8], 1.0, [0.3], 1.0),
+    ),
+    by_test(
+        "offset noise from 32 bits",
+        offset_noise_of_32_bits,
+        _OFFSET,
+        "test_every_number_of_the_noise_comes_from_the_operating_system",
+        *({}, MONKEYPATCH),
+    ),
+    by_test(
+        "a frozen public model shared with the user",
+        public_models_not_copied,
+        _OFFSET,
+        "test_a_frozen_public_model_is_not_shared",
+    ),
+    by_test(
+        "a stopped offset fit pays for what ran",
+        a_stop_pays_for_what_ran,
+        _OFFSET,
+        "test_a_fit_that_began_its_releases_pays_for_its_plan",
+        *(MONKEYPATCH, lambda m: RuntimeError),
+    ),
+    by_test(
+        "half of an interrupted offset refit stays",
+        half_of_a_refit_stays,
+        _OFFSET,
+        "test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost",
+        *(MONKEYPATCH, lambda m: KeyboardInterrupt, 1),
+    ),
+    by_test(
+        "half of an interrupted transformer's refit stays",
+        half_of_a_transformers_refit_stays,
+        _STEPS,
+        "test_a_refit_that_does_not_end_leaves_the_old_one_and_its_new_cost",
+        *(lambda m: m.ALL[1], lambda m: KeyboardInterrupt, "_learn", MONKEYPATCH),
+    ),
+    by_test(
+        "the number of trials from a constant seed",
+        trials_from_a_constant_seed,
+        _SEARCH,
+        "test_the_number_of_trials_has_the_stated_distribution_and_no_other",
+        True,
+    ),
+    by_test("a scorer that sees all rows", all_rows_for_a_scorer, _SEARCH, _ONE_ROW, "table", 1, 0),
+    by_test("a scorer that remembers rows", a_scorer_that_remembers, _SEARCH, _ONE_ROW, "memory", 1, 0),
+    by_test(
+        "types of true cells in the hybrid score",
+        true_types_in_the_hybrid_view,
+        _SEARCH,
+        "test_the_hybrid_score_tells_nothing_by_types_or_missing_cells",
+        *(lambda m: m.table.__wrapped__(), lambda m: m.target.__wrapped__(m.table.__wrapped__()), "array"),
+    ),
+    by_test("an erased row taken for a missing one", erased_taken_for_missing, _STEPS, _ERASED),
+    by_test("a step's reach of one number, where it adds three", reach_of_a_number_alone, _STEPS, _ERASED),
+]
