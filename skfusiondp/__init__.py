@@ -28,6 +28,7 @@ _HOMES = {
     "PrivacyLeakError": "._exceptions",
     "PrivacyLeakWarning": "._exceptions",
     "PrivacyReport": ".report",
+    "WeakPrivacyWarning": "._exceptions",
 }
 _MODULES = (
     "accounting",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from ._exceptions import PrivacyBudgetError as PrivacyBudgetError
     from ._exceptions import PrivacyLeakError as PrivacyLeakError
     from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning
+    from ._exceptions import WeakPrivacyWarning as WeakPrivacyWarning
     from .estimators import FusionDPClassifier as FusionDPClassifier
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .impute import FoundationImputer as FoundationImputer

@@ -108,6 +108,9 @@ class TrainingRows(Dataset):
         Where columns have budgets of their own: which features each tier's difference makes true.
     extra : Rows, optional
         Labelled public rows, with true values in sensitive columns, that the public branch reads too.
+    kept : ndarray of shape (n_rows,), bool, optional
+        Rows that the private branch may read; all if not given. The others, such as those of a unit beyond
+        its bound, are in the public branch alone.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class TrainingRows(Dataset):
         reader: Reader | None = None,
         tiers: Sequence[Tensor] = (),
         extra: Rows | None = None,
+        kept: np.ndarray | None = None,
     ):
         self.free = free
         self.views = views
@@ -127,6 +131,7 @@ class TrainingRows(Dataset):
         self.reader = reader
         self.tiers = tuple(tiers)
         self.extra = extra
+        self.kept = kept
 
     def __len__(self) -> int:
         return len(self.y)
@@ -205,7 +210,7 @@ class RepresentedRows(TrainingRows):
             free = made[id(free)]
             private = None if private is None else [made[id(v)] for v in private]
             extra = None if extra is None else extra._replace(x=self._in_pieces(extra.x))
-        super().__init__(free, private, rows.y, rows.weight, rows.reader, rows.tiers, extra)
+        super().__init__(free, private, rows.y, rows.weight, rows.reader, rows.tiers, extra, rows.kept)
 
     def _in_pieces(self, x: Any) -> Tensor:
         parts = [self._represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
@@ -300,9 +305,13 @@ class BatchSchedule:
         """Positions of one step's public rows, and of each tier's private ones."""
         private = []
         if self._step >= self._first_private:
-            private = [sampler.draw() for sampler in self._samplers]
+            private = [self._kept(sampler.draw()) for sampler in self._samplers]
         self._step += 1
         return self._draw_public(), private
+
+    def _kept(self, index: np.ndarray) -> np.ndarray:
+        # Left out after the draw: a row that is never read was sampled independently of all others.
+        return index if self.rows.kept is None else index[self.rows.kept[index]]
 
     def _draw_public(self) -> np.ndarray | None:
         if self.rows.free is None:

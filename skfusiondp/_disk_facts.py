@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ._disk import DiskTable
-from ._schema import Selector, SensitiveSchema, resolve_schema
-from ._tables import is_numeric, missing_cells, numeric_values
+from ._schema import Selector, SensitiveSchema, check_support_rows, resolve_schema
+from ._tables import as_frame, is_numeric, missing_cells, numeric_values
 from .preprocessing import TableEncoder
 
 # Rows whose public columns give medians, scales and categories; a table of fewer gives all of its rows.
@@ -38,7 +39,12 @@ def disk_schema(
         return _witnesses(table, columns)
 
     empty = table.empty()
-    return resolve_schema(empty, sensitive, support=support, on_leak=on_leak, budget=budget, read=read)
+    schema = resolve_schema(empty, sensitive, support=support, on_leak=on_leak, budget=budget, read=read)
+    if support is None or not schema.sensitive:
+        return schema
+    pieces = (frame for _, frame in table.chunks(schema.public))
+    found = check_support_rows(pieces, as_frame(support), set(schema.sensitive), on_leak, (None, support))
+    return replace(schema, training_support=found)
 
 
 def fit_encoder(table: DiskTable | pd.DataFrame, schema: SensitiveSchema) -> TableEncoder:

@@ -33,6 +33,10 @@ class DataHolderWarning(UserWarning):
     """Something about sensitive cells, told to whoever holds them and to nobody else."""
 
 
+class WeakPrivacyWarning(UserWarning):
+    """A budget under which the guarantee rules out next to nothing; the message says what it allows."""
+
+
 ON_LEAK = ("warn", "raise", "ignore")
 
 

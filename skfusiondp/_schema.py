@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from ._domains import Categorical, Domain, Numeric
 from ._exceptions import ON_LEAK, InvalidInputError, PrivacyBudgetError, report_leak
 from ._leaked import leaked_domain, remedy
 from ._parameters import check_choice
+from ._same_rows import compared_as_numbers, row_codes, training_rows_given
 from ._select import Selector, select_columns
 from ._tables import as_frame, is_numeric, numeric_values
 
@@ -30,11 +31,14 @@ class SensitiveSchema:
         Domain of each sensitive column, in table order.
     sources : mapping of str to str
         Where each domain comes from: "declared", "support" or "training cells" (a leak).
+    training_support : str
+        How training rows were found among the support rows (a leak); empty if none were.
     """
 
     columns: tuple[str, ...]
     domains: Mapping[str, Domain]
     sources: Mapping[str, str] = field(default_factory=dict)
+    training_support: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", MappingProxyType(dict(self.domains)))
@@ -59,8 +63,24 @@ class SensitiveSchema:
 
     @property
     def leaks(self) -> tuple[str, ...]:
-        """Sensitive columns whose domain was read off the training cells."""
+        """Sensitive columns whose training cells were read without noise."""
+        if self.training_support:
+            return self.sensitive
         return tuple(c for c, source in self.sources.items() if source == "training cells")
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What the leaks leave uncovered, in the words of the report."""
+        guessed = [c for c, source in self.sources.items() if source == "training cells"]
+        texts = []
+        if guessed:
+            texts.append(f"domains of {', '.join(guessed)}: read off the training cells; declare them")
+        if self.training_support:
+            texts.append(
+                f"the support rows: training rows are among them ({self.training_support}), and what is "
+                "learnt from them is released without noise; give rows of other people"
+            )
+        return tuple(texts)
 
 
 def resolve_schema(
@@ -87,7 +107,8 @@ def resolve_schema(
         None protects every column. A mapping gives each column's domain (None: infer it).
         Anything else is what ColumnTransformer takes as columns.
     support : table, optional
-        Public rows from which missing domains are inferred, and on which callables are called.
+        Public rows of other people, from which missing domains are inferred, and on which callables are
+        called. Training rows among them are a leak, of which `on_leak` speaks too.
     on_leak : {"warn", "raise", "ignore"}
         What happens when a domain has to be read off the training cells, or nothing is sensitive.
     original : table, optional
@@ -143,7 +164,56 @@ def resolve_schema(
         if isinstance(found, Numeric) and support_frame is not None and column in support_frame:
             public = numeric_values(support_frame[column], sensitive=True)
             domains[column] = found.with_knots_of(public)
-    return SensitiveSchema(columns, domains, sources)
+    found_how = ""
+    if support_frame is not None and declared:
+        given = (X if original is None else original, support)
+        found_how = check_support_rows(X, support_frame, set(declared), on_leak, given)
+    return SensitiveSchema(columns, domains, sources, found_how)
+
+
+def check_support_rows(
+    X: pd.DataFrame | Iterable[pd.DataFrame],
+    support: pd.DataFrame,
+    sensitive: set[str],
+    on_leak: str,
+    originals: tuple[Any, Any] = (None, None),
+) -> str:
+    """Speak of training rows among the support rows, as far as public facts give them away.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame, or iterable of them
+        The training table, or its pieces.
+    support : pandas.DataFrame
+    sensitive : set of str
+        Columns whose training cells are not read.
+    on_leak : {"warn", "raise", "ignore"}
+    originals : (training table, support), optional
+        As the user passed them.
+
+    Returns
+    -------
+    str
+        How they were found; empty if they were not.
+    """
+    codes: list[np.ndarray] = []
+    columns: list[str] = []
+    numbers: list[str] = []
+    for piece in [X] if isinstance(X, pd.DataFrame) else X:
+        if not codes:
+            columns = [c for c in piece.columns if c not in sensitive and c in support]
+            numbers = compared_as_numbers([piece, support], columns)
+        codes.append(row_codes(piece, columns, numbers))
+    training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
+    how = training_rows_given(training, row_codes(support, columns, numbers), originals)
+    if how:
+        report_leak(
+            f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "
+            "cells is released without noise: epsilon is infinite. Give public rows of other people as "
+            "support=, or none.",
+            on_leak,
+        )
+    return how
 
 
 def _leaked(

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
-from .privacy import ADJACENCIES, PrivacyLedger
+from .privacy import PrivacyLedger
+from .privacy._accountant import neighbours
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class PrivacyReport:
         What the fit treated as known to the adversary.
     not_covered : tuple of str
         What the guarantee does not cover, in this fit.
+    unit : str
+        What says whose row it is (the name of a public column, say); empty where each row is a unit.
     """
 
     estimator: str
@@ -51,6 +54,7 @@ class PrivacyReport:
     ledger: PrivacyLedger = field(default_factory=PrivacyLedger)
     public: tuple[str, ...] = ()
     not_covered: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def what(self) -> str:
@@ -69,22 +73,57 @@ class PrivacyReport:
         return "sees the released model, the public columns, the labels and the number of rows"
 
     @property
+    def _same(self) -> PrivacyLedger:
+        return PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
+
+    @property
     def epsilon_by_column(self) -> dict[str, float]:
         """Epsilon of each sensitive column alone, at the same delta; see ``PrivacyLedger``."""
-        same = PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
-        return same.epsilon_by_column(self.delta)
+        by_column = self._same.epsilon_by_column(self.delta)
+        if math.isinf(self.epsilon) and not math.isinf(self._same.epsilon(self.delta)):
+            # A leak that is not in the ledger may be of any column.
+            return dict.fromkeys(by_column, math.inf)
+        return by_column
+
+    @property
+    def epsilon_of_all_columns(self) -> float:
+        """Epsilon of all sensitive columns together, at the same delta: any of their cells may differ."""
+        if math.isinf(self.epsilon) or not len(self._same):
+            return self.epsilon
+        return self._same.epsilon_of_columns(self.protected or self.epsilon_by_column, self.delta)
+
+    @property
+    def rows_per_unit(self) -> int:
+        """The most rows of one unit that were read; 1 where each row is a unit."""
+        return self._same.rows_per_unit
+
+    @property
+    def epsilon_of_a_row(self) -> float:
+        """Epsilon, at the same delta, where only one row of a unit differs."""
+        if math.isinf(self.epsilon) or self.rows_per_unit == 1:
+            return self.epsilon
+        return self._same.epsilon(self.delta, of="row")
+
+    @property
+    def whose(self) -> str:
+        """Whose epsilon it is, in words."""
+        if self.rows_per_unit == 1:
+            return "one row"
+        named = f" of {self.unit}" if self.unit else ""
+        return f"one unit{named}, with at most {self.rows_per_unit} rows"
 
     @property
     def guessing(self) -> str:
         """What the guarantee means to somebody who guesses a cell; empty where it means nothing."""
-        same = PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
+        same = self._same
         if self.method == "dp-sgd" or not len(same) or math.isinf(self.epsilon):
             return ""
         from .audit import attack_success
 
         chance = attack_success(same, prior=0.5)
+        what = "values a cell has" if self.rows_per_unit == 1 else "versions of a unit's cells is true"
         return (
-            "Which of two equally likely values a cell has is guessed right with a chance of at most "
+            f"Which of two equally likely {what} is guessed right with a chance of at most "
             f"{_up(100 * chance, 3)} %, by whoever sees the model (50 % without it)."
         )
 
@@ -96,13 +135,24 @@ class PrivacyReport:
         if not len(self.ledger):
             return (
                 "No sensitive training cell was read, so the model is the same whatever they hold "
-                f"(epsilon = 0, delta = 0, neighbours: {ADJACENCIES[self.adjacency]})."
+                f"(epsilon = 0, delta = 0, neighbours: {neighbours(self.adjacency)})."
                 if self.protected
                 else "Nothing was declared sensitive, so nothing is protected."
             )
         return (
             f"({_up(self.epsilon)}, {_up(self.delta)})-differential privacy of {self.what}, between tables "
-            f"in which {ADJACENCIES[self.adjacency]} (neighbouring relation: {self.adjacency})."
+            f"in which {neighbours(self.adjacency, self.rows_per_unit)} (neighbouring relation: "
+            f"{self.adjacency}).{self._row_in_words}"
+        )
+
+    @property
+    def _row_in_words(self) -> str:
+        if self.rows_per_unit == 1:
+            return ""
+        named = f" (a value of {self.unit})" if self.unit else ""
+        return (
+            f" This epsilon is a unit's{named}; that of a single row, where nothing else of the unit "
+            f"differs, is {_up(self.epsilon_of_a_row)}."
         )
 
     def to_dict(self) -> dict:
@@ -116,11 +166,13 @@ class PrivacyReport:
             "adversary": self.adversary,
             "guessing": self.guessing,
             "adjacency": self.adjacency,
-            "neighbours": ADJACENCIES[self.adjacency],
-            "epsilon": self.epsilon if math.isfinite(self.epsilon) else "inf",
-            "epsilon_by_column": {
-                c: e if math.isfinite(e) else "inf" for c, e in self.epsilon_by_column.items()
-            },
+            "neighbours": neighbours(self.adjacency, self.rows_per_unit),
+            "epsilon": _finite(self.epsilon),
+            "epsilon_is_of": self.whose,
+            "epsilon_of_a_row": _finite(self.epsilon_of_a_row),
+            "rows_per_unit": self.rows_per_unit,
+            "epsilon_by_column": {c: _finite(e) for c, e in self.epsilon_by_column.items()},
+            "epsilon_of_all_columns": _finite(self.epsilon_of_all_columns),
             "delta": self.delta,
             "n_rows": self.n_rows,
             "mechanism": dict(self.mechanism),
@@ -142,6 +194,7 @@ class PrivacyReport:
         lines.append("Adversary     " + report["adversary"])
         for name, domain in self.protected.items():
             lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
+        lines += [f"Together      {self._together}"] if self._together else []
         for key, value in self.mechanism.items():
             lines.append(f"{key.replace('_', ' ').capitalize():<22}{_number(value)}")
         for title, items in (("Public", self.public), ("Not covered", self.not_covered)):
@@ -155,6 +208,16 @@ class PrivacyReport:
             return ""
         return f"; epsilon {_up(by_column[column])} where only this column differs"
 
+    @property
+    def _together(self) -> str:
+        """Epsilon of all sensitive columns, where there are several."""
+        if len(self.protected) < 2 or not len(self._same):
+            return ""
+        return (
+            f"epsilon {_up(self.epsilon_of_all_columns)} at delta {_up(self.delta)} where cells of all these "
+            f"columns may differ ({self.adjacency}, of {self.whose})"
+        )
+
     def to_html(self) -> str:
         """The report as a self-contained HTML fragment."""
         rows = "".join(
@@ -165,6 +228,8 @@ class PrivacyReport:
             f"<tr><th>{_e(c)}</th><td>{_e(_domain_text(d) + self._own_epsilon(c))}</td></tr>"
             for c, d in self.protected.items()
         )
+        if self._together:
+            columns += f"<tr><th>together</th><td>{_e(self._together)}</td></tr>"
         public = "".join(f"<li>{_e(item)}</li>" for item in self.public)
         not_covered = "".join(f"<li>{_e(item)}</li>" for item in self.not_covered) or "<li>nothing</li>"
         epsilon = "∞" if math.isinf(self.epsilon) else _up(self.epsilon)
@@ -181,7 +246,7 @@ class PrivacyReport:
 .skfusiondp-report ul {{margin: .2rem 0; padding-left: 1.2rem}}
 </style>
 <div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
-relation <b>{_e(self.adjacency)}</b></div>
+relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
 <p>{_e(self.promise)} The adversary {_e(self.adversary)}. {_e(self.guessing)}</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
@@ -201,6 +266,11 @@ relation <b>{_e(self.adjacency)}</b></div>
 
 def _e(text: object) -> str:
     return html.escape(str(text))
+
+
+def _finite(epsilon: float) -> float | str:
+    # JSON knows no infinity.
+    return epsilon if math.isfinite(epsilon) else "inf"
 
 
 def _up(value: float, digits: int = 4) -> str:

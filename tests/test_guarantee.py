@@ -44,7 +44,7 @@ def test_every_lemma_names_its_test():
     ):
         after = body[body.index(f"**{lemma}") :]
         assert "*Tests:*" in re.split(r"\n\*\*|^## ", after[2:], flags=re.M)[0], lemma
-    for lemma in ("telescoping", "Sequential", "Parallel", "Budget"):
+    for lemma in ("telescoping", "Sequential", "Parallel", "Budget", "units", "Bounds and parts"):
         assert "*Tests:*" in body[body.index(lemma) :]
 
 

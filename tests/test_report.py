@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from skfusiondp import FusionDPClassifier, PrivacyReport
-from skfusiondp.accounting import ADJACENCIES
+from skfusiondp import FusionDPClassifier, PrivacyLedger, PrivacyReport
+from skfusiondp.accounting import ADJACENCIES, LedgerEntry
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -130,3 +130,56 @@ def test_reports_quote_no_cell_of_the_table(method, adult, fit):
     model = fit(method=method).fit(table, adult.target[:200])
     text = str(model.privacy_report()) + model.privacy_report().to_json()
     assert "54.0625" not in text and "marsupial" not in text
+
+
+def two_columns(epsilon=None, k=1, unit=""):
+    entries = tuple(LedgerEntry(4.0, 1.0, 1, protects=(c,), rows_per_unit=k) for c in ("age", "sex"))
+    ledger = PrivacyLedger(entries)
+    domain = {"kind": "numeric", "low": 0, "high": 1, "source": "declared"}
+    return PrivacyReport(
+        estimator="Made",
+        method="fusiondp",
+        protected={"age": domain, "sex": domain},
+        adjacency="replace",
+        epsilon=ledger.epsilon(1e-5) if epsilon is None else epsilon,
+        delta=1e-5,
+        n_rows=1000,
+        ledger=ledger,
+        unit=unit,
+    )
+
+
+def test_columns_are_stated_alone_and_together():
+    report = two_columns()
+    alone, together = report.epsilon_by_column, report.ledger.epsilon(1e-5)
+    assert together > 1.3 * max(alone.values())
+    assert report.to_dict()["epsilon_of_all_columns"] == together == report.epsilon_of_all_columns
+    shown = f"epsilon {together:.4g}"[:10]
+    line = next(x for x in str(report).splitlines() if x.startswith("Together"))
+    assert shown in line and "at delta 1.0" in line and "replace" in line and "one row" in line
+    assert shown in report.to_html() and "<th>together</th>" in report.to_html()
+
+
+def test_no_column_has_a_bounded_epsilon_where_the_whole_has_none():
+    report = two_columns(math.inf)
+    loaded = report.to_dict()
+    assert set(loaded["epsilon_by_column"].values()) == {"inf"} == {loaded["epsilon_of_all_columns"]}
+    assert loaded["epsilon_of_a_row"] == "inf"
+    assert "inf" in str(report) and not re.search(r"epsilon \d", str(report))
+
+
+def test_a_units_epsilon_is_called_a_units_and_a_rows_is_beside_it():
+    report = two_columns(k=4, unit="'patient'")
+    row = report.ledger.epsilon(1e-5, of="row")
+    assert row < report.epsilon / 3
+    loaded = report.to_dict()
+    assert loaded["epsilon_is_of"] == "one unit of 'patient', with at most 4 rows"
+    assert loaded["epsilon_of_a_row"] == row and loaded["rows_per_unit"] == 4
+    assert "all rows of one unit" in loaded["neighbours"]
+    for text in (str(report), report.to_html(), report.to_json(), report.promise):
+        text = text.replace("&#x27;", "'")
+        assert "at most 4 rows" in text and "'patient'" in text and f"{row:.3f}"[:4] in text
+        assert ADJACENCIES["replace"] not in text
+    plain = two_columns()
+    assert plain.to_dict()["epsilon_is_of"] == "one row" and "unit" not in plain.promise
+    assert plain.epsilon_of_a_row == plain.epsilon

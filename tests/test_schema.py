@@ -160,7 +160,7 @@ def test_selectors(selector, chosen):
 
 
 def test_where_domains_come_from():
-    support = TABLE.assign(age=[20, 50], sex=[None, None])
+    support = TABLE.assign(lab=[5.0, 6.0], age=[20, 50], sex=[None, None])
     declared = {"lab": Numeric(0, 9), "age": None, "sex": None}
     with pytest.warns(PrivacyLeakWarning, match="'sex'"):
         schema = resolve_schema(TABLE, declared, support=support)

@@ -19,11 +19,13 @@ from .._disk import CHUNK_ROWS, DiskTable, as_disk_table
 from .._disk_facts import disk_schema, fit_encoder
 from .._distributed import Ranks
 from .._exceptions import InvalidInputError
+from .._groups import read_units, without_column
 from .._outside import warn_outside
 from .._paired import PairedTable
 from .._parameters import check_choice, check_verbose, whole
 from .._random import random_generator
 from .._refit import PaidFits, all_or_nothing
+from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._select import select_columns
 from .._tables import check_disk_table, check_table
@@ -33,6 +35,7 @@ from ..preprocessing import TableEncoder
 from ..privacy import Clipping, PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
+from ..privacy._meaning import warn_of_plan
 from ._net_parameters import NetParameters
 from ._reporting import Reporting
 from ._rows import PRIVATE_METHODS, training_rows
@@ -60,7 +63,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         """Encode further targets as `_check_target` did; return them and their weights."""
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any) -> BaseFusionDP:
+    def fit(self, X: Any, y: Any, groups: Any = None) -> BaseFusionDP:
         """Train under the budget.
 
         Parameters
@@ -72,6 +75,9 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             and encoded batch by batch (see Notes).
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Target, public.
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`. Under metadata routing, ask for it
+            by ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -90,14 +96,17 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_method()
+        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit)
         original, schema, imputer = self._table(X)
+        if units is None:
+            units = repeated_rows(original, X, schema, self.on_leak)
         target, weight, task, n_outputs = self._check_target(y, len(original))
         if len(original) < _MIN_ROWS:
             raise InvalidInputError(
                 f"X has n_samples={len(original)} rows (n_features={original.shape[1]}); private training "
                 f"needs at least {_MIN_ROWS}, and gives useful models from some thousands on: add rows."
             )
-        plan, epoch_steps, public_batch_size = self._plan(len(original), schema)
+        plan, epoch_steps, public_batch_size = self._plan(len(original), schema, units.rows_per_unit)
         ranks = Ranks.current()
         seeds = ranks.same(self._seeds())
         encoder = fit_encoder(original, schema)
@@ -108,14 +117,18 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         extra = self._labelled_support(encoder, imputer)
         planned = self._cost(plan, schema, len(original))
         before = len(getattr(self, "ledger_", ()))
+        if plan is not None:
+            warn_of_plan(planned, plan.delta, len(original))
         with self._spending(planned, ranks) as pay:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
             rows = self._training_rows(
                 encoder, source, imputer, target, weight, ranks.rows(len(original)), tiers
             )
             rows.extra = extra
+            mine = ranks.rows(len(original))
+            rows.kept = None if units.kept is None else units.kept[mine.start : mine.stop]
             self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
-            self.n_rows_ = len(original)
+            self.n_rows_, self.unit_, self.rows_per_unit_ = len(original), units.name, units.rows_per_unit
             delta = plan.delta if plan else float(self.delta or 1 / (10 * len(original)))
 
             begun = False
@@ -278,7 +291,8 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
 
         assert self.imputer is not None
         y, weight = self._encode_more(target)
-        encoded = encoder._encode(check_table(self, self.imputer.support, reset=False))
+        support = without_column(self.imputer.support, self.groups)
+        encoded = encoder._encode(check_table(self, support, reset=False))
         if self.method == "feature-dp":
             encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
         return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
@@ -290,7 +304,9 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             return ranks.same(random_generator(self.random_state).randint(2**31 - 1))
         return None if ranks.world == 1 else ranks.same(int(np.random.default_rng().integers(2**31 - 1)))
 
-    def _plan(self, n_rows: int, schema: SensitiveSchema) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
+    def _plan(
+        self, n_rows: int, schema: SensitiveSchema, rows_per_unit: int = 1
+    ) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
         """The private plan, the steps of each epoch, and the public batch size."""
         batch = whole("batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows)
         public = whole("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
@@ -316,6 +332,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             clipping=clipping,
             adjacency="add-remove" if self.method == "dp-sgd" else self.adjacency,
             columns=self._column_budgets(schema),
+            rows_per_unit=rows_per_unit,
         )
         warmup = (public_per_epoch,) * (0 if self.method == "dp-sgd" else warm)
         private = (per_epoch,) * (steps // per_epoch)
@@ -441,6 +458,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")
+        X = without_column(X, self.groups)
         if isinstance(X, PairedTable):
             check_table(self, X.original, reset=False)
             if self.method == "hybrid":

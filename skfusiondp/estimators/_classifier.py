@@ -65,6 +65,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         delta: float | None = None,
         budget: Any = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
         alpha: float = 1.0,
@@ -99,6 +101,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self.delta = delta
         self.budget = budget
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.max_grad_norm = max_grad_norm
         self.clipping = clipping
         self.alpha = alpha

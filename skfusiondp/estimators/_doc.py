@@ -31,6 +31,13 @@ adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so
     that both its views are the imputed one and it adds nothing. A missing cell is a value, and not
     erased. The same noise gives a larger epsilon under "replace".
+groups : str or None, default=None
+    Public column of X that says whose row it is, where a person (or any other unit) has several. It is
+    left out of training, and may be absent afterwards. `epsilon` is then that of a unit: all of its
+    sensitive cells may change at once. Or give ``fit(X, y, groups=array)``.
+max_rows_per_unit : int or None, default=None
+    Rows of a unit that the private branch reads: its first ones. The others train the free branch only.
+    None reads all, and pays for as many as the largest unit has.
 max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
@@ -110,6 +117,10 @@ net_ : FusionDPNet
     The trained skorch net.
 history_ : skorch.history.History
     Losses of the hybrid view and durations, an entry an epoch.
+unit_ : str
+    What says whose row it is; empty where each row is a unit.
+rows_per_unit_ : int
+    The most rows of one unit that the private branch read: whose epsilon `epsilon_` is.
 n_rows_ : int
     Number of training rows.
 n_features_in_ : int

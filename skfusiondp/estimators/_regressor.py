@@ -59,6 +59,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         delta: float | None = None,
         budget: Any = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
         alpha: float = 1.0,
@@ -92,6 +94,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.delta = delta
         self.budget = budget
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.max_grad_norm = max_grad_norm
         self.clipping = clipping
         self.alpha = alpha

@@ -56,6 +56,7 @@ class Reporting(BaseEstimator):
             ledger=self.ledger_,
             public=self._public_facts(),
             not_covered=self._not_covered(),
+            unit=self.unit_,
         )
 
     def _public_facts(self) -> tuple[str, ...]:
@@ -73,11 +74,7 @@ class Reporting(BaseEstimator):
         return tuple(facts)
 
     def _not_covered(self) -> tuple[str, ...]:
-        gaps = []
-        if self.schema_.leaks and self.method != "non-private":
-            gaps.append(
-                f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; declare them"
-            )
+        gaps = [] if self.method == "non-private" else list(self.schema_.gaps)
         if self.method == "dp-sgd":
             gaps.append("statistics of the encoding (means, scales, categories) and of the target")
         if self.imputer_ is None and self.method in ("fusiondp", "hybrid"):

@@ -48,7 +48,9 @@ class FoundationImputer(  # type: ignore[call-arg]
         takes as columns. None protects every column (or, inside an estimator of this library,
         those that the estimator protects).
     support : table of shape (n_support, at least n_columns), optional
-        Public rows that have the sensitive columns too. Other columns of it are ignored.
+        Public rows: of other people than the training table's, or of people who agreed to publish theirs.
+        What is learnt from them is released without noise; training rows found among them are a leak.
+        It has the sensitive columns too; other columns of it are ignored.
     backend : str, backend, estimator or mapping of str to estimator
         "conditional" (trees fitted on `support`), "sentence-transformers" (a language model
         reads each row as a sentence; needs no `support`), "tabicl", "tabpfn" (tabular
@@ -158,8 +160,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         """
         self._check_parameters()
         frame = check_table(self, X, reset=True)
-        support = None if self.support is None else as_frame(self.support)
-        schema = resolve_schema(frame, self.sensitive, support=support, on_leak=self.on_leak, original=X)
+        schema = resolve_schema(frame, self.sensitive, support=self.support, on_leak=self.on_leak, original=X)
         return self._fit_schema(frame, schema)
 
     def transform(self, X: Any) -> Any:

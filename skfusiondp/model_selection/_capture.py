@@ -13,7 +13,9 @@ _HOOKS = ("_table", "_training_rows", "_fit_net", "_pay")
 
 def can_capture(estimator: Any) -> bool:
     """Tell whether an estimator's training can be taken over."""
-    return all(callable(getattr(estimator, name, None)) for name in _HOOKS)
+    # Whose row it is, the estimator's own fit reads.
+    units = getattr(estimator, "groups", None) is not None
+    return not units and all(callable(getattr(estimator, name, None)) for name in _HOOKS)
 
 
 class SharedTable:

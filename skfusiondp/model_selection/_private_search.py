@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._disk import as_disk_table
-from .._exceptions import InvalidInputError, SkfusiondpError
+from .._exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
 from .._outside import one_for_all, tell_data_holder, warn_outside
 from .._paired import PairedTable
 from .._parameters import as_float, check_estimator_object
@@ -27,6 +28,7 @@ from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._accountant import Mechanism, check_delta, check_epsilon
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
+from ..privacy._meaning import warn_if_weak
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..report import PrivacyReport
@@ -242,6 +244,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         how_many = repetitions.draw(bits)
         source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
         cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
+        warn_if_weak(as_float(self.epsilon), delta, n_rows)
         leaks: dict[str, None] = {}
         unscored: Counter[str] = Counter()
         with spending(self.budget, cost) as pay:
@@ -250,9 +253,12 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
             self._relation = adjacency
             try:
-                best = self._best_of(
-                    how_many, candidates, sigmas, delta, train, held_out, bits, unscored, leaks
-                )
+                with warnings.catch_warnings():
+                    # Said above for all trials; how many ran is secret, and so is how often each warns.
+                    warnings.simplefilter("ignore", WeakPrivacyWarning)
+                    best = self._best_of(
+                        how_many, candidates, sigmas, delta, train, held_out, bits, unscored, leaks
+                    )
             finally:
                 # Without a budget, which refuses it, domains may have come from training cells.
                 self.ledger_ = self.ledger_ + read_without_noise(tuple(leaks), n_rows, adjacency, source)

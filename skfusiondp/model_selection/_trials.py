@@ -90,6 +90,11 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
                 f"budget={step.budget!r} of {type(step).__name__}: trials are paid together; give the budget "
                 "to the search, and leave that of its estimators None."
             )
+        if getattr(step, "groups", None) is not None:
+            raise InvalidInputError(
+                f"groups={step.groups!r} of {type(step).__name__}: this search bounds what single rows cost, "
+                "and no units; pass one row a person, or compare fits under a PrivacyBudget."
+            )
     entries = sum((_ledger(s, n_rows) for s in before if _pays(s)), PrivacyLedger())
     if not _pays(final) or "noise_multiplier" not in final.get_params(deep=False):
         raise InvalidInputError(
@@ -149,6 +154,11 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
     spent = sum((s.ledger_ for s in steps_of(model) if _pays(s)), PrivacyLedger())
     before, rate, steps = candidate.spec
     plan = rdp_of((*before, (sigma, rate, steps)), candidate.adjacency)
+    if spent.rows_per_unit > 1:
+        raise InvalidInputError(
+            "X holds rows of the same people several times, and this search bounds what single rows cost: "
+            "nothing is released; pass each row once."
+        )
     # A read of domains without noise is no part of the bound: the search writes it down beside.
     leaks = leaks_of(model)
     real: list[Mechanism] = [e.mechanism for e in spent if not (leaks and e.mechanism[0] == 0)]

@@ -20,10 +20,12 @@ from .._contents import clear_padding
 from .._copies import own
 from .._domains import Numeric
 from .._exceptions import InvalidInputError
+from .._groups import Units, read_units, without_column
 from .._outside import warn_outside
 from .._parameters import check_choice, whole
 from .._random import random_generator
 from .._refit import PaidFits, all_or_nothing
+from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import as_frame, check_table
 from .._targets import support_labels
@@ -31,6 +33,7 @@ from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger, PrivatePlan, make_plan
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
+from ..privacy._meaning import warn_of_plan
 from ..privacy._random_bits import RandomBits
 from ..report import PrivacyReport
 from ._mechanism import Loss, accountant_clipping, fit_correction, release_std
@@ -78,7 +81,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         return np.ones(n_rows)
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaseOffsetFusion:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseOffsetFusion:
         """Train the public model for free, and the correction under the budget.
 
         Parameters
@@ -89,6 +92,9 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             Target, public.
         sample_weight : array-like of shape (n_rows,), optional
             Public weights of rows. A row's weighted contribution is clipped like any other.
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`. Under metadata routing, ask for it
+            by ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -106,13 +112,19 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_parameters()
+        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit)
         frame = check_table(self, X, reset=True)
         n = len(frame)
         support = self._support()
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
         schema = resolve_schema(
-            frame, sensitive, support=support, on_leak=self.on_leak, original=X, budget=self.budget
+            frame,
+            sensitive,
+            support=self._given_support(),
+            on_leak=self.on_leak,
+            original=X,
+            budget=self.budget,
         )
         target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
@@ -134,13 +146,16 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                     "the same columns (an array as support goes with an array as X)."
                 )
         labelled = self.support_target is not None
-        plan = self._plan(n, loss, labelled, schema)
+        if units is None:
+            units = repeated_rows(frame, X, schema, self.on_leak)
+        plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
         release_std(plan, loss, n)  # refuses what 64 bits do not hold
         seeds = self._seeds()
 
         rows = self._support_rows(support, schema.public)
         planned = self._cost(plan, schema)
         before = len(getattr(self, "ledger_", ()))
+        warn_of_plan(planned, plan.delta, n)
         with spending(self.budget, planned) as pay:
 
             def begin() -> None:
@@ -148,7 +163,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 self._pay(planned, plan.delta, plan.adjacency)
                 pay()
 
-            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin)
+            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin, units)
         if len(self.ledger_) > before:
             warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
         return self
@@ -172,6 +187,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         support: pd.DataFrame | None,
         rows: dict[str, Any] | None,
         begin: Callable[[], None],
+        units: Units,
     ) -> None:
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
         n = len(frame)
@@ -193,7 +209,9 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         self._loss, self._columns, self._structure = loss, columns, structure
         self._labelled, self._supported = rows is not None, support is not None
         clear_padding([self.public_models_, structure])
-        self._correct(frame, score, target, weight, seeds[3], begin)
+        self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
+        kept = units.of(n)
+        self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     def _check_parameters(self) -> None:
@@ -219,13 +237,16 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 "for boosted trees."
             )
 
+    def _given_support(self) -> Any:
+        if self.support is None and self.imputer is not None:
+            return self.imputer.support
+        return self.support
+
     def _support(self) -> pd.DataFrame | None:
-        given = self.support
-        if given is None and self.imputer is not None:
-            given = self.imputer.support
+        given = self._given_support()
         if given is None:
             return None
-        support = as_frame(given)
+        support = as_frame(without_column(given, self.groups))
         if not len(support):
             raise InvalidInputError("support has no rows; give public rows, or support=None.")
         if self.support_target is not None:
@@ -238,7 +259,9 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         target, strata = self._encode_support_target(self.support_target)
         return {"frame": support, "target": target, "strata": strata}
 
-    def _plan(self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema) -> PrivatePlan:
+    def _plan(
+        self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema, rows_per_unit: int = 1
+    ) -> PrivatePlan:
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
         stated = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
         strictest = min([*stated, 1.0 if self.epsilon is None else self.epsilon]) if stated else None
@@ -253,6 +276,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             clipping=accountant_clipping(loss, self._bound(labelled), self.adjacency),
             adjacency=self.adjacency,
             columns=dict.fromkeys(schema.sensitive, strictest),
+            rows_per_unit=rows_per_unit,
         )
 
     def _seeds(self) -> list[Any]:
@@ -355,6 +379,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
         check_is_fitted(self, "shapes_")
+        X = without_column(X, self.groups)
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
         absent = [c for c in self.schema_.sensitive if c not in frame]
         if absent:
@@ -451,9 +476,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         if self.imputer_ is not None:
             facts.append("what the imputer learnt: its support rows or its pretrained model")
         gaps = ["choosing hyper-parameters by comparing fits on the same sensitive cells"]
-        if self.schema_.leaks:
-            gaps.insert(0, f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; "
-                           "declare them")  # fmt: skip
+        gaps[:0] = self.schema_.gaps
         if self.random_state is not None:
             gaps.append(f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
                         "use random_state=None for a release")  # fmt: skip
@@ -481,6 +504,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 "fits_in_ledger": len(self.ledger_),
             },
             ledger=self.ledger_,
+            unit=self.unit_,
             public=tuple(facts),
             not_covered=tuple(gaps),
         )

@@ -11,7 +11,8 @@ sensitive : None, mapping or column selector, default=None
 public_model : estimator or None, default=None
     Fitted on a frame of the public columns and the target, fold by fold. None is gradient boosting.
 support : table of shape (n_support, at least n_columns) or None, default=None
-    Public rows with true sensitive cells, none of them a training row. None: the imputer's, if any.
+    Public rows with true sensitive cells: of other people, or of people who agreed to publish them, none
+    of them a training row. Training rows that are found among them are a leak. None: the imputer's.
 support_target : array-like of shape (n_support,) or None, default=None
     Their labels, public too. Then these rows also train the public model, and give the correction its
     trees, its start and its curvature.
@@ -27,6 +28,13 @@ delta : float or None, default=None
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so that
     the row adds nothing. A missing cell is a value, and not erased.
+groups : str or None, default=None
+    Public column of X that says whose row it is, where a person (or any other unit) has several. It is
+    left out of training, and may be absent afterwards. `epsilon` is then that of a unit: all of its
+    sensitive cells may change at once. Or give ``fit(X, y, groups=array)``.
+max_rows_per_unit : int or None, default=None
+    Rows of a unit that the correction reads: its first ones. The others train the public model only. None
+    reads all, and pays for as many as the largest unit has.
 max_grad_norm : {clip}
     Bound C of a row's gradient, from 1e-19 to 1e19.{none}
 steps : int or None, default=None
@@ -59,6 +67,10 @@ imputer_ : FoundationImputer or None
     The fitted imputer.
 coef_ : ndarray of shape (n_features, n_outputs) or None
     Values of the correction: the released sums after post-processing.
+unit_ : str
+    What says whose row it is; empty where each row is a unit.
+rows_per_unit_ : int
+    The most rows of one unit that the correction read: whose epsilon `epsilon_` is.
 n_rows_ : int
     Number of training rows.
 n_features_in_ : int

@@ -85,6 +85,8 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         noise_multiplier: float | None = None,
         delta: float | None = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         max_grad_norm: float = 0.5,
         steps: int | None = None,
         class_weight: Any = None,
@@ -101,6 +103,8 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         self.noise_multiplier = noise_multiplier
         self.delta = delta
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.max_grad_norm = max_grad_norm
         self.steps = steps
         self.class_weight = class_weight
@@ -272,6 +276,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         noise_multiplier: float | None = None,
         delta: float | None = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         max_grad_norm: float | None = None,
         steps: int | None = None,
         on_leak: str = "warn",
@@ -287,6 +293,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self.noise_multiplier = noise_multiplier
         self.delta = delta
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.max_grad_norm = max_grad_norm
         self.steps = steps
         self.on_leak = on_leak

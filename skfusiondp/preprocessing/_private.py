@@ -13,9 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._domains import Categorical, Numeric
 from .._exceptions import InvalidInputError
+from .._groups import read_units
 from .._outside import warn_outside
 from .._parameters import as_float, check_choice, whole
 from .._refit import PaidFits, all_or_nothing
+from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
 from .._tables import check_table, is_polars
 from ..impute._containers import SetOutput, replace_columns
@@ -23,6 +25,7 @@ from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
+from ..privacy._meaning import warn_of_plan
 from ..privacy._random_bits import check_seed
 from ..privacy._release import clipping_norm, noise_std_in_units, release
 from ..report import PrivacyReport
@@ -53,6 +56,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
     noise_multiplier: float | None
     delta: float | None
     adjacency: str
+    groups: Any
+    max_rows_per_unit: int | None
     budget: Any
     on_leak: str
     random_state: Any
@@ -66,7 +71,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """Compute everything from the release: post-processing."""
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any = None) -> PrivateTransformer:
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateTransformer:
         """Release what is learnt about the sensitive columns, with noise, and write it to the ledger.
 
         Parameters
@@ -74,6 +79,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
         X : table of shape (n_rows, n_columns)
             A pandas or polars frame, or an array.
         y : ignored
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`.
 
         Returns
         -------
@@ -97,25 +104,39 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 f"The domain of {', '.join(own)} has an epsilon of its own, but {type(self).__name__} "
                 "releases all columns together; give it domains without one."
             )
+        units = read_units(X, self.groups, groups, self.max_rows_per_unit)[1]
+        if self.groups is not None and str(self.groups) in schema.sensitive:
+            raise InvalidInputError(
+                f"groups={self.groups!r} is a sensitive column, but whose row it is has to be public: leave "
+                "it out of sensitive=, or pass fit(X, groups=array)."
+            )
+        if units is None:
+            units = repeated_rows(frame, X, schema, self.on_leak)
         columns = self._columns_to_read(schema, y)
         n = len(frame)
         delta = 1 / (10 * n) if self.delta is None else as_float(self.delta)
-        sigma = self._noise_multiplier(n)
+        sigma = self._noise_multiplier(n, units.rows_per_unit)
         # Domains that training cells gave are a read without noise, whatever is released.
-        spent = self._ledger_of(sigma, columns, n)
+        spent = self._ledger_of(sigma, columns, n, units.rows_per_unit)
         spent += read_without_noise(schema.leaks, n, self.adjacency, f"{type(self).__name__}.fit")
         norm = self._norm(len(columns))
         std = noise_std_in_units(sigma, norm, self._unit)
+        warn_of_plan(spent, delta, n)
         with spending(self.budget, spent) as pay:
             self.schema_, self.n_rows_ = schema, n
             self.noise_multiplier_, self.columns_ = sigma, columns
             self.clipping_norm_ = norm
+            self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
             # What fails half way has read the cells all the same.
             self._pay(spent, delta, self.adjacency)
             pay()
-            self._release(frame, std, columns)
+            self._release(self._kept(frame, units.of(n)), std, columns)
         warn_outside((frame,), {c: schema.domains[c] for c in columns if c not in schema.leaks})
         return self
+
+    def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
+        """The rows that are read: not those of a unit beyond its bound."""
+        return frame[kept].reset_index(drop=True)
 
     def _release(self, frame: pd.DataFrame, std: float, columns: tuple[str, ...]) -> None:
         released = np.zeros(0)
@@ -131,18 +152,23 @@ class PrivateTransformer(  # type: ignore[call-arg]
         wide = math.sqrt(max(n_columns, 1))
         return clipping_norm(self.adjacency, self._diameter * wide, self._reach * wide)
 
-    def _noise_multiplier(self, n_rows: int) -> float:
+    def _noise_multiplier(self, n_rows: int, rows_per_unit: int = 1) -> float:
         if self.noise_multiplier is not None:
             return as_float(self.noise_multiplier)
         delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
         epsilon = _EPSILON if self.epsilon is None else self.epsilon
-        return calibrate_noise_multiplier(epsilon, delta, 1.0, 1, self.adjacency)
+        return calibrate_noise_multiplier(epsilon, delta, 1.0, 1, self.adjacency, rows_per_unit=rows_per_unit)
 
-    def _ledger_of(self, sigma: float, columns: tuple[str, ...], n_rows: int) -> PrivacyLedger:
+    def _ledger_of(
+        self, sigma: float, columns: tuple[str, ...], n_rows: int, rows_per_unit: int = 1
+    ) -> PrivacyLedger:
         if not columns:
             return PrivacyLedger()
         source = f"{type(self).__name__}.fit"
-        return PrivacyLedger((LedgerEntry(sigma, 1.0, 1, self.adjacency, columns, n_rows, source),))
+        entry = LedgerEntry(
+            sigma, 1.0, 1, self.adjacency, columns, n_rows, source, rows_per_unit=rows_per_unit
+        )
+        return PrivacyLedger((entry,))
 
     def _planned_ledger(self, n_rows: int) -> PrivacyLedger:
         """The most that a fit on `n_rows` rows spends."""
@@ -176,11 +202,15 @@ class PrivateTransformer(  # type: ignore[call-arg]
             Of the kind given, or that ``set_output`` asks for. Missing cells stay missing.
         """
         check_is_fitted(self, "schema_")
-        frame = check_table(self, X, reset=False)
+        frame = check_table(self, X, reset=False, optional=self._may_be_absent)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
         if is_polars(X):
-            return self._contain(_replaced_in_polars(X, new, self.schema_.columns), X)
-        return self._contain(replace_columns(X, frame, new, list(self.schema_.columns)), X)
+            return self._contain(_replaced_in_polars(X, new, tuple(frame.columns)), X)
+        return self._contain(replace_columns(X, frame, new, list(frame.columns)), X)
+
+    @property
+    def _may_be_absent(self) -> tuple[str, ...]:
+        return () if self.groups is None else (str(self.groups),)
 
     def _transformed(self, cells: pd.Series, column: str) -> Any:
         """New cells of one column."""
@@ -207,11 +237,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         protected = {
             c: {**d.to_dict(), "source": self.schema_.sources[c]} for c, d in self.schema_.domains.items()
         }
-        gaps = []
-        if self.schema_.leaks:
-            gaps.append(
-                f"domains of {', '.join(self.schema_.leaks)}: read off the training cells; declare them"
-            )
+        gaps = list(self.schema_.gaps)
         if self.random_state is not None:
             gaps.append(
                 f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; use "
@@ -240,6 +266,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 "fits_in_ledger": len(self.ledger_),
             },
             ledger=self.ledger_,
+            unit=self.unit_,
             public=tuple(facts),
             not_covered=tuple(gaps),
         )

@@ -42,6 +42,11 @@ class PrivateQuantileTransformer(PrivateTransformer):
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
         Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
+    groups : str or None, default=None
+        Public column of X that says whose row it is, where a person has several; it passes through, and may
+        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
+    max_rows_per_unit : int or None, default=None
+        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
     budget : PrivacyBudget, path of its file or None, default=None
         Budget that the fit shares with others, and may not overdraw.
     on_leak : {"warn", "raise", "ignore"}, default="warn"
@@ -63,6 +68,10 @@ class PrivateQuantileTransformer(PrivateTransformer):
         Columns whose cells were read.
     clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
         The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    unit_ : str
+        What says whose row it is; empty where each row is a unit.
+    rows_per_unit_ : int
+        The most rows of one unit that were read: whose epsilon `epsilon_` is.
     n_rows_ : int
         Rows of the training table.
     ledger_ : PrivacyLedger
@@ -107,6 +116,8 @@ class PrivateQuantileTransformer(PrivateTransformer):
         noise_multiplier: float | None = None,
         delta: float | None = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         budget: Any = None,
         on_leak: str = "warn",
         random_state: Any = None,
@@ -118,6 +129,8 @@ class PrivateQuantileTransformer(PrivateTransformer):
         self.noise_multiplier = noise_multiplier
         self.delta = delta
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.budget = budget
         self.on_leak = on_leak
         self.random_state = random_state

@@ -45,6 +45,11 @@ class PrivateSelector(PrivateTransformer):
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
         Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
+    groups : str or None, default=None
+        Public column of X that says whose row it is, where a person has several; it passes through, and may
+        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
+    max_rows_per_unit : int or None, default=None
+        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
     budget : PrivacyBudget, path of its file or None, default=None
         Budget that the fit shares with others, and may not overdraw.
     on_leak : {"warn", "raise", "ignore"}, default="warn"
@@ -66,6 +71,10 @@ class PrivateSelector(PrivateTransformer):
         Columns whose cells were read.
     clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
         The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    unit_ : str
+        What says whose row it is; empty where each row is a unit.
+    rows_per_unit_ : int
+        The most rows of one unit that were read: whose epsilon `epsilon_` is.
     n_rows_ : int
         Rows of the training table.
     ledger_ : PrivacyLedger
@@ -114,6 +123,8 @@ class PrivateSelector(PrivateTransformer):
         noise_multiplier: float | None = None,
         delta: float | None = None,
         adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
         budget: Any = None,
         on_leak: str = "warn",
         random_state: Any = None,
@@ -126,11 +137,13 @@ class PrivateSelector(PrivateTransformer):
         self.noise_multiplier = noise_multiplier
         self.delta = delta
         self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
         self.budget = budget
         self.on_leak = on_leak
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> PrivateSelector:
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateSelector:
         """Release the columns' association with the target, with noise, and choose.
 
         Parameters
@@ -138,6 +151,8 @@ class PrivateSelector(PrivateTransformer):
         X : table of shape (n_rows, n_columns)
         y : array-like of shape (n_rows,)
             Classes or numbers, public.
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`.
 
         Returns
         -------
@@ -154,7 +169,7 @@ class PrivateSelector(PrivateTransformer):
             )
         self._groups = _groups(y, _num_samples(X), whole("n_groups", self.n_groups, 2))
         try:
-            super().fit(X)
+            super().fit(X, groups=groups)
         finally:
             del self._groups
         return self
@@ -164,6 +179,10 @@ class PrivateSelector(PrivateTransformer):
         whole("n_columns", self.n_columns, 0)
         check_bins(self.n_bins)
         whole("n_groups", self.n_groups, 2)
+
+    def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
+        self._groups = self._groups[kept]
+        return super()._kept(frame, kept)
 
     def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
         return schema.sensitive if len(schema.sensitive) > self.n_columns else ()
@@ -213,7 +232,7 @@ class PrivateSelector(PrivateTransformer):
             Of the kind given, or that ``set_output`` asks for.
         """
         check_is_fitted(self, "kept_")
-        frame = check_table(self, X, reset=False)
+        frame = check_table(self, X, reset=False, optional=self._may_be_absent)
         kept = [c for c in frame.columns if self._stays(c)]
         if hasattr(X, "columns"):
             positions = [frame.columns.get_loc(c) for c in kept]

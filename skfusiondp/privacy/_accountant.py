@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import InvalidInputError
-from .._parameters import as_float
+from .._parameters import as_float, check_choice, whole
+from ._units import unit_loss
 
 if TYPE_CHECKING:
     from ._ledger import Entry
@@ -20,6 +21,20 @@ ADJACENCIES = {
     "zero-out": "the sensitive cells of one row are erased (not: missing), so that it adds nothing to a sum",
     "add-remove": "one whole row is added or removed",
 }
+
+
+def neighbours(adjacency: str, rows_per_unit: int = 1) -> str:
+    """What a neighbouring relation says of a row, or of a unit that may have several."""
+    if rows_per_unit == 1:
+        return ADJACENCIES[adjacency]
+    unit = f"one unit (a person, say, with at most {rows_per_unit} rows)"
+    return {
+        "replace": f"the sensitive cells of all rows of {unit} change to any other values",
+        "zero-out": f"the sensitive cells of any rows of {unit} are erased, so that both views of those "
+        "rows are the imputed one",
+        "add-remove": f"any rows of {unit} are added or removed",
+    }[adjacency]
+
 
 # Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a
 # coarser grid is used while searching, and never gives a smaller epsilon.
@@ -34,19 +49,28 @@ _NO_NOISE = 0.01
 _NO_EPSILON = 1e8
 _MAX_KINDS_OF_ROWS = 256
 
-#: (noise multiplier, sampling rate, steps) of a Gaussian, or (epsilon, delta) of anything else.
-Mechanism = tuple[float, float, int] | tuple[float, float]
+#: Whose epsilon: a row's, or a unit's (a person's) that may have several.
+OF = ("unit", "row")
+
+#: (noise multiplier, sampling rate, steps) of a Gaussian, with rows of a unit where it has several; or
+#: (epsilon, delta) of anything else.
+Mechanism = tuple[float, float, int] | tuple[float, float, int, int] | tuple[float, float]
 
 
-def compute_epsilon(entries: Sequence[Entry], delta: float) -> float:
+def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") -> float:
     """Epsilon of the adaptive composition of `entries` at `delta`.
 
     Parameters
     ----------
     entries : sequence of LedgerEntry or BoundEntry
         Mechanisms that ran on the same table, all under one neighbouring relation. Those that name
-        different parts of one partition of the rows compose in parallel: the costliest part counts.
+        different parts of one partition of the rows compose in parallel: the costliest part counts
+        (for a unit of several rows, which may lie in several parts, all of them).
     delta : float in (0, 1)
+    of : {"unit", "row"}, default="unit"
+        Whose: a unit's, of which an entry read up to `rows_per_unit` rows, or a single row's. They are
+        the same where no entry states more than one. Where one does, an entry that states one is taken
+        to have read as many rows of a unit as any other.
 
     Returns
     -------
@@ -74,16 +98,18 @@ def compute_epsilon(entries: Sequence[Entry], delta: float) -> float:
     """
     check_delta(delta)
     adjacency = adjacency_of(entries)
-    return max(_epsilon(m, adjacency, as_float(delta), _GRID) for m in _of_one_row(entries))
+    return max(_epsilon(m, adjacency, as_float(delta), _GRID) for m in _read_of_one(entries, of))
 
 
-def compute_delta(entries: Sequence[Entry], epsilon: float) -> float:
+def compute_delta(entries: Sequence[Entry], epsilon: float, of: str = "unit") -> float:
     """Delta of the adaptive composition of `entries` at `epsilon`.
 
     Parameters
     ----------
     entries : sequence of LedgerEntry or BoundEntry
     epsilon : float, at least 0
+    of : {"unit", "row"}, default="unit"
+        As for ``compute_epsilon``.
 
     Returns
     -------
@@ -93,7 +119,7 @@ def compute_delta(entries: Sequence[Entry], epsilon: float) -> float:
     if not as_float(epsilon) >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
     adjacency = adjacency_of(entries)
-    return max(_delta(m, adjacency, as_float(epsilon), _GRID) for m in _of_one_row(entries))
+    return max(_delta(m, adjacency, as_float(epsilon), _GRID) for m in _read_of_one(entries, of))
 
 
 def calibrate_noise_multiplier(
@@ -103,6 +129,7 @@ def calibrate_noise_multiplier(
     steps: int,
     adjacency: str = "replace",
     beside: Sequence[Entry] = (),
+    rows_per_unit: int = 1,
 ) -> float:
     """Smallest noise multiplier found whose composed epsilon meets the target.
 
@@ -118,6 +145,8 @@ def calibrate_noise_multiplier(
     adjacency : {"replace", "zero-out", "add-remove"}
     beside : sequence of LedgerEntry or BoundEntry, default=()
         What runs on the same rows too, and is paid from the same target.
+    rows_per_unit : int, default=1
+        The most rows of a unit, such as a person, whose epsilon the target is.
 
     Returns
     -------
@@ -150,11 +179,12 @@ def calibrate_noise_multiplier(
             f"sample_rate={sample_rate!r} must be in (0, 1], steps={steps!r} at least 1 and "
             f"adjacency={adjacency!r} one of {', '.join(ADJACENCIES)}."
         )
+    whole("rows_per_unit", rows_per_unit)
     if beside and {e.adjacency for e in beside} != {adjacency}:
         raise InvalidInputError(
             f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
         )
-    others = tuple(e.mechanism for e in beside)
+    others = _of_a_unit(beside, int(rows_per_unit))
     epsilon, delta = as_float(epsilon), as_float(delta)
     taken = _epsilon(others, adjacency, delta, _GRID)
     if taken >= epsilon:
@@ -162,7 +192,8 @@ def calibrate_noise_multiplier(
             f"epsilon={epsilon!r} is spent already by what runs beside, which costs {taken:.4g} at "
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
-    return _calibrate(epsilon, delta, as_float(sample_rate), int(steps), adjacency, others)
+    q, rows = as_float(sample_rate), max([int(rows_per_unit), *(e.rows_per_unit for e in beside)])
+    return _calibrate(epsilon, delta, q, int(steps), adjacency, others, rows)
 
 
 def check_epsilon(epsilon: float) -> None:
@@ -195,16 +226,22 @@ def adjacency_of(entries: Sequence[Entry]) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _calibrate(
-    epsilon: float, delta: float, q: float, steps: int, adjacency: str, beside: tuple[Mechanism, ...]
+    epsilon: float,
+    delta: float,
+    q: float,
+    steps: int,
+    adjacency: str,
+    beside: tuple[Mechanism, ...],
+    rows: int,
 ) -> float:
     # In proportion to a large epsilon, which would take seconds to search for otherwise.
     grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
 
     def spent(sigma: float) -> float:
-        return _epsilon((*beside, (sigma, q, steps)), adjacency, delta, grid)
+        return _epsilon((*beside, _gaussian_of((sigma, q, steps), rows)), adjacency, delta, grid)
 
     # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
-    high = max(0.3, q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
+    high = max(0.3, rows * q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
     while spent(high) > epsilon:
         high *= 1.6
         if high > 1e6:
@@ -219,6 +256,48 @@ def _calibrate(
         middle = math.sqrt(low * high)
         low, high = (low, middle) if spent(middle) <= epsilon else (middle, high)
     return high
+
+
+def _read_of_one(entries: Sequence[Entry], of: str) -> list[tuple[Mechanism, ...]]:
+    """The mechanisms that read one row or one unit, for every kind of it."""
+    check_choice("of", of, OF)
+    if of == "row" or all(e.rows_per_unit == 1 for e in entries):
+        return _of_one_row(entries)
+    return [_of_a_unit(entries, 1)]
+
+
+def _of_a_unit(entries: Sequence[Entry], rows: int) -> tuple[Mechanism, ...]:
+    """What each entry costs a unit of which it read as many rows as it states, or as any other does."""
+    most = max([rows, *(e.rows_per_unit for e in entries)])
+    found: list[Mechanism] = []
+    for entry in entries:
+        known, m = entry.rows_per_unit > 1, entry.mechanism
+        k = entry.rows_per_unit if known else most
+        if len(m) == 3:
+            found.append(_gaussian_of(m, k))
+        else:
+            # A bound that states several rows is a unit's own; one of a row grows with the rows.
+            found.append(m if known else _bound_of_a_group(m, k))
+    return tuple(found)
+
+
+def _gaussian_of(mechanism: tuple[float, float, int], rows: int) -> Mechanism:
+    sigma, q, steps = mechanism
+    if rows == 1:
+        return mechanism
+    # Without sampling, a unit's rows add one vector that is so many times as long.
+    return (sigma / rows, q, steps) if q == 1 else (sigma, q, steps, rows)
+
+
+def _bound_of_a_group(bound: tuple[float, float], rows: int) -> Mechanism:
+    """A row's (epsilon, delta) of a chain of tables, each differing from the last in one row more."""
+    epsilon, delta = bound
+    total = rows * epsilon
+    if delta:
+        # The chain's deltas add up, each multiplied by exp(epsilon) for every step after it.
+        factor = rows if not epsilon else math.expm1(min(total, 700.0)) / math.expm1(min(epsilon, 700.0))
+        delta = delta * factor if total <= 700 else 1.0
+    return (total, delta) if delta < 1 else (0.0, 1.0, 1)
 
 
 def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
@@ -243,7 +322,7 @@ def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
 
 
 def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
-    return any(len(m) == 3 and m[0] < _NO_NOISE for m in mechanisms) or _reach(mechanisms) > _NO_EPSILON
+    return any(m[0] < _NO_NOISE for m in mechanisms if len(m) > 2) or _reach(mechanisms) > _NO_EPSILON
 
 
 @functools.lru_cache(maxsize=4096)
@@ -278,6 +357,8 @@ def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
 
 def _reach(mechanisms: tuple[Mechanism, ...]) -> float:
     noises = [_as_sampled(m) for m in mechanisms if len(m) == 3]
+    # A unit's loss is as large as if all its rows were sampled, with a small probability.
+    noises += [(m[0] / m[3], m[1], m[2]) for m in mechanisms if len(m) == 4]
     return max((4 / s**2 * n for s, _, n in noises if s < 0.1), default=0.0)
 
 
@@ -298,6 +379,10 @@ def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any
 
     if len(mechanism) == 2:
         return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*mechanism), grid)
+    if len(mechanism) == 4:
+        sigma, q, steps, rows = mechanism
+        sampled = unit_loss(min(sigma, 1e9), q, rows, adjacency, grid)
+        return sampled if steps == 1 else sampled.self_compose(steps)
     sigma, q, steps = _as_sampled(mechanism)
     # "Zero-out" is dp-accounting's REPLACE_SPECIAL: the row's contribution becomes null. For
     # "replace" see the docs' proof: the pair (+C, -C) dominates every pair of clipped vectors.

@@ -17,6 +17,7 @@ from .._exceptions import InvalidInputError, PrivacyBudgetError
 from .._parameters import as_float, check_choice
 from ._accountant import ADJACENCIES, check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
+from ._meaning import warn_if_weak
 
 # How long a process that finds a lock but no budget waits for the one that is just starting it.
 _START_SECONDS = 3.0
@@ -91,6 +92,7 @@ class PrivacyBudget:
         elif not isinstance(path, str | os.PathLike):
             raise InvalidInputError(f"path={path!r} cannot hold a budget; name a file.")
         object.__setattr__(self, "path", os.path.realpath(path))
+        warn_if_weak(self.epsilon, self.delta, stacklevel=4)
         with self._started() as state:
             for name in ("epsilon", "delta", "adjacency"):
                 if state[name] != getattr(self, name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ class LedgerEntry:
     part : str
         ``"partition/part"`` where only one part of a public partition of the rows was read, such as
         ``"site/3"``; parts of one partition compose in parallel. Empty for all rows.
+    rows_per_unit : int
+        The most rows of one unit, such as a person, that it read; 1 where each row is a unit.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class LedgerEntry:
     n_rows: int = 0
     source: str = ""
     part: str = ""
+    rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
         numbers = {n: as_float(getattr(self, n)) for n in ("noise_multiplier", "sample_rate", "steps")}
@@ -92,6 +95,8 @@ class BoundEntry:
     source : str
     part : str
         As for ``LedgerEntry``.
+    rows_per_unit : int
+        The rows that a unit may have whose bound this is; 1 for the bound of a row.
 
     Raises
     ------
@@ -106,6 +111,7 @@ class BoundEntry:
     n_rows: int = 0
     source: str = ""
     part: str = ""
+    rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
         numbers = {n: as_float(getattr(self, n)) for n in ("epsilon", "delta")}
@@ -135,6 +141,7 @@ _KINDS: dict[str, Any] = {"gaussian": LedgerEntry, "bound": BoundEntry}
 
 # Numbers beyond this are none that an accountant can use.
 _LARGEST = 1e300
+_MOST_ROWS = 1e9
 
 
 def _store(entry: Entry, numbers: dict[str, Any]) -> None:
@@ -142,7 +149,14 @@ def _store(entry: Entry, numbers: dict[str, Any]) -> None:
     n_rows = as_float(entry.n_rows)
     if not (0 <= n_rows < _LARGEST):
         raise InvalidInputError(f"n_rows={entry.n_rows!r} must be a number of rows, at least 0.")
-    for name, value in {**numbers, "n_rows": int(n_rows), "protects": tuple(entry.protects)}.items():
+    rows = as_float(entry.rows_per_unit)
+    if not (1 <= rows < _MOST_ROWS and rows == int(rows)):
+        raise InvalidInputError(
+            f"rows_per_unit={entry.rows_per_unit!r} must be a whole number of at least 1: the most rows of "
+            "one unit, such as a person."
+        )
+    plain = {"n_rows": int(n_rows), "rows_per_unit": int(rows), "protects": tuple(entry.protects)}
+    for name, value in {**numbers, **plain}.items():
         object.__setattr__(entry, name, value)
 
 
@@ -186,13 +200,18 @@ class PrivacyLedger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
-    def epsilon(self, delta: float) -> float:
-        """Epsilon of all entries together at `delta` (see ``compute_epsilon``)."""
-        return compute_epsilon(self.entries, delta)
+    def epsilon(self, delta: float, of: str = "unit") -> float:
+        """Epsilon of all entries together at `delta`, of a unit or of a row (see ``compute_epsilon``)."""
+        return compute_epsilon(self.entries, delta, of)
 
-    def delta(self, epsilon: float) -> float:
-        """Delta of all entries together at `epsilon` (see ``compute_delta``)."""
-        return compute_delta(self.entries, epsilon)
+    def delta(self, epsilon: float, of: str = "unit") -> float:
+        """Delta of all entries together at `epsilon`, of a unit or of a row (see ``compute_delta``)."""
+        return compute_delta(self.entries, epsilon, of)
+
+    @property
+    def rows_per_unit(self) -> int:
+        """The most rows of one unit that any entry read; 1 where each row is a unit."""
+        return max((e.rows_per_unit for e in self.entries), default=1)
 
     def epsilon_by_column(self, delta: float) -> dict[str, float]:
         """Epsilon at `delta` of each column alone: of the entries that read it.
@@ -204,14 +223,44 @@ class PrivacyLedger:
         Returns
         -------
         dict of str to float
-            For tables that differ only in that column's cell of one row. Where several columns of a row
-            may differ, the largest of their values holds; columns are in order of appearance.
+            For tables that differ only in that column's cells of one row or unit, in order of appearance.
+            Where cells of several columns may differ, what read any of them counts:
+            ``epsilon_of_columns`` says how much, and that may be more than the largest of these.
+
+        Examples
+        --------
+        >>> from skfusiondp import PrivacyLedger
+        >>> from skfusiondp.accounting import LedgerEntry
+        >>> age = LedgerEntry(noise_multiplier=9.0, sample_rate=1.0, steps=1, protects=("age",))
+        >>> sex = LedgerEntry(noise_multiplier=9.0, sample_rate=1.0, steps=1, protects=("sex",))
+        >>> ledger = PrivacyLedger((age, sex))
+        >>> {c: round(e, 2) for c, e in ledger.epsilon_by_column(1e-5).items()}
+        {'age': 0.81, 'sex': 0.81}
+        >>> round(ledger.epsilon_of_columns(["age", "sex"], 1e-5), 2)
+        1.19
         """
         columns = dict.fromkeys(c for e in self.entries for c in e.protects)
-        return {
-            c: compute_epsilon([e for e in self.entries if not e.protects or c in e.protects], delta)
-            for c in columns
-        }
+        return {c: self.epsilon_of_columns([c], delta) for c in columns}
+
+    def epsilon_of_columns(self, columns: Iterable[str], delta: float) -> float:
+        """Epsilon at `delta` of several columns together: of the entries that read any of them.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Names of sensitive columns; all of them, for tables that differ in any cells of one row.
+        delta : float in (0, 1)
+
+        Returns
+        -------
+        float
+            Entries that name no column, which read whole rows, always count.
+        """
+        if isinstance(columns, str):
+            raise InvalidInputError(f"columns={columns!r} must list names of columns, such as [{columns!r}].")
+        wanted = set(columns)
+        read = [e for e in self.entries if not e.protects or wanted.intersection(e.protects)]
+        return compute_epsilon(read, delta)
 
     def on(self, part: str) -> PrivacyLedger:
         """The same entries, on one part of a public partition of the rows.

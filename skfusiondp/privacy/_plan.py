@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .._exceptions import InvalidInputError
-from .._parameters import as_float, check_choice
+from .._parameters import as_float, check_choice, whole
 from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta, check_epsilon
 from ._clipping import Clipping
 from ._ledger import LedgerEntry, PrivacyLedger
@@ -51,6 +51,8 @@ class PrivatePlan:
         From the least sensitive columns to the most; one, unless columns have budgets of their own.
     adjacency : {"replace", "zero-out", "add-remove"}
     delta : float in (0, 1)
+    rows_per_unit : int
+        The most rows of one unit, such as a person, that the private branch reads.
     """
 
     n_rows: int
@@ -59,6 +61,7 @@ class PrivatePlan:
     tiers: tuple[Tier, ...]
     adjacency: str
     delta: float
+    rows_per_unit: int = 1
 
     @property
     def noise_multiplier(self) -> float:
@@ -95,6 +98,7 @@ class PrivatePlan:
                     protects=columns,
                     n_rows=self.n_rows,
                     source=source,
+                    rows_per_unit=self.rows_per_unit,
                 )
             )
         return PrivacyLedger(tuple(entries))
@@ -111,6 +115,7 @@ def make_plan(
     clipping: Clipping,
     adjacency: str,
     columns: Mapping[str, float | None] | None = None,
+    rows_per_unit: int = 1,
 ) -> PrivatePlan:
     """Make a plan that meets ``epsilon``, or that uses ``noise_multiplier`` as given.
 
@@ -132,6 +137,8 @@ def make_plan(
     adjacency : {"replace", "zero-out", "add-remove"}
     columns : mapping of str to float or None, optional
         Columns that the private branch reads, each with its own epsilon, or None for `epsilon`.
+    rows_per_unit : int, default=1
+        The most rows of one unit, such as a person, whose epsilon the target is.
 
     Returns
     -------
@@ -149,6 +156,7 @@ def make_plan(
         )
     delta = 1 / (10 * n_rows) if delta is None else delta
     check_delta(delta)
+    rows = whole("rows_per_unit", rows_per_unit)
     n_rows, steps, delta = int(n_rows), int(steps), as_float(delta)
     q = int(batch_size) / n_rows
     columns = columns or {}
@@ -170,12 +178,14 @@ def make_plan(
         )
     if noise_multiplier is not None:
         tier = Tier(tuple(columns), as_float(noise_multiplier), clipping)
-        return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta)
-    plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta)
+        return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta, rows)
+    plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta, rows)
     # The most sensitive columns pay for the last difference only; each tier before pays for all after.
     for target in sorted(set(targets.values()) or {common}):
         after = plan.ledger(steps).entries
-        sigma = calibrate_noise_multiplier(target, delta, q, steps, adjacency, beside=after)
+        sigma = calibrate_noise_multiplier(
+            target, delta, q, steps, adjacency, beside=after, rows_per_unit=rows
+        )
         tier = Tier(tuple(c for c, e in targets.items() if e == target), sigma, clipping)
         plan = replace(plan, tiers=(tier, *plan.tiers))
     least = min(t.noise_multiplier for t in plan.tiers)

@@ -314,6 +314,7 @@ def test_whole_numbers_of_every_kind(integer):
     budget = PrivacyBudget(integer(2), 1e-5)
     assert type(budget.epsilon) is float
     entry = LedgerEntry(integer(20), integer(1), integer(3))
+    assert [type(v) for v in (entry.noise_multiplier, entry.sample_rate, entry.steps)] == [float, float, int]
     spend(budget, PrivacyLedger((entry,)))
     assert budget.ledger.entries == (LedgerEntry(20.0, 1.0, 3),)
 

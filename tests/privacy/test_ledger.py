@@ -108,3 +108,34 @@ def text(version=1, **change):
 def test_refuses_texts_that_are_no_ledger(broken):
     with pytest.raises(InvalidInputError):
         PrivacyLedger.from_json(broken)
+
+
+def column_entry(sigma, *columns):
+    return LedgerEntry(sigma, 1.0, 1, protects=columns)
+
+
+def test_columns_together_cost_what_read_any_of_them_and_not_the_largest():
+    ledger = PrivacyLedger((column_entry(1.0, "age"), column_entry(1.0, "sex"), column_entry(3.0, "wage")))
+    alone = ledger.epsilon_by_column(1e-5)
+    both = ledger.epsilon_of_columns(["age", "sex"], 1e-5)
+    assert list(alone) == ["age", "sex", "wage"] and alone["age"] == alone["sex"]
+    assert both == PrivacyLedger((column_entry(1.0, "age"),) * 2).epsilon(1e-5) > 1.5 * alone["age"]
+    assert ledger.epsilon_of_columns(("wage",), 1e-5) == alone["wage"]
+    assert ledger.epsilon_of_columns({"age", "sex", "wage"}, 1e-5) == ledger.epsilon(1e-5) > both
+    assert ledger.epsilon_of_columns(["height"], 1e-5) == 0 == ledger.epsilon_of_columns([], 1e-5)
+
+
+def test_entries_that_name_no_column_count_for_every_column():
+    whole = column_entry(2.0)
+    ledger = PrivacyLedger((column_entry(1.0, "age"), whole))
+    assert ledger.epsilon_of_columns(["sex"], 1e-5) == PrivacyLedger((whole,)).epsilon(1e-5)
+    with pytest.raises(InvalidInputError, match="columns="):
+        ledger.epsilon_of_columns("age", 1e-5)
+
+
+def test_a_column_read_by_a_tier_of_its_own_in_one_fit_and_together_in_another():
+    """Swapped refits: neither column's own value covers both."""
+    first = (column_entry(4.0, "sex"), column_entry(1.0, "sex", "age"))
+    swapped = (column_entry(4.0, "age"), column_entry(1.0, "age", "sex"))
+    ledger = PrivacyLedger(first + swapped)
+    assert ledger.epsilon_of_columns(["age", "sex"], 1e-5) > max(ledger.epsilon_by_column(1e-5).values())
