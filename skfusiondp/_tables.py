@@ -326,7 +326,8 @@ def _numbered(n: int) -> list[str]:
 
 
 def _polars_values(series: Any) -> np.ndarray | list:
-    if series.dtype.is_numeric():
+    # Numbers of 128 bits, which one cell can make of a column, are none of numpy's.
+    if series.dtype.is_numeric() and str(series.dtype) not in ("Int128", "UInt128"):
         return series.to_numpy()
     # Lists of one length would make a matrix of a column.
     return np.fromiter(series.to_list(), dtype=object, count=len(series))

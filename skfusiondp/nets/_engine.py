@@ -110,7 +110,14 @@ class PerRowEngine:
         except RuntimeError:
             # Constants of the module's own may be in single precision, and mix with nothing else.
             self.precision = torch.float32
-            self._take(views, y, weight)
+            try:
+                self._take(views, y, weight)
+            except RuntimeError as error:
+                reason = str(error).partition("\n")[0]
+                raise InvalidInputError(
+                    f"module cannot be differentiated row by row: {self.reason}, and torch.func refuses it "
+                    f"({reason}); use layers without running statistics or recurrent state."
+                ) from error
 
     def _take(self, views: Tensor, y: Tensor, weight: Tensor) -> None:
         """Take the path of book-keeping if it gives what automatic differentiation gives."""
