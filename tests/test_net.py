@@ -250,6 +250,9 @@ def test_a_fit_that_ends_before_its_private_steps_pays_nothing(adult, used, monk
     model = made_classifier(adult, steps=20, public_epochs=3, callbacks=[StopAt(2, "on_batch_end", error)])
     model.fit(adult.table[:200], adult.target[:200])
     assert not used and len(model.ledger_) == 0 and model.epsilon_ == 0
+    # Domains that training cells gave are in the model all the same.
+    model.set_params(sensitive=["age"], on_leak="ignore").fit(adult.table[:200], adult.target[:200])
+    assert not used and model.epsilon_ == np.inf
 
 
 def raised(error):

@@ -142,9 +142,8 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
 
             self._train(rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin)
             if not begun:
-                # Without private steps the plan's cost is that of domains that training cells gave.
-                nothing = plan is None or not plan.steps
-                self._pay(planned if nothing else PrivacyLedger(), delta, self._adjacency)
+                # Without private steps all that was read are domains that training cells gave.
+                self._pay(self._cost(None, schema, len(original)), delta, self._adjacency)
         if len(self.ledger_) > before and ranks.rank == 0:
             self._warn_outside(original)
         return self
