@@ -9,26 +9,6 @@ from typing import Any
 from .privacy import PrivacyLedger
 
 
-def unchanged_if_refused(fit: Callable) -> Callable:
-    """Make a ``fit`` that fails before it pays for anything put back what it had set.
-
-    A fit that paid keeps what it reached: its ledger must not be forgotten.
-    """
-
-    @functools.wraps(fit)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
-        try:
-            return fit(self, *args, **kwargs)
-        except Exception:
-            if len(getattr(self, "ledger_", ())) == len(before.get("ledger_", ())):
-                vars(self).clear()
-                vars(self).update(before)
-            raise
-
-    return wrapped
-
-
 def all_or_nothing(fit: Callable) -> Callable:
     """Make a ``fit`` that does not end, Ctrl-C included, put back all that it had set but what it paid."""
 
@@ -66,5 +46,4 @@ class PaidFits:
     @property
     def epsilon_(self) -> float:
         """Epsilon of everything in `ledger_` under the relation of the fit that is shown, at `delta_`."""
-        same = tuple(e for e in self.ledger_ if e.adjacency == self._relation)
-        return PrivacyLedger(same).epsilon(self.delta_)
+        return self.ledger_.under(self._relation).epsilon(self.delta_)

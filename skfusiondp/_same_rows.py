@@ -134,7 +134,8 @@ def _same_labels(training: np.ndarray, support: np.ndarray, originals: tuple[Any
     if not (pd.api.types.is_integer_dtype(ours) and pd.api.types.is_integer_dtype(theirs)):
         return False
     # Numbers that are far apart, as those of records are, meet by chance as rarely as they are dense.
-    dense = len(values_ := ours[ours_first]) / (int(values_.max()) - int(values_.min()) + 1.0)
+    distinct = ours[ours_first]
+    dense = len(distinct) / (int(distinct.max()) - int(distinct.min()) + 1.0)
     return _beyond(int(met.sum()), len(met), dense)
 
 

@@ -15,7 +15,7 @@ from ._exceptions import ON_LEAK, InvalidInputError, PrivacyBudgetError, report_
 from ._leaked import leaked_domain, remedy
 from ._parameters import check_choice
 from ._same_rows import compared_as_numbers, row_codes, training_rows_given
-from ._select import Selector, select_columns
+from ._select import MOST_NAMED, Selector, brief, select_columns
 from ._tables import as_frame, is_numeric, numeric_values
 
 
@@ -223,7 +223,7 @@ def _leaked(
     if not guessed:
         return {}
     start = (
-        f"No domain is declared for the sensitive column(s) {_brief(guessed)} and no public support "
+        f"No domain is declared for the sensitive column(s) {brief(guessed)} and no public support "
         "rows give one, so "
     )
     generic = (
@@ -243,7 +243,7 @@ def _leaked(
         )
     cells = X if read is None else read(guessed)
     domains = {c: leaked_domain(cells[c]) for c in guessed}
-    remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:_MOST_NAMED])
+    remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:MOST_NAMED])
     report_leak(
         f"{start}bounds and categories are read off the training cells, which the privacy guarantee does "
         f"not cover: epsilon is infinite. Declare them, for example sensitive={{{remedies}}}.",
@@ -271,11 +271,3 @@ def _infer(column: pd.Series) -> Domain:
             "lists; convert them to texts or numbers, or drop the column."
         ) from None
     return Categorical(categories or ["missing"])
-
-
-_MOST_NAMED = 8
-
-
-def _brief(names: Sequence) -> str:
-    shown = ", ".join(repr(n) for n in names[:_MOST_NAMED])
-    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"

@@ -14,6 +14,7 @@ from ._domains import Categorical, Domain, Numeric
 from ._exceptions import InvalidInputError
 from ._tables import is_frame
 
+MOST_NAMED = 8
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
 
 # Types and cells of the made-up tables on which a callable has to give one answer.
@@ -214,12 +215,12 @@ class _Columns:
                     return name
         near = difflib.get_close_matches(str(key), self.names, n=1)
         shown = self.names if self.labels is None else self.labels
-        hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {_brief(shown)}."
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {brief(shown)}."
         raise InvalidInputError(f"sensitive names the column {key!r}, which the table does not have{hint}")
 
     def _ambiguous(self) -> str:
         return (
-            f"goes by integers, but the columns of X have the labels {_brief(self.labels or [])}, where an "
+            f"goes by integers, but the columns of X have the labels {brief(self.labels or [])}, where an "
             "integer could be a label or a position; name the columns, or pass a boolean mask."
         )
 
@@ -235,6 +236,7 @@ def _same(label: Any, key: Any) -> bool:
         return False
 
 
-def _brief(names: Sequence, most: int = 8) -> str:
-    shown = ", ".join(repr(n) for n in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def brief(names: Sequence) -> str:
+    """Names of columns for a message: the first few, and how many more there are."""
+    shown = ", ".join(repr(n) for n in names[:MOST_NAMED])
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"

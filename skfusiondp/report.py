@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 from .privacy import PrivacyLedger
-from .privacy._accountant import neighbours
+from .privacy._accountant import neighbours, whose_rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PrivacyReport:
 
     @property
     def _same(self) -> PrivacyLedger:
-        return PrivacyLedger(tuple(e for e in self.ledger if e.adjacency == self.adjacency))
+        return self.ledger.under(self.adjacency)
 
     @property
     def epsilon_by_column(self) -> dict[str, float]:
@@ -107,10 +107,7 @@ class PrivacyReport:
     @property
     def whose(self) -> str:
         """Whose epsilon it is, in words."""
-        if self.rows_per_unit == 1:
-            return "one row"
-        named = f" of {self.unit}" if self.unit else ""
-        return f"one unit{named}, with at most {self.rows_per_unit} rows"
+        return whose_rows(self.rows_per_unit, self.unit)
 
     @property
     def guessing(self) -> str:
@@ -152,7 +149,7 @@ class PrivacyReport:
         named = f" (a value of {self.unit})" if self.unit else ""
         return (
             f" This epsilon is a unit's{named}; that of a single row, where nothing else of the unit "
-            f"differs, is {_up(self.epsilon_of_a_row)}."
+            f"differs, is {_up(self.epsilon_of_a_row)} at the same delta."
         )
 
     def to_dict(self) -> dict:
@@ -196,7 +193,7 @@ class PrivacyReport:
             lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
         lines += [f"Together      {self._together}"] if self._together else []
         for key, value in self.mechanism.items():
-            lines.append(f"{key.replace('_', ' ').capitalize():<22}{_number(value)}")
+            lines.append(f"{key.replace('_', ' ').capitalize():<22}{self._mechanism_text(key, value)}")
         for title, items in (("Public", self.public), ("Not covered", self.not_covered)):
             lines += ["", f"{title}:", *(f"  - {item}" for item in items or ("nothing",))]
         return "\n".join(lines)
@@ -206,22 +203,31 @@ class PrivacyReport:
         by_column = self.epsilon_by_column
         if len(set(by_column.values())) < 2 or column not in by_column:
             return ""
-        return f"; epsilon {_up(by_column[column])} where only this column differs"
+        return f"; {self._stated(by_column[column])} where only this column differs"
 
     @property
     def _together(self) -> str:
         """Epsilon of all sensitive columns, where there are several."""
         if len(self.protected) < 2 or not len(self._same):
             return ""
-        return (
-            f"epsilon {_up(self.epsilon_of_all_columns)} at delta {_up(self.delta)} where cells of all these "
-            f"columns may differ ({self.adjacency}, of {self.whose})"
-        )
+        return f"{self._stated(self.epsilon_of_all_columns)} where cells of all these columns may differ"
+
+    def _stated(self, epsilon: float, adjacency: str = "") -> str:
+        """An epsilon with all that it means nothing without."""
+        relation = adjacency or self.adjacency
+        whose = whose_rows(self.ledger.under(relation).rows_per_unit, self.unit)
+        return f"epsilon {_up(epsilon)} at delta {_up(self.delta)} ({relation}, of {whose})"
+
+    def _mechanism_text(self, key: str, value: object) -> str:
+        if key.startswith("epsilon") and isinstance(value, float):
+            _, under, relation = key.partition("epsilon_under_")
+            return self._stated(value, relation if under else "").removeprefix("epsilon ")
+        return _number(value)
 
     def to_html(self) -> str:
         """The report as a self-contained HTML fragment."""
         rows = "".join(
-            f"<tr><th>{_e(k.replace('_', ' '))}</th><td>{_e(_number(v))}</td></tr>"
+            f"<tr><th>{_e(k.replace('_', ' '))}</th><td>{_e(self._mechanism_text(k, v))}</td></tr>"
             for k, v in self.mechanism.items()
         )
         columns = "".join(

@@ -136,7 +136,7 @@ def test_declared_columns_beside_keep_their_own_epsilon():
     )
     by_column = model.privacy_report().epsilon_by_column
     assert by_column["race"] == model.epsilon_ == np.inf and by_column["age"] <= 1
-    assert "epsilon inf where only this column differs" in str(model.privacy_report())
+    assert "epsilon inf at delta" in str(model.privacy_report())
     assert "∞" in model.privacy_report().to_html()
 
 

@@ -107,13 +107,17 @@ def test_a_callable_that_goes_by_names_is_called_on_made_up_tables(selector, cho
 
 
 def test_with_support_rows_a_callable_sees_them_and_nothing_else():
-    support = TABLE[:50].astype({"age": float})
+    others = pd.DataFrame(
+        {"lab": rng.normal(size=50), "age": rng.integers(20, 80, 50), "kids": rng.integers(0, 4, 50)}
+    )
     selector = make_column_selector(dtype_include="int")
     for table in (TABLE, *other_types(TABLE)):
-        schema = resolve_schema(as_frame(table), selector, support=support, original=table)
+        schema = resolve_schema(
+            as_frame(table), selector, support=others.astype({"age": float}), original=table
+        )
         assert schema.sensitive == ("kids",)
     model = FusionDPClassifier(
-        selector, imputer=FoundationImputer(support=TABLE[:50]), steps=1, public_epochs=1, on_leak="raise"
+        selector, imputer=FoundationImputer(support=others), steps=1, public_epochs=1, on_leak="raise"
     )
     kinds = [model.fit(t, Y).schema_ for t in (TABLE, TABLE.assign(age=TABLE["age"].where(TABLE.index != 7)))]
     assert kinds[0] == kinds[1] and kinds[0].sensitive == ("age", "kids")

@@ -217,7 +217,7 @@ def risk(estimator: Any) -> Risk:
 
     part = fitted_part(estimator)
     relation = getattr(part, "_adjacency", None) or adjacency_of(part.ledger_.entries)
-    ledger = PrivacyLedger(tuple(e for e in part.ledger_ if e.adjacency == relation))
+    ledger = part.ledger_.under(relation)
     row = relation == "add-remove"
     success = {
         "one of two equally likely values" if not row else "whether a row took part": attack_success(ledger),

@@ -114,7 +114,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         source = X if isinstance(X, PairedTable) else original
-        extra = self._labelled_support(encoder, imputer)
+        extra = self._labelled_support(encoder)
         planned = self._cost(plan, schema, len(original))
         before = len(getattr(self, "ledger_", ()))
         if plan is not None:
@@ -279,7 +279,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             )
         return support_labels(self.support_target, _num_samples(support))
 
-    def _labelled_support(self, encoder: TableEncoder, imputer: FoundationImputer | None) -> Any:
+    def _labelled_support(self, encoder: TableEncoder) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""
         target = self._support_target()
         if target is None:

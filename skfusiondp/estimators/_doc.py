@@ -116,7 +116,7 @@ encoder_ : TableEncoder
 net_ : FusionDPNet
     The trained skorch net.
 history_ : skorch.history.History
-    Losses of the hybrid view and durations, an entry an epoch.
+    Losses of the hybrid view, an entry an epoch.
 unit_ : str
     What says whose row it is; empty where each row is a unit.
 rows_per_unit_ : int

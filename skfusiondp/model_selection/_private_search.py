@@ -280,15 +280,16 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     @property
     def delta_(self) -> float:
         """Delta of all searches: each has a failure probability of its own, and a refit adds another."""
-        return float(sum(e.delta for e in self._shown() if isinstance(e, BoundEntry)))
+        return float(sum(e.delta for e in self._shown if isinstance(e, BoundEntry)))
 
     @property
     def epsilon_(self) -> float:
         """Epsilon of everything in `ledger_` under the relation of the search that is shown, at `delta_`."""
-        return compute_epsilon(self._shown(), self.delta_)
+        return self._shown.epsilon(self.delta_)
 
-    def _shown(self) -> list[BoundEntry | LedgerEntry]:
-        return [e for e in self.ledger_ if e.adjacency == self._relation]
+    @property
+    def _shown(self) -> PrivacyLedger:
+        return self.ledger_.under(self._relation)
 
     def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
         final = final_name(self.estimator)

@@ -152,7 +152,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         release_std(plan, loss, n)  # refuses what 64 bits do not hold
         seeds = self._seeds()
 
-        rows = self._support_rows(support, schema.public)
+        rows = self._support_rows(support)
         planned = self._cost(plan, schema)
         before = len(getattr(self, "ledger_", ()))
         warn_of_plan(planned, plan.delta, n)
@@ -253,7 +253,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             support_labels(self.support_target, len(support))
         return support
 
-    def _support_rows(self, support: pd.DataFrame | None, public: tuple) -> dict[str, Any] | None:
+    def _support_rows(self, support: pd.DataFrame | None) -> dict[str, Any] | None:
         if support is None or self.support_target is None:
             return None
         target, strata = self._encode_support_target(self.support_target)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
+from ..privacy._accountant import whose_rows
 from ..report import PrivacyReport
 from ._check import check_pipeline
 from ._rules import knows_meta, meta_of
@@ -62,7 +63,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
     spent = [(path, step) for path, step in steps if len(step.ledger_)]
     adjacency = spent[-1][1].ledger_.entries[-1].adjacency if spent else "replace"
     ledger = sum((step.ledger_ for _, step in steps), PrivacyLedger())
-    same = PrivacyLedger(tuple(e for e in ledger if e.adjacency == adjacency))
+    same = ledger.under(adjacency)
     if delta is None:
         delta = min((float(s.delta_) for _, s in steps if hasattr(s, "delta_")), default=None)
     if delta is None:
@@ -87,6 +88,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         n_rows=max((int(getattr(s, "n_rows_", 0)) for _, s in steps), default=0),
         mechanism=mechanism,
         ledger=ledger,
+        unit=next((u for _, s in steps if (u := getattr(s, "unit_", ""))), ""),
         public=_public(steps),
         not_covered=tuple(dict.fromkeys(gaps)),
     )
@@ -141,15 +143,15 @@ def _lines(
     lines: dict[str, Any] = {}
     for path, step in steps:
         for relation, count in Counter(e.adjacency for e in step.ledger_).items():
-            own = PrivacyLedger(tuple(e for e in step.ledger_ if e.adjacency == relation))
+            own = step.ledger_.under(relation)
             mechanisms = "mechanism" if count == 1 else "mechanisms"
             place = f"step {path.replace('__', '.')}" if path else type(step).__name__
             lines[place if relation == adjacency else f"{place} ({relation})"] = (
-                f"epsilon {own.epsilon(delta):.5g} at delta {delta:.5g} ({count} {mechanisms}, {relation})"
+                f"epsilon {own.epsilon(delta):.5g} at delta {delta:.5g} ({count} {mechanisms}, {relation}, "
+                f"of {whose_rows(own.rows_per_unit)})"
             )
     for relation in sorted({e.adjacency for e in ledger} - {adjacency}):
-        other = PrivacyLedger(tuple(e for e in ledger if e.adjacency == relation))
-        lines[f"epsilon_under_{relation}"] = other.epsilon(delta)
+        lines[f"epsilon_under_{relation}"] = ledger.under(relation).epsilon(delta)
     lines["epsilon_of_the_ledger"] = epsilon
     lines["mechanisms_in_ledger"] = len(same)
     return lines

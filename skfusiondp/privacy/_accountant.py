@@ -30,10 +30,18 @@ def neighbours(adjacency: str, rows_per_unit: int = 1) -> str:
     unit = f"one unit (a person, say, with at most {rows_per_unit} rows)"
     return {
         "replace": f"the sensitive cells of all rows of {unit} change to any other values",
-        "zero-out": f"the sensitive cells of any rows of {unit} are erased, so that both views of those "
-        "rows are the imputed one",
+        "zero-out": f"the sensitive cells of any rows of {unit} are erased (not: missing), so that those "
+        "rows add nothing to a sum",
         "add-remove": f"any rows of {unit} are added or removed",
     }[adjacency]
+
+
+def whose_rows(rows_per_unit: int, unit: str = "") -> str:
+    """Whose epsilon it is, in words: a row's, or that of a unit of several rows."""
+    if rows_per_unit == 1:
+        return "one row"
+    named = f" of {unit}" if unit else ""
+    return f"one unit{named}, with at most {rows_per_unit} rows"
 
 
 # Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a

@@ -208,6 +208,10 @@ class PrivacyLedger:
         """Delta of all entries together at `epsilon`, of a unit or of a row (see ``compute_delta``)."""
         return compute_delta(self.entries, epsilon, of)
 
+    def under(self, adjacency: str) -> PrivacyLedger:
+        """The entries of one neighbouring relation: no others compose with them."""
+        return PrivacyLedger(tuple(e for e in self.entries if e.adjacency == adjacency))
+
     @property
     def rows_per_unit(self) -> int:
         """The most rows of one unit that any entry read; 1 where each row is a unit."""

@@ -73,15 +73,18 @@ class GaussianNoise:
 
     def rounded(self, total: Tensor) -> Tensor:
         """The sum on the grid, in double precision, in which sums of such sums are exact."""
-        return (total.double() / self.unit).round() * self.unit
+        return self._in_units(total) * self.unit
 
     def add_to(self, total: Tensor) -> Tensor:
         """Return the rounded sum plus noise, in double precision and in the same shape."""
         import torch
 
-        units = (total.double() / self.unit).round().to(torch.int64).cpu().numpy()
+        units = self._in_units(total).to(torch.int64).cpu().numpy()
         noised = torch.from_numpy(release(units, self._std_in_units, self._bits))
         return (noised.double() * self.unit).to(total.device)
+
+    def _in_units(self, total: Tensor) -> Tensor:
+        return (total.double() / self.unit).round()
 
 
 def unit_of(max_grad_norm: float) -> float:
