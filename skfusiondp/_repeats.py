@@ -47,10 +47,10 @@ def repeated_rows(
     most = max(by_label, by_cells)
     if most == 1:
         return Units()
-    how = "index labels occur" if by_label >= by_cells else "rows with the same public cells occur"
-    remedy = (
-        "labels that name nobody: reset_index(drop=True)" if by_label >= by_cells else "drop_duplicates()"
-    )
+    if by_label >= by_cells:
+        how, remedy = "index labels occur", "labels that name nobody: reset_index(drop=True)"
+    else:
+        how, remedy = "rows with the same public cells occur", "drop_duplicates()"
     report_leak(
         f"X holds rows of the same people: {how} up to {most} times, far more than by chance, as after "
         f"over-sampling or a bootstrap. Epsilon is that of a unit of {most} rows. Say whose row it is by "

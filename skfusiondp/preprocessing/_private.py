@@ -114,7 +114,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             units = repeated_rows(frame, X, schema, self.on_leak)
         columns = self._columns_to_read(schema, y)
         n = len(frame)
-        delta = 1 / (10 * n) if self.delta is None else as_float(self.delta)
+        delta = self._delta(n)
         sigma = self._noise_multiplier(n, units.rows_per_unit)
         # Domains that training cells gave are a read without noise, whatever is released.
         spent = self._ledger_of(sigma, columns, n, units.rows_per_unit)
@@ -155,9 +155,13 @@ class PrivateTransformer(  # type: ignore[call-arg]
     def _noise_multiplier(self, n_rows: int, rows_per_unit: int = 1) -> float:
         if self.noise_multiplier is not None:
             return as_float(self.noise_multiplier)
-        delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
         epsilon = _EPSILON if self.epsilon is None else self.epsilon
-        return calibrate_noise_multiplier(epsilon, delta, 1.0, 1, self.adjacency, rows_per_unit=rows_per_unit)
+        return calibrate_noise_multiplier(
+            epsilon, self._delta(n_rows), 1.0, 1, self.adjacency, rows_per_unit=rows_per_unit
+        )
+
+    def _delta(self, n_rows: int) -> float:
+        return 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
 
     def _ledger_of(
         self, sigma: float, columns: tuple[str, ...], n_rows: int, rows_per_unit: int = 1

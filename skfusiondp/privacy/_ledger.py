@@ -209,7 +209,17 @@ class PrivacyLedger:
         return compute_delta(self.entries, epsilon, of)
 
     def under(self, adjacency: str) -> PrivacyLedger:
-        """The entries of one neighbouring relation: no others compose with them."""
+        """The entries of one neighbouring relation: no others compose with them.
+
+        Parameters
+        ----------
+        adjacency : {"replace", "zero-out", "add-remove"}
+
+        Returns
+        -------
+        PrivacyLedger
+            Empty if there are none.
+        """
         return PrivacyLedger(tuple(e for e in self.entries if e.adjacency == adjacency))
 
     @property
