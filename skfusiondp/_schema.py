@@ -69,6 +69,11 @@ class SensitiveSchema:
         return tuple(c for c, source in self.sources.items() if source == "training cells")
 
     @property
+    def public_domains(self) -> dict[str, Domain]:
+        """Domains of sensitive columns whose training cells were not read for them."""
+        return {c: d for c, d in self.domains.items() if c not in self.leaks}
+
+    @property
     def gaps(self) -> tuple[str, ...]:
         """What the leaks leave uncovered, in the words of the report."""
         guessed = [c for c, source in self.sources.items() if source == "training cells"]

@@ -18,13 +18,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-import skfusiondp
+from skfusiondp import DataHolderWarning
+from skfusiondp.offset import _mechanism
 from skfusiondp.persistence import save
 from skfusiondp.privacy import _release
 from skfusiondp.privacy._noise import GaussianNoise
-
-# For the data holder alone, on the screen of whoever has the cells: no part of what is released.
-_TO_THE_HOLDER = getattr(skfusiondp, "DataHolderWarning", ())
 
 
 class Pinned:
@@ -61,10 +59,7 @@ def pinned() -> Iterator[Pinned]:
     places: list[tuple[Any, str, Any]] = [
         (GaussianNoise, "add_to", lambda self, total: pin.noised(self, total))
     ]
-    others = {_release.release: pin.released}
-    mechanism = sys.modules.get("skfusiondp.offset._mechanism")
-    if hasattr(mechanism, "noised_sum"):
-        others[mechanism.noised_sum] = pin.noised_sum
+    others = {_release.release: pin.released, _mechanism.noised_sum: pin.noised_sum}
     for module in [m for name, m in sys.modules.items() if name.startswith("skfusiondp.")]:
         for sound, own in others.items():
             if vars(module).get(sound.__name__) is sound:
@@ -125,8 +120,8 @@ def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], Non
             out |= _forms(model)
         out["ledger after the fit"] = repr(getattr(model, "ledger_", None))
         out["budget"] = repr(_spent(model))
-    # When the collector closes a file is no matter of the table's.
-    aside = (ResourceWarning, *([_TO_THE_HOLDER] if _TO_THE_HOLDER else []))
+    # When the collector closes a file is no matter of the table's; data holders' warnings are not released.
+    aside = (ResourceWarning, DataHolderWarning)
     told = [w for w in heard if not issubclass(w.category, aside)]
     out["warnings"] = [f"{w.category.__name__}: {w.message}" for w in told]
     found.sums = pin.sums
@@ -134,7 +129,7 @@ def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], Non
 
 
 def _forms(model: Any) -> dict[str, Any]:
-    """A fitted model in each form in which it leaves the house."""
+    """A fitted model in each form in which it is released."""
     forms: dict[str, Any] = {"pickle": pickled(model), "repr": repr(model)}
     # scikit-learn numbers the diagrams that a process has drawn.
     forms["HTML"] = re.sub(
@@ -212,7 +207,7 @@ def differences(one: Outcome, other: Outcome) -> list[str]:
         return []
     found = [f"{n}: {_short(one.released.get(n))} | {_short(other.released.get(n))}" for n in names]
     if one.model is not None and other.model is not None:
-        # What was pickled, not what is in memory: a model may leave something at home.
+        # What was pickled, not what is in memory: a pickle may leave something out.
         pair = [pickle.loads(o.released["pickle"]) for o in (one, other)]
         found += [f"at {path}" for path in paths(*pair)]
     return found

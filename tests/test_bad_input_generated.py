@@ -338,8 +338,8 @@ def a_budgets_file():
     path = FOLDER / "good.json"
     path.unlink(missing_ok=True)
     budget = PrivacyBudget(2.0, 1e-5, path=path)
-    with budget.spending(PrivacyLedger()) as settle:
-        settle(PrivacyLedger.from_json(LEDGER))
+    with budget.spending(PrivacyLedger()) as pay:
+        pay(PrivacyLedger.from_json(LEDGER))
     return path.read_text()
 
 

@@ -76,7 +76,7 @@ def test_a_refused_fit_leaves_the_model_as_it_was():
         fresh.predict(X)
 
 
-def test_an_interrupted_fit_settles_for_its_plan():
+def test_an_interrupted_fit_pays_its_plan():
     import skorch.callbacks
 
     class Stop(skorch.callbacks.Callback):

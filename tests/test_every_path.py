@@ -217,7 +217,7 @@ def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatc
 
     def watched(features, factors, std, *rest):
         released = plain(features, factors, std, *rest)
-        seen.append(released.ravel() / (std * getattr(_mechanism, "UNIT", 1.0)))
+        seen.append(released.ravel() / (std * _mechanism.UNIT))
         return released
 
     monkeypatch.setattr(_mechanism, "noised_sum", watched)

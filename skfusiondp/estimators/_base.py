@@ -100,13 +100,14 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         original, schema, imputer = self._table(X)
         if units is None:
             units = repeated_rows(original, X, schema, self.on_leak)
-        target, weight, task, n_outputs = self._check_target(y, len(original))
-        if len(original) < _MIN_ROWS:
+        n = len(original)
+        target, weight, task, n_outputs = self._check_target(y, n)
+        if n < _MIN_ROWS:
             raise InvalidInputError(
-                f"X has n_samples={len(original)} rows (n_features={original.shape[1]}); private training "
+                f"X has n_samples={n} rows (n_features={original.shape[1]}); private training "
                 f"needs at least {_MIN_ROWS}, and gives useful models from some thousands on: add rows."
             )
-        plan, epoch_steps, public_batch_size = self._plan(len(original), schema, units.rows_per_unit)
+        plan, epoch_steps, public_batch_size = self._plan(n, schema, units.rows_per_unit)
         ranks = Ranks.current()
         seeds = ranks.same(self._seeds())
         encoder = fit_encoder(original, schema)
@@ -115,21 +116,19 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             encoder.feature_names_in_ = self.feature_names_in_
         source = X if isinstance(X, PairedTable) else original
         extra = self._labelled_support(encoder)
-        planned = self._cost(plan, schema, len(original))
+        planned = self._cost(plan, schema, n)
         before = len(getattr(self, "ledger_", ()))
         if plan is not None:
-            warn_of_plan(planned, plan.delta, len(original))
+            warn_of_plan(planned, plan.delta, n)
         with self._spending(planned, ranks) as pay:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
-            rows = self._training_rows(
-                encoder, source, imputer, target, weight, ranks.rows(len(original)), tiers
-            )
+            mine = ranks.rows(n)
+            rows = self._training_rows(encoder, source, imputer, target, weight, mine, tiers)
             rows.extra = extra
-            mine = ranks.rows(len(original))
             rows.kept = None if units.kept is None else units.kept[mine.start : mine.stop]
             self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
-            self.n_rows_, self.unit_, self.rows_per_unit_ = len(original), units.name, units.rows_per_unit
-            delta = plan.delta if plan else float(self.delta or 1 / (10 * len(original)))
+            self.n_rows_, self.unit_, self.rows_per_unit_ = n, units.name, units.rows_per_unit
+            delta = plan.delta if plan else float(self.delta or 1 / (10 * n))
 
             begun = False
 
@@ -143,14 +142,14 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             self._train(rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin)
             if not begun:
                 # Without private steps all that was read are domains that training cells gave.
-                self._pay(self._cost(None, schema, len(original)), delta, self._adjacency)
+                self._pay(self._cost(None, schema, n), delta, self._adjacency)
         if len(self.ledger_) > before and ranks.rank == 0:
             self._warn_outside(original)
         return self
 
     def _warn_outside(self, table: pd.DataFrame | DiskTable) -> None:
         """Tell the data holder, after a fit that paid, what share of cells the domains do not hold."""
-        domains = {c: d for c, d in self.schema_.domains.items() if c not in self.schema_.leaks}
+        domains = self.schema_.public_domains
         if domains:
             disk = isinstance(table, DiskTable)
             warn_outside((f for _, f in table.chunks(list(domains))) if disk else (table,), domains)

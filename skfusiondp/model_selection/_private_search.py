@@ -274,7 +274,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
             frame = as_frame(X.original if isinstance(X, PairedTable) else X)
-            warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
+            warn_outside((frame,), schema.public_domains)
         return self
 
     @property

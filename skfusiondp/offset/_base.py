@@ -165,7 +165,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
 
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin, units)
         if len(self.ledger_) > before:
-            warn_outside((frame,), {c: d for c, d in schema.domains.items() if c not in schema.leaks})
+            warn_outside((frame,), schema.public_domains)
         return self
 
     def _cost(self, plan: PrivatePlan, schema: SensitiveSchema) -> PrivacyLedger:

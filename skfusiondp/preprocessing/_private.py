@@ -131,7 +131,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             self._pay(spent, delta, self.adjacency)
             pay()
             self._release(self._kept(frame, units.of(n)), std, columns)
-        warn_outside((frame,), {c: schema.domains[c] for c in columns if c not in schema.leaks})
+        warn_outside((frame,), {c: d for c, d in schema.public_domains.items() if c in columns})
         return self
 
     def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:

@@ -389,7 +389,7 @@ def stack_counted_after_it_succeeded(patch):
     patch.setattr(_ensemble.Ensemble, "_step", late)
 
 
-def settles(times):
+def pays(times):
     def apply(patch):
         plain = PrivacyBudget.spending
 
@@ -420,7 +420,7 @@ def paid_for_the_first_fit_only(patch):
 
 def trials_from_a_constant_seed(patch):
     plain = Repetitions.draw
-    patch.setattr(Repetitions, "draw", lambda self, rng: plain(self, np.random.default_rng(0)))
+    patch.setattr(Repetitions, "draw", lambda self, bits: plain(self, RandomBits(0)))
 
 
 def trials(name, apply):
@@ -538,8 +538,8 @@ VARIANTS_ACCEPTANCE = [
     on_path("net: paid after its first step succeeded", counted_after_it_succeeded, PAID, "net"),
     on_path("head: paid after its first step succeeded", counted_after_it_succeeded, PAID, "head"),
     on_path("stack: paid after its first step succeeded", stack_counted_after_it_succeeded, PAID, "stack"),
-    on_path("budget that is charged twice", settles(2), CHARGED, "head"),
-    on_path("budget that is never charged", settles(0), CHARGED, "net"),
+    on_path("budget that is charged twice", pays(2), CHARGED, "head"),
+    on_path("budget that is never charged", pays(0), CHARGED, "net"),
     on_path("second fit that is not paid for", paid_for_the_first_fit_only, CHARGED, "micro-batches"),
     trials("search: number of trials from a constant seed", trials_from_a_constant_seed),
     on_bytes(

@@ -1,4 +1,4 @@
-"""A shared budget: asked before, settled after, and never overdrawn by whoever shares its file."""
+"""A shared budget: asked before a fit, paid right before a read, and never overdrawn by whoever shares it."""
 
 import copy
 import json
