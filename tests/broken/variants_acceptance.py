@@ -509,6 +509,7 @@ VARIANTS_ACCEPTANCE = [
         score_without_noise,
         "model_selection/test_private_search.py",
         "test_a_paid_score_has_the_noise_that_was_accounted_and_no_less",
+        MONKEYPATCH,
     ),
     by_test(
         "dropout masks redrawn where a row is lost",
