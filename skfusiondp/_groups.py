@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,9 @@ class Units:
         return np.ones(n_rows, dtype=bool) if self.kept is None else self.kept
 
 
-def read_units(X: Any, column: Any, groups: Any, most: Any) -> tuple[Any, Units | None]:
+def read_units(
+    X: Any, column: Any, groups: Any, most: Any, sensitive: Any = None
+) -> tuple[Any, Units | None]:
     """The table without the column that says whose row it is, and the units.
 
     Parameters
@@ -50,6 +53,8 @@ def read_units(X: Any, column: Any, groups: Any, most: Any) -> tuple[Any, Units 
         Whose row it is.
     most : int or None
         Rows of a unit that are read privately; the first ones, in the order of the table. None: all.
+    sensitive : mapping, sequence or str, or what chooses columns otherwise, optional
+        Columns that it names are not read as `column`.
 
     Returns
     -------
@@ -61,7 +66,8 @@ def read_units(X: Any, column: Any, groups: Any, most: Any) -> tuple[Any, Units 
     Raises
     ------
     InvalidInputError
-        If both are given, or a label is missing, or the number of labels is not that of the rows.
+        If both are given, or a label is missing, or the number of labels is not that of the rows, or
+        `column` is sensitive: of which no cell is read.
     """
     if column is None and groups is None:
         if most is not None:
@@ -78,8 +84,20 @@ def read_units(X: Any, column: Any, groups: Any, most: Any) -> tuple[Any, Units 
         whole("max_rows_per_unit", most)
     if column is None:
         return X, _units(groups, _n_rows(X), most, "fit's groups")
+    _must_be_public(column, sensitive)
     labels, rest = _taken(X, column)
     return rest, _units(labels, len(labels), most, repr(column))
+
+
+def _must_be_public(column: Any, sensitive: Any) -> None:
+    named = [sensitive] if isinstance(sensitive, str) else sensitive
+    if isinstance(named, (Mapping, list, tuple, set, np.ndarray, pd.Index)) and any(
+        type(c) is not bool and str(c) == str(column) for c in named
+    ):
+        raise InvalidInputError(
+            f"groups={column!r} is a sensitive column, but whose row it is has to be public: leave it out of "
+            "sensitive=, or pass fit(X, y, groups=array)."
+        )
 
 
 def without_column(X: Any, column: Any) -> Any:
@@ -99,8 +117,8 @@ def _taken(X: Any, column: Any) -> tuple[Any, Any]:
         )
     if column not in X.columns:
         raise InvalidInputError(
-            f"groups={column!r} is no column of X; name one of {list(X.columns)[:8]!r}, or pass "
-            "fit(X, y, groups=array)."
+            f"groups={column!r} is no column of X; name one of {list(X.columns)[:8]!r}"
+            f"{' or of the others' if len(X.columns) > 8 else ''}, or pass fit(X, y, groups=array)."
         )
     if is_polars(X):
         return X.get_column(column).to_list(), X.drop(column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,24 +92,40 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     Rows of discrete columns coincide by chance. But then there are rows too that coincide in all columns
     but one, and rows whose numbers are next to each other. A row that was copied has copies, and no
     such neighbours: in no column may half of the repeated rows be explained by neighbours.
+
+    Rows that consist of what most rows have, as where nothing was earned or measured, coincide without
+    such neighbours. Who copies rows copies others too: it must be so in the rarer half as well.
     """
     numbers = compared_as_numbers([frame], columns)
     parts: dict[str, np.ndarray] = {}
     kinds: set[bytes] = set()
+    labels: list[np.ndarray] = []
     for i, column in enumerate(columns):
         codes = row_codes(frame, [column], numbers)
         # Of columns that say the same in other words, one is enough: rows would agree in the others for sure.
-        kind = pd.factorize(codes)[0].tobytes()
-        if kind not in kinds:
-            kinds.add(kind)
+        kind = pd.factorize(codes)[0]
+        if kind.tobytes() not in kinds:
+            kinds.add(kind.tobytes())
             parts[column] = codes * _odd(i)
+            labels.append(kind)
     if not parts:
         return 1
     whole = np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.uint64))
-    counts = np.unique(whole, return_counts=True)[1]
-    repeated = int((counts > 1).sum())
-    if not repeated:
+    first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
+    if counts.max(initial=1) == 1 or not _copied(frame, parts, whole, numbers):
         return 1
+    rarity = -np.sum([np.log(np.bincount(kind[first])[kind]) for kind in labels], axis=0)
+    rare = rarity >= np.median(rarity[first]) - 1e-9
+    halves = {column: part[rare] for column, part in parts.items()}
+    return int(counts.max()) if _copied(frame[rare], halves, whole[rare], numbers) else 1
+
+
+def _copied(
+    frame: pd.DataFrame, parts: dict[str, np.ndarray], whole: np.ndarray, numbers: Sequence[str]
+) -> bool:
+    """Whether some rows repeat, and in no column do neighbours explain half of them."""
+    if len(np.unique(whole)) == len(whole):
+        return False
     for column, part in parts.items():
         others = whole - part
         values = frame[column]
@@ -117,8 +134,8 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
         else:
             same, near = _mixed(others, whole)
         if binom.sf(same - 1, same + near, 0.5) > _CHANCE:
-            return 1
-    return int(counts.max())
+            return False
+    return True
 
 
 def _odd(i: int) -> np.uint64:

@@ -193,7 +193,7 @@ class PrivacyReport:
             lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
         lines += [f"Together      {self._together}"] if self._together else []
         for key, value in self.mechanism.items():
-            lines.append(f"{key.replace('_', ' ').capitalize():<22}{self._mechanism_text(key, value)}")
+            lines.append(f"{key.replace('_', ' ').capitalize():<21} {self._mechanism_text(key, value)}")
         for title, items in (("Public", self.public), ("Not covered", self.not_covered)):
             lines += ["", f"{title}:", *(f"  - {item}" for item in items or ("nothing",))]
         return "\n".join(lines)

@@ -229,8 +229,18 @@ def test_refuses_units_that_are_none(name, parameters, groups, match):
 def test_a_name_needs_a_frame_and_a_public_column():
     with pytest.raises(InvalidInputError, match="only a data frame has"):
         FusionDPClassifier({1: Numeric(0, 1)}, groups="x0", **FAST).fit(X[["lab", "age"]].to_numpy(), y)
-    with pytest.raises(InvalidInputError, match="has to be public"):
-        PrivateStandardScaler(DOMAINS, groups="age").fit(X)
+
+
+@pytest.mark.parametrize("name", ["fusiondp", "offset", "scaler"])
+@pytest.mark.parametrize("names", [DOMAINS, ["age", "sex"], "age"])
+def test_no_cell_of_a_sensitive_column_says_whose_row_it_is(name, names):
+    def refusal(table):
+        with pytest.raises(InvalidInputError, match="has to be public") as caught:
+            fresh(name, sensitive=names, groups="age").fit(table, y)
+        return str(caught.value)
+
+    # A missing label is refused too, in other words, which would tell how many there are.
+    assert refusal(X) == refusal(X.assign(age=X["age"].where(X["age"] > 30)))
 
 
 # Rows that are there twice ----------------------------------------------------------------
@@ -298,6 +308,21 @@ def test_discrete_tables_and_stacked_ones_are_no_alarm():
     with warnings.catch_warnings():
         warnings.simplefilter("error", PrivacyLeakWarning)
         assert fresh("scaler").fit(stacked).rows_per_unit_ == 1
+
+
+def test_rows_of_what_most_rows_have_are_no_alarm_and_copies_beside_them_are_found():
+    rng = np.random.default_rng(0)
+    n, columns = 3000, ("before", "after", "months")
+    idle = rng.random(n) < 0.15
+    earned = pd.DataFrame({c: np.where(idle, 0.0, rng.lognormal(10, 1, n)) for c in columns})
+    assert earned.duplicated().sum() > 400
+    assert _repeated_cells(earned, columns) == 1
+    missing = earned.mask(earned == 0)
+    assert _repeated_cells(missing, columns) == 1
+    for table in (earned, missing):
+        copied = pd.concat([table, table[~idle][:100]], ignore_index=True)
+        assert _repeated_cells(copied, columns) > 1
+        assert _repeated_cells(table.sample(n, replace=True, random_state=0), columns) > 1
 
 
 def test_what_is_found_depends_on_no_sensitive_cell():

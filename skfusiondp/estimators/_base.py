@@ -96,7 +96,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_method()
-        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit)
+        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         original, schema, imputer = self._table(X)
         if units is None:
             units = repeated_rows(original, X, schema, self.on_leak)

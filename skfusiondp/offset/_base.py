@@ -112,7 +112,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
         self._check_parameters()
-        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit)
+        X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         frame = check_table(self, X, reset=True)
         n = len(frame)
         support = self._support()

@@ -104,12 +104,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
                 f"The domain of {', '.join(own)} has an epsilon of its own, but {type(self).__name__} "
                 "releases all columns together; give it domains without one."
             )
-        units = read_units(X, self.groups, groups, self.max_rows_per_unit)[1]
-        if self.groups is not None and str(self.groups) in schema.sensitive:
-            raise InvalidInputError(
-                f"groups={self.groups!r} is a sensitive column, but whose row it is has to be public: leave "
-                "it out of sensitive=, or pass fit(X, groups=array)."
-            )
+        units = read_units(X, self.groups, groups, self.max_rows_per_unit, schema.sensitive)[1]
         if units is None:
             units = repeated_rows(frame, X, schema, self.on_leak)
         columns = self._columns_to_read(schema, y)

@@ -116,6 +116,10 @@ def rows_beyond_the_bound_are_summed(patch):
     patch.setattr(Units, "of", lambda self, n_rows: np.ones(n_rows, dtype=bool))
 
 
+def a_sensitive_column_says_whose_row_it_is(patch):
+    patch.setattr("skfusiondp._groups._must_be_public", lambda column, sensitive: None)
+
+
 def repeated_rows_unseen(patch):
     patch.setattr("skfusiondp._repeats._repeated_cells", lambda frame, columns: 1)
 
@@ -220,6 +224,11 @@ VARIANTS_ACCOUNTING = [
         "a unit's rows beyond its bound are summed",
         rows_beyond_the_bound_are_summed,
         *(_FITS, "test_rows_beyond_the_bound_are_in_no_private_branch", "scaler", MONKEYPATCH),
+    ),
+    by_test(
+        "a sensitive column says whose row it is",
+        a_sensitive_column_says_whose_row_it_is,
+        *(_FITS, "test_no_cell_of_a_sensitive_column_says_whose_row_it_is", "scaler", {"age": None}),
     ),
     by_test(
         "bootstrapped rows unseen",
