@@ -307,10 +307,11 @@ def _own_epsilon(epsilon: Any) -> float | None:
 def _lookup(position: dict, value: Any, other: int) -> int:
     try:
         found = position.get(value)
-    except Exception:  # a cell that cannot be hashed or compared is no declared category
+        if found is None and isinstance(value, int | float | np.number | np.bool_):
+            found = position.get(as_text(value), position.get(str(value)))
+    except Exception:
+        # What cannot be hashed, compared or written (a whole number of 5,000 digits) is no declared category.
         return other
-    if found is None and isinstance(value, int | float | np.number | np.bool_):
-        found = position.get(as_text(value), position.get(str(value)))
     return other if found is None else found
 
 

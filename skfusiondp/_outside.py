@@ -77,7 +77,7 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
         return Outside(present, below, above, int((np.isnan(values) & ~missing).sum()))
     unknown = domain.codes(cells) == len(domain.categories)
     # Rare categories that PrivateCategories has merged are "other" on purpose.
-    merged = cells.astype(object).map(lambda v: isinstance(v, str) and v == OTHER).to_numpy(dtype=bool)
+    merged = np.array([type(v) is str and v == OTHER for v in cells.astype(object).tolist()], dtype=bool)
     return Outside(present, unknown=int((unknown & ~merged).sum()))
 
 

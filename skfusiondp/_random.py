@@ -25,3 +25,8 @@ def random_generator(random_state: Any) -> np.random.RandomState:
             f"random_state={random_state!r} must be None, a whole number from 0 to 2**32 - 1, or a "
             "numpy.random.RandomState."
         ) from error
+
+
+def seeded(random_state: Any) -> str:
+    """What a fit's ``random_state`` was, in words that its report keeps; empty where it was None."""
+    return "" if random_state is None else repr(random_state)

@@ -263,16 +263,17 @@ def _numbers_or_missing(column: pd.Series) -> np.ndarray:
 
 def _number(cell: Any) -> float:
     """A cell's number; NaN where it is none. One cell at a time: no other cell has a say."""
-    if isinstance(cell, complex | np.complexfloating):
-        cell = _read_complex(complex(cell))
-    known = isinstance(cell, str | Real | Decimal | np.bool_)
-    if not known or isinstance(cell, np.timedelta64):
-        return np.nan
     try:
-        return float(cell)
-    except OverflowError:
-        return np.inf if cell > 0 else -np.inf
-    except Exception:  # whatever a number of some other library raises
+        if isinstance(cell, complex | np.complexfloating):
+            cell = _read_complex(complex(cell))
+        known = isinstance(cell, str | Real | Decimal | np.bool_)
+        if not known or isinstance(cell, np.timedelta64):
+            return np.nan
+        try:
+            return float(cell)
+        except OverflowError:
+            return np.inf if cell > 0 else -np.inf
+    except Exception:  # whatever a number of some other library raises, even when it is asked what it is
         return np.nan
 
 
@@ -303,9 +304,12 @@ def _narrowed(column: pd.Series) -> pd.Series:
     kinds = {type(v) for v in cells} - {type(None), type(pd.NA)}
     if not kinds or not all(issubclass(k, _NUMBERS) and not issubclass(k, _NO_NUMBERS) for k in kinds):
         return column
-    if any(isinstance(v, int | np.integer) and abs(int(v)) > _WHOLE_IN_FLOATS for v in cells):
+    try:
+        if any(isinstance(v, int | np.integer) and abs(int(v)) > _WHOLE_IN_FLOATS for v in cells):
+            return column
+        numbers = [np.nan if v is None or v is pd.NA else float(v) for v in cells]
+    except Exception:  # a number of the user's own class that cannot be converted is a cell like others
         return column
-    numbers = [np.nan if v is None or v is pd.NA else float(v) for v in cells]
     return pd.Series(numbers, index=column.index, name=column.name, dtype=np.float64)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 
 from skfusiondp import (
     Categorical,
@@ -303,3 +304,19 @@ def test_where_support_rows_give_domains_nothing_changes():
         UNDECLARED, imputer=FoundationImputer(support=TABLE[:50]), epsilon=1.0, **QUICK
     )
     assert model.fit(TABLE[50:], Y[50:]).epsilon_ <= 1
+
+
+@pytest.mark.parametrize("leak", ["domain", "support"])
+def test_a_fit_that_ends_before_its_private_steps_shows_the_leak_all_the_same(leak):
+    """Ctrl-C in a public epoch keeps a model whose encoder holds what training cells gave."""
+
+    class Stops(Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    sensitive = UNDECLARED if leak == "domain" else {"age": Numeric(0, 100)}
+    imputer = FoundationImputer(backend="domain", support=TABLE if leak == "support" else None)
+    model = FusionDPClassifier(sensitive, callbacks=[Stops()], imputer=imputer, **QUICK).fit(TABLE, Y)
+    assert model.net_.private_steps_ == 0
+    assert model.epsilon_ == model.privacy_report().epsilon == np.inf
+    assert [e.noise_multiplier for e in model.ledger_] == [0.0]

@@ -47,6 +47,39 @@ STRANGE = [
 ]  # fmt: skip
 
 
+def _refuses(*args):
+    raise RuntimeError("this number is none")
+
+
+class OwnFloat(float):
+    __float__ = _refuses
+
+
+class OwnInt(int):
+    __int__ = __float__ = __abs__ = _refuses
+
+
+class OwnFraction(Fraction):
+    __gt__ = _refuses
+
+    def __float__(self):
+        raise OverflowError
+
+
+class NoClass:
+    __class__ = property(_refuses)
+
+
+# Numbers alone, so that nothing else in the column has it read as texts.
+NUMBERS = {
+    "5,000 digits": 10**5000,
+    "float": OwnFloat(3),
+    "int": OwnInt(3),
+    "fraction": OwnFraction(1, 2),
+    "no class": NoClass(),
+}
+
+
 class Hostile:
     """A cell whose every operation fails."""
 
@@ -128,6 +161,16 @@ def test_no_cell_of_a_sensitive_column_causes_a_refusal(made):
     model = made().fit(cells, Y)
     after = getattr(model, "predict", model.transform if hasattr(model, "transform") else None)
     assert len(after(cells)) == N
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+@pytest.mark.parametrize("domain", [Numeric(0, 100), Categorical(["1", "2"])], ids=["numeric", "categorical"])
+@pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
+def test_no_single_number_causes_a_refusal(kind, domain):
+    age = [NUMBERS[kind] if i == 7 else v for i, v in enumerate(X["age"])]
+    cells = X.assign(age=pd.Series(np.fromiter(age, dtype=object, count=N)))
+    for made in (fusion, offset):
+        assert len(made({"age": domain}).fit(cells[["lab", "age"]], Y).predict(cells[["lab", "age"]])) == N
 
 
 def test_a_table_on_disk_is_not_refused_either(tmp_path, monkeypatch):

@@ -2,12 +2,16 @@
 
 import json
 import math
+import pickle
 import re
 
 import pytest
+from sklearn.base import clone
 
-from skfusiondp import FusionDPClassifier, PrivacyLedger, PrivacyReport
+from skfusiondp import FusionDPClassifier, Numeric, OffsetFusionClassifier, PrivacyLedger, PrivacyReport
 from skfusiondp.accounting import ADJACENCIES, LedgerEntry
+from skfusiondp.model_selection import PrivateRandomSearchCV
+from skfusiondp.preprocessing import PrivateStandardScaler
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -183,3 +187,50 @@ def test_a_units_epsilon_is_called_a_units_and_a_rows_is_beside_it():
     plain = two_columns()
     assert plain.to_dict()["epsilon_is_of"] == "one row" and "unit" not in plain.promise
     assert plain.epsilon_of_a_row == plain.epsilon
+
+
+def tried(**parameters):
+    return PrivateRandomSearchCV(
+        FusionDPClassifier(AGE, steps=2, public_epochs=0, module__hidden=(4,)),
+        {"lr": [0.1]},
+        **{"n_trials": 2, "random_state": 0, **parameters},
+    )
+
+
+AGE = {"age": Numeric(17, 90)}
+OF_A_FIT = {
+    "net": (FusionDPClassifier(AGE, steps=2, public_epochs=0, module__hidden=(4,), random_state=0), {}),
+    "offset": (OffsetFusionClassifier(AGE, steps=2, random_state=0), {}),
+    "transformer": (PrivateStandardScaler(AGE, random_state=0), {}),
+    "search": (
+        tried(),
+        {"n_trials": 9, "eta": 3.0, "distribution": "poisson", "validation": "private"},
+    ),
+}
+OTHER = {
+    "adjacency": "zero-out",
+    "method": "dp-sgd",
+    "random_state": None,
+    "sensitive": None,
+    "delta": 0.1,
+    "epsilon": 9.0,
+    "max_grad_norm": 9.0,
+    "max_rows_per_unit": 9,
+    "groups": "fnlwgt",
+}
+
+
+@pytest.mark.parametrize("name", OF_A_FIT)
+def test_a_report_speaks_of_the_fit_whatever_is_set_afterwards(name, adult):
+    """set_params(method="dp-sgd") made a promise for whole rows of a fit that had read them freely."""
+    model, more = OF_A_FIT[name]
+    model = clone(model).fit(adult.table[:200], adult.target[:200])
+    before, epsilon = model.privacy_report().to_json(), model.epsilon_
+    assert "random_state=0" in before
+    known = model.get_params(deep=False)
+    for key, value in {**OTHER, **more}.items():
+        if key in known:
+            model.set_params(**{key: value})
+    assert model.privacy_report().to_json() == before and model.epsilon_ == epsilon
+    copied = pickle.loads(pickle.dumps(model))
+    assert copied.privacy_report().to_json() == before

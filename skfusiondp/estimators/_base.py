@@ -23,7 +23,7 @@ from .._groups import read_units, without_column
 from .._outside import warn_outside
 from .._paired import PairedTable
 from .._parameters import check_choice, check_verbose, whole
-from .._random import random_generator
+from .._random import random_generator, seeded
 from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
@@ -127,6 +127,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             rows.extra = extra
             rows.kept = None if units.kept is None else units.kept[mine.start : mine.stop]
             self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
+            self._method, self._seeded = self.method, seeded(self.random_state)
             self.n_rows_, self.unit_, self.rows_per_unit_ = n, units.name, units.rows_per_unit
             delta = plan.delta if plan else float(self.delta or 1 / (10 * n))
 

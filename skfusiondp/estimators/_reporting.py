@@ -26,13 +26,13 @@ class Reporting(BaseEstimator):
             Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
         """
         check_is_fitted(self, "net_")
-        whole_rows = self.method == "dp-sgd"
+        whole_rows = self._method == "dp-sgd"
         protected = {
             c: {**d.to_dict(), "source": self.schema_.sources.get(c, "declared")}
             for c, d in self.schema_.domains.items()
         }
         plan = self.plan_
-        mechanism: dict[str, Any] = {"method": self.method}
+        mechanism: dict[str, Any] = {"method": self._method}
         if plan is not None:
             mechanism = {
                 "noise_multiplier": plan.noise_multiplier,
@@ -46,9 +46,9 @@ class Reporting(BaseEstimator):
             }
         return PrivacyReport(
             estimator=type(self).__name__,
-            method=self.method,
+            method=self._method,
             protected={} if whole_rows else protected,
-            adjacency=self._adjacency,
+            adjacency=self._relation,
             epsilon=self.epsilon_,
             delta=self.delta_,
             n_rows=self.n_rows_,
@@ -61,7 +61,7 @@ class Reporting(BaseEstimator):
 
     def _public_facts(self) -> tuple[str, ...]:
         facts = ["the number of rows, the plan and its parameters"]
-        if self.method != "dp-sgd":
+        if self._method != "dp-sgd":
             facts += [
                 "the labels",
                 f"the public columns: {', '.join(self.schema_.public) or 'none'}",
@@ -74,21 +74,21 @@ class Reporting(BaseEstimator):
         return tuple(facts)
 
     def _not_covered(self) -> tuple[str, ...]:
-        gaps = [] if self.method == "non-private" else list(self.schema_.gaps)
-        if self.method == "dp-sgd":
+        gaps = [] if self._method == "non-private" else list(self.schema_.gaps)
+        if self._method == "dp-sgd":
             gaps.append("statistics of the encoding (means, scales, categories) and of the target")
-        if self.imputer_ is None and self.method in ("fusiondp", "hybrid"):
+        if self.imputer_ is None and self._method in ("fusiondp", "hybrid"):
             gaps.append("the hybrid view: it came with X, made without reading sensitive cells by promise")
         if self.plan_ is not None:
             gaps.append("choosing hyper-parameters by comparing fits on the same sensitive cells")
-            if self.random_state is not None:
+            if self._seeded:
                 gaps.append(
-                    f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
+                    f"anyone who knows random_state={self._seeded}: the noise can be recomputed; "
                     "use random_state=None for a release"
                 )
-            if self._adjacency == "zero-out":
+            if self._relation == "zero-out":
                 gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
-        others = {e.adjacency for e in self.ledger_} - {self._adjacency}
+        others = {e.adjacency for e in self.ledger_} - {self._relation}
         if others:
             gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
         return tuple(gaps)

@@ -20,6 +20,7 @@ from .._exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
 from .._outside import one_for_all, tell_data_holder, warn_outside
 from .._paired import PairedTable
 from .._parameters import as_float, check_estimator_object
+from .._random import seeded
 from .._refit import all_or_nothing
 from .._schema import SensitiveSchema
 from .._tables import as_frame, own_cells
@@ -265,6 +266,10 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
         self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial
+        # The report speaks of this fit, whatever parameters are set afterwards.
+        self._trials = repetitions.mean, repetitions.distribution, repetitions.eta
+        self._seeded = seeded(self.random_state)
+        self._validated = self.validation if isinstance(self.validation, str) else "public rows"
         if unscored:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in sorted(unscored.items()))
             tell_data_holder(
@@ -501,17 +506,16 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         released = reports[-1]
         # A column that a step before has left out was read all the same.
         protected = {c: d for r in reports for c, d in r.protected.items()}
-        repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
-        shape = {"eta": float(self.eta), "gamma": repetitions.gamma}
+        repetitions = Repetitions(*self._trials)
+        shape = {"eta": float(repetitions.eta), "gamma": repetitions.gamma}
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
         gaps = [g for g in released.not_covered if g != free and "random_state=" not in g]
         gaps.append("running time, which tells how many trials ran, and models or logs of other trials")
-        if self.random_state is not None:
+        if self._seeded:
             gaps.append(
-                f"anyone who knows random_state={self.random_state!r}: trials and noise can be recomputed; "
+                f"anyone who knows random_state={self._seeded}: trials and noise can be recomputed; "
                 "use random_state=None for a release"
             )
-        validated = self.validation if isinstance(self.validation, str) else "public rows"
         return PrivacyReport(
             estimator=type(self).__name__,
             method=released.method,
@@ -523,10 +527,10 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             mechanism={
                 "epsilon_of_the_search": self.epsilon_,
                 "epsilon_of_one_trial": self.epsilon_of_one_trial_,
-                "expected_trials": float(self.n_trials),
-                "distribution_of_trials": self.distribution,
-                **(shape if self.distribution == "negative-binomial" else {}),
-                "validation": validated,
+                "expected_trials": float(repetitions.mean),
+                "distribution_of_trials": repetitions.distribution,
+                **(shape if repetitions.distribution == "negative-binomial" else {}),
+                "validation": self._validated,
                 "searches_in_ledger": len(self.ledger_),
                 **{f"released_{k}": v for k, v in released.mechanism.items() if k != "fits_in_ledger"},
             },

@@ -7,10 +7,12 @@ import copy
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from .._exceptions import InvalidInputError
 from ._dropout import shared_dropout
 from ._objective import forward_with_representation
+from ._traces import traces
 
 _MIXES_ROWS = {
     "BatchNorm1d": "LayerNorm",
@@ -53,11 +55,27 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
             )
     try:
         outputs, _ = _run(module, x)
+        before = traces(module)  # what is made at the first pass, once for all, is no trace of rows
+        for training in (True, False):
+            _run(module, torch.cat([3 * x + 1, 1 - 3 * x]), training=training)
+        after, state = traces(module), _state_after(module, x)
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         raise InvalidInputError(
             f"module cannot run on encoded rows of shape {tuple(x.shape)} ({error}); it gets one float32 "
             f"tensor (n_rows, n_features) and takes n_features and n_outputs as arguments."
         ) from error
+    if after != before:
+        raise InvalidInputError(
+            "module writes to something that its copies share when it is called (an attribute of a class, a "
+            "global, a cache, a variable of a closure such as a hook's, or an object whose copy is itself), "
+            "so that sensitive rows could stay in it; write to attributes of the module itself, whose copies "
+            "are thrown away."
+        )
+    if state != _state(module):
+        raise InvalidInputError(
+            "module makes or replaces parameters or buffers when it is called, which no optimizer and no "
+            "copy of it knows; make them in __init__, in their final shape."
+        )
     if tuple(outputs.shape) != (len(x), n_outputs):
         raise InvalidInputError(
             f"module gives outputs of shape {tuple(outputs.shape)} for {len(x)} rows; it must give "
@@ -93,7 +111,28 @@ def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
 
 def _run(module: nn.Module, x: Tensor, n_views: int = 1, *, training: bool = True) -> tuple[Tensor, Tensor]:
     """Outputs and representation of made-up rows, by a copy: the module keeps nothing of them."""
-    module = copy.deepcopy(module).train(training)
+    return _passed(copy.deepcopy(module).train(training), x, n_views)
+
+
+def _state(module: nn.Module) -> dict[str, tuple]:
+    """Shapes of parameters and buffers."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {
+        n: () if isinstance(t, UninitializedBuffer | UninitializedParameter) else tuple(t.shape)
+        for n, t in tensors.items()
+    }
+
+
+def _state_after(module: nn.Module, x: Tensor) -> dict[str, tuple]:
+    """Shapes of the parameters and buffers of a copy after a pass, where the module's are final."""
+    module = copy.deepcopy(module)
+    lazy = any(isinstance(p, UninitializedBuffer | UninitializedParameter) for p in module.parameters())
+    if not lazy:
+        _passed(module, x, 1)
+    return _state(module)
+
+
+def _passed(module: nn.Module, x: Tensor, n_views: int) -> tuple[Tensor, Tensor]:
     masks = np.random.Generator(np.random.PCG64(0))
     # A module's own randomness, which is refused, is at least nobody else's.
     with torch.random.fork_rng():

@@ -23,7 +23,7 @@ from .._exceptions import InvalidInputError
 from .._groups import Units, read_units, without_column
 from .._outside import warn_outside
 from .._parameters import check_choice, whole
-from .._random import random_generator
+from .._random import random_generator, seeded
 from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
@@ -210,6 +210,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         self._labelled, self._supported = rows is not None, support is not None
         clear_padding([self.public_models_, structure])
         self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
+        self._seeded, self._bound_of_fit = seeded(self.random_state), self._bound(self._labelled)
         kept = units.of(n)
         self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
@@ -477,8 +478,8 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             facts.append("what the imputer learnt: its support rows or its pretrained model")
         gaps = ["choosing hyper-parameters by comparing fits on the same sensitive cells"]
         gaps[:0] = self.schema_.gaps
-        if self.random_state is not None:
-            gaps.append(f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; "
+        if self._seeded:
+            gaps.append(f"anyone who knows random_state={self._seeded}: the noise can be recomputed; "
                         "use random_state=None for a release")  # fmt: skip
         if self._relation == "zero-out":
             gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
@@ -496,7 +497,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             n_rows=self.n_rows_,
             mechanism={
                 "noise_multiplier": self.plan_.noise_multiplier,
-                "max_grad_norm": self._bound(self._labelled),
+                "max_grad_norm": self._bound_of_fit,
                 "sensitivity": self.plan_.clipping.sensitivity(self._relation),
                 "sampling_rate": 1.0,
                 "steps_planned": self.plan_.steps,

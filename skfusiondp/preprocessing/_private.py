@@ -16,6 +16,7 @@ from .._exceptions import InvalidInputError
 from .._groups import read_units
 from .._outside import warn_outside
 from .._parameters import as_float, check_choice, whole
+from .._random import seeded
 from .._refit import PaidFits, all_or_nothing
 from .._repeats import repeated_rows
 from .._schema import SensitiveSchema, resolve_schema
@@ -122,6 +123,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             self.noise_multiplier_, self.columns_ = sigma, columns
             self.clipping_norm_ = norm
             self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
+            self._seeded = seeded(self.random_state)
             # What fails half way has read the cells all the same.
             self._pay(spent, delta, self.adjacency)
             pay()
@@ -237,9 +239,9 @@ class PrivateTransformer(  # type: ignore[call-arg]
             c: {**d.to_dict(), "source": self.schema_.sources[c]} for c, d in self.schema_.domains.items()
         }
         gaps = list(self.schema_.gaps)
-        if self.random_state is not None:
+        if self._seeded:
             gaps.append(
-                f"anyone who knows random_state={self.random_state!r}: the noise can be recomputed; use "
+                f"anyone who knows random_state={self._seeded}: the noise can be recomputed; use "
                 "random_state=None for a release"
             )
         if self._relation == "zero-out":

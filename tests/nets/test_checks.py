@@ -1,5 +1,7 @@
 """Modules for which clipping a row would not bound its influence are refused, by name."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -159,3 +161,69 @@ def test_a_check_leaves_nothing_in_the_module():
     module = Keeps()
     check_module(module, X, 1)
     assert "attention" not in vars(module) and module.norm.running_mean.item() == 0
+
+
+SEEN = []
+
+
+class Itself(list):
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Writes(nn.Module):
+    last, most = None, torch.zeros(())
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.head, self.box = kind, nn.Linear(6, 1), Itself()
+        if kind == "closure":
+            box = {}
+            self.head.register_forward_hook(lambda layer, args, output: box.update(x=args[0].detach()))
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019
+    def cached(self, x):
+        return x
+
+    def forward(self, x):
+        if self.kind == "global":
+            SEEN.append(x.detach())
+        elif self.kind == "class":
+            Writes.last = x.detach()
+        elif self.kind == "maximum":
+            Writes.most.copy_(torch.maximum(Writes.most, x.detach().amax()))
+        elif self.kind == "copy is itself":
+            self.box.append(x.detach())
+        elif self.kind == "cache":
+            x = self.cached(x)
+        return self.head(x)
+
+
+@pytest.mark.parametrize("kind", ["global", "class", "maximum", "copy is itself", "cache", "closure"])
+def test_a_module_that_writes_where_no_copy_can_be_thrown_away_is_refused(kind):
+    """Sensitive rows were found in a pickle: the copies that are thrown away shared a list with the model."""
+    with pytest.raises(InvalidInputError, match="writes to something that its copies share"):
+        check_module(Writes(kind), X, 1)
+    check_module(Writes("nowhere"), X, 1)
+
+
+class Grows(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.head = kind, nn.Linear(6, 1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        if self.kind == "buffer":
+            self.register_buffer("most", x.detach().amax())
+        elif self.kind == "parameter":
+            self.scale = nn.Parameter(x.detach().amax())
+        elif self.kind == "shape":
+            self.seen = x.detach()
+        return self.head(x)
+
+
+@pytest.mark.parametrize("kind", ["buffer", "parameter", "shape"])
+def test_a_module_that_grows_when_it_is_called_is_refused(kind):
+    with pytest.raises(InvalidInputError, match="makes or replaces parameters or buffers"):
+        check_module(Grows(kind), X, 1)
