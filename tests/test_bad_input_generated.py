@@ -336,7 +336,9 @@ def folder(tmp_path_factory):
 
 def a_budgets_file():
     path = FOLDER / "good.json"
-    path.unlink(missing_ok=True)
+    # A budget of its own each time: a file that vanished beside its lock is one that was spent from.
+    for file in (path, path.with_name("good.json.lock")):
+        file.unlink(missing_ok=True)
     budget = PrivacyBudget(2.0, 1e-5, path=path)
     with budget.spending(PrivacyLedger()) as pay:
         pay(PrivacyLedger.from_json(LEDGER))

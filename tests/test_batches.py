@@ -37,7 +37,7 @@ def rows_of(batch):
 
 
 def schedule(rows, plan, epochs, public=16, seed=0):
-    return BatchSchedule(rows, plan, epochs, public, np.random.SeedSequence(seed))
+    return BatchSchedule(rows, plan, epochs, public, np.random.SeedSequence(seed), secret=False)
 
 
 def test_private_steps_come_last_and_are_as_many_as_planned():

@@ -128,9 +128,11 @@ class StackedGridSearchCV(GridSearchCV):
             it refuses in its own words.
         """
         self._check_parameters()
+        # A second search on the same rows adds to the first.
+        earlier = getattr(self, "ledger_", PrivacyLedger())
         if not _spends(self.estimator):
             super().fit(X, y, **params)
-            self.ledger_, self.stacked_ = PrivacyLedger(), {"stacked": 0, "sequentially": 0, "why_not": {}}
+            self.ledger_, self.stacked_ = earlier, {"stacked": 0, "sequentially": 0, "why_not": {}}
             return self
         if y is not None and is_classifier(self.estimator):
             read_labels(y, _num_samples(y))
@@ -139,12 +141,12 @@ class StackedGridSearchCV(GridSearchCV):
         splits = list(splitter.split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
         check_pipeline(self, X=X, on_leak=_on_leak(self.estimator))
-        self.ledger_ = PrivacyLedger()
+        self.ledger_ = earlier
         outcome = Outcome()
         try:
             fit_all(self.estimator, candidates, X, y, splits, self.n_jobs, params, outcome)
         finally:
-            self.ledger_ = outcome.ledger
+            self.ledger_ = earlier + outcome.ledger
         self.stacked_ = _counts(outcome)
         _say_once(self.stacked_)
         settings = self.get_params(deep=False)

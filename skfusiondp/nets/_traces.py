@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
+import sysconfig
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -34,13 +36,15 @@ def traces(module: nn.Module) -> str:
         attribute of a class, a variable that a function has closed over, a global of its code, a cache, or
         an object whose copy is itself.
     """
+    # Packages that the layers come from; what others have installed keeps nothing of a pass.
+    homes = frozenset(type(layer).__module__.partition(".")[0] for layer in module.modules()) - _LIBRARIES
     digest = hashlib.sha256()
-    for content in _contents(module):
+    for content in _contents(module, homes):
         digest.update(content)
     return digest.hexdigest()
 
 
-def _contents(module: nn.Module) -> Iterator[bytes]:
+def _contents(module: nn.Module, homes: frozenset[str]) -> Iterator[bytes]:
     numbers: dict[int, int] = {}
     kept, waiting = [], [module]
     while waiting and len(numbers) < _MOST_OBJECTS:
@@ -55,7 +59,7 @@ def _contents(module: nn.Module) -> Iterator[bytes]:
         kept.append(value)  # or another object could get its id
         yield type(value).__qualname__.encode()
         yield _of_its_own(value)
-        waiting += _inside(value)
+        waiting += _inside(value, homes)
 
 
 def _of_its_own(value: Any) -> bytes:
@@ -71,13 +75,13 @@ def _of_its_own(value: Any) -> bytes:
     return b""
 
 
-def _inside(value: Any) -> list[Any]:
+def _inside(value: Any, homes: frozenset[str]) -> list[Any]:
     if isinstance(value, dict | types.MappingProxyType):
         return [part for pair in value.items() for part in pair]
     if isinstance(value, list | tuple | set | frozenset):
         return [*value, *_attributes(value)]
     if isinstance(value, types.FunctionType):
-        return _of_function(value)
+        return _of_function(value, homes)
     if isinstance(value, types.MethodType):
         return [value.__self__, value.__func__]
     if isinstance(value, functools.partial):
@@ -89,7 +93,7 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, property):
         return [value.fget]
     if isinstance(value, type):
-        if _of_a_library(value):
+        if _of_a_library(value, homes):
             return []
         return [
             *value.__bases__,
@@ -104,8 +108,8 @@ def _attributes(value: Any) -> list[Any]:
     return [vars(value)] if hasattr(value, "__dict__") else []
 
 
-def _of_function(function: types.FunctionType) -> list[Any]:
-    if _of_a_library(function):
+def _of_function(function: types.FunctionType, homes: frozenset[str]) -> list[Any]:
+    if _of_a_library(function, homes):
         return []
     cells = []
     for cell in function.__closure__ or ():
@@ -116,7 +120,7 @@ def _of_function(function: types.FunctionType) -> list[Any]:
     names = list(_names(function.__code__))
     used = [function.__globals__[n] for n in names if n in function.__globals__]
     for place in used.copy():
-        if isinstance(place, types.ModuleType) and place.__name__.partition(".")[0] not in _LIBRARIES:
+        if isinstance(place, types.ModuleType) and not _is_library(place.__name__, homes):
             used += [vars(place)[n] for n in names if n in vars(place)]
     return [*cells, *used, function.__defaults__, vars(function)]
 
@@ -128,5 +132,19 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _of_a_library(value: Any) -> bool:
-    return str(getattr(value, "__module__", "")).partition(".")[0] in _LIBRARIES
+def _of_a_library(value: Any, homes: frozenset[str]) -> bool:
+    return _is_library(str(getattr(value, "__module__", "")), homes)
+
+
+def _is_library(name: str, homes: frozenset[str]) -> bool:
+    package = name.partition(".")[0]
+    return package not in homes and (package in _LIBRARIES or _is_installed(package))
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    if package in ("", "__main__"):
+        return False
+    file = getattr(sys.modules.get(package), "__file__", None)
+    places = [sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return file is None or any(file.startswith(place) for place in places)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
+from skfusiondp import FoundationImputer
 from skfusiondp.model_selection import _scores
 from skfusiondp.nets import PerRowEngine
 from skfusiondp.offset import _base as base
@@ -87,11 +90,15 @@ def a_scorer_that_remembers(patch):
     patch.setattr(_scores, "copy", NoCopies)
 
 
-def true_types_in_the_hybrid_view(patch):
-    def blank(X, frame, sensitive):
-        return frame.assign(**dict.fromkeys(sensitive, np.nan)).to_numpy()
+def missing_cells_in_the_hybrid_view(patch):
+    plain = FoundationImputer._pair
 
-    patch.setattr(_scores, "_blank", blank)
+    def pair(self, frame, positions=None):
+        paired = plain(self, frame, positions)
+        return replace(paired, hybrid=paired.hybrid.where(paired.original.notna()))
+
+    patch.setattr(FoundationImputer, "_pair", pair)
+    patch.setattr(_scores, "_blank", lambda X, frame, sensitive: frame)
 
 
 def erased_taken_for_missing(patch):
@@ -173,11 +180,11 @@ VARIANTS_OFFSET = [
     by_test("a scorer that sees all rows", all_rows_for_a_scorer, _SEARCH, _ONE_ROW, "table", 1, 0),
     by_test("a scorer that remembers rows", a_scorer_that_remembers, _SEARCH, _ONE_ROW, "memory", 1, 0),
     by_test(
-        "types of true cells in the hybrid score",
-        true_types_in_the_hybrid_view,
+        "missing true cells in the hybrid score",
+        missing_cells_in_the_hybrid_view,
         _SEARCH,
         "test_the_hybrid_score_tells_nothing_by_types_or_missing_cells",
-        *(lambda m: m.table.__wrapped__(), lambda m: m.target.__wrapped__(m.table.__wrapped__()), "array"),
+        *(lambda m: m.table.__wrapped__(), lambda m: m.target.__wrapped__(m.table.__wrapped__()), "pandas"),
     ),
     by_test("an erased row taken for a missing one", erased_taken_for_missing, _STEPS, _ERASED),
     by_test("a step's reach of one number, where it adds three", reach_of_a_number_alone, _STEPS, _ERASED),

@@ -279,6 +279,12 @@ def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
     assert [e.steps for e in search.ledger_] == [4, 4]
 
 
+def test_a_second_search_adds_to_the_ledger(table, target):
+    search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2).fit(table, target)
+    once = search.ledger_
+    assert search.fit(table, target).ledger_ == once + once
+
+
 def test_torch_threads_are_left_as_they_were(table, target):
     import torch
 

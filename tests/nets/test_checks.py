@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.nets import MLP, check_module
+from skfusiondp.nets import MLP, _traces, check_module
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 
@@ -227,3 +227,23 @@ class Grows(nn.Module):
 def test_a_module_that_grows_when_it_is_called_is_refused(kind):
     with pytest.raises(InvalidInputError, match="makes or replaces parameters or buffers"):
         check_module(Grows(kind), X, 1)
+
+
+def test_what_other_packages_hold_is_not_looked_at():
+    """A method's name may be that of a global function, of which half a program hangs."""
+    from sklearn.base import clone
+
+    class Clones(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(6, 1)
+
+        def forward(self, x):
+            return self.head(x.clone())
+
+    Clones.forward.__globals__["clone"] = clone
+    try:
+        check_module(Clones(), X, 1)
+        assert len(list(_traces._contents(Clones(), frozenset({"test_checks"})))) < 2000
+    finally:
+        del Clones.forward.__globals__["clone"]

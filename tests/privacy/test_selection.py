@@ -139,7 +139,7 @@ def test_the_number_of_trials_has_the_distribution_of_the_theorem_and_no_other(e
         return stats.chisquare(observed, expected).pvalue
 
     assert p_value(p) > 1e-6
-    other = Repetitions(4.8, eta=eta)
+    other = Repetitions(5.4, eta=eta)
     wrong = probabilities(eta, other.gamma, 4000)
     assert p_value(wrong / wrong.sum()) < 1e-6
 
