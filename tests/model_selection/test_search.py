@@ -64,9 +64,16 @@ def assert_same(stacked, plain, tolerance=2e-3):
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
 
 
-@pytest.mark.parametrize(
-    ("method", "module"), [("fusiondp", None), ("feature-dp", None), *((m, MLP) for m in METHODS)]
-)
+# The first and the last in every run, the others with the slow ones.
+KINDS = [("fusiondp", None), ("feature-dp", None), *((m, MLP) for m in METHODS)]
+EACH_KIND = [
+    KINDS[0],
+    *(pytest.param(*kind, marks=pytest.mark.slow) for kind in KINDS[1:-1]),
+    KINDS[-1],
+]
+
+
+@pytest.mark.parametrize(("method", "module"), EACH_KIND)
 def test_with_a_seed_it_is_the_sequential_search(table, target, method, module):
     adjacency = "add-remove" if method == "dp-sgd" else "replace"
     estimator = model(method=method, adjacency=adjacency, module=module)
