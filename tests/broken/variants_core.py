@@ -14,7 +14,7 @@ from skfusiondp import FusionDPClassifier, PrivacyLedger
 from skfusiondp._net import FusionDPNet
 from skfusiondp._refit import PaidFits
 from skfusiondp.nets import Throwaway, _checks
-from skfusiondp.privacy import _noise
+from skfusiondp.privacy import _clipping, _noise
 from skfusiondp.privacy._random_bits import RandomBits
 
 
@@ -84,6 +84,15 @@ def one_copy_for_all_passes(patch):
 def evaluation_mode_unchecked(patch):
     plain = _checks._check_rows_apart
     patch.setattr(_checks, "_check_rows_apart", lambda m, x, training: training and plain(m, x, training))
+
+
+def traces_unseen(patch):
+    patch.setattr(_checks, "traces", lambda module: "")
+
+
+def every_norm_taken(patch):
+    patch.setattr(_clipping, "_LEAST", 1e-300)
+    patch.setattr(_clipping, "_MOST", 1e300)
 
 
 def durations_kept(patch):
@@ -174,6 +183,20 @@ VARIANTS_CORE = [
         "nets/test_checks.py",
         "test_a_module_that_mixes_rows_in_evaluation_mode_is_refused",
         lambda m: lambda x: 1 + x.std(),
+    ),
+    by_test(
+        "modules unchecked for what their copies share",
+        traces_unseen,
+        "nets/test_checks.py",
+        "test_a_module_that_writes_where_no_copy_can_be_thrown_away_is_refused",
+        "closure",
+    ),
+    by_test(
+        "norms that single precision cannot clip",
+        every_norm_taken,
+        "privacy/test_clipping.py",
+        "test_refuses_a_norm_that_single_precision_cannot_clip",
+        1e-25,
     ),
     by_test("durations in the history", durations_kept, _STATE, "test_the_history_has_no_durations", "model"),
     Variant(
