@@ -91,7 +91,7 @@ class PrivacyBudget:
             path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"
         elif not isinstance(path, str | os.PathLike):
             raise InvalidInputError(f"path={path!r} cannot hold a budget; name a file.")
-        object.__setattr__(self, "path", os.path.realpath(path))
+        object.__setattr__(self, "path", _real(path))
         warn_if_weak(self.epsilon, self.delta, stacklevel=4)
         with self._started() as state:
             for name in ("epsilon", "delta", "adjacency"):
@@ -116,7 +116,7 @@ class PrivacyBudget:
             If there is no such file, or it holds no budget.
         """
         if not os.path.isfile(path):
-            real = os.path.realpath(path)
+            real = _real(path)
             if os.path.exists(real + ".lock"):
                 raise _vanished(real)
             raise InvalidInputError(
@@ -230,7 +230,7 @@ class PrivacyBudget:
         from filelock import FileLock
 
         # Resolved at each use: a file that was moved and linked to since is still one file.
-        path = os.path.realpath(self.path or "")
+        path = _real(self.path or "")
         try:
             if not may_be_new and not os.path.exists(path):
                 raise _vanished(path)
@@ -248,6 +248,14 @@ class PrivacyBudget:
                     _write(path, state)
         except OSError as error:
             raise InvalidInputError(f"path={path!r} cannot hold a budget ({error}); name a file.") from error
+
+
+def _real(path: str | os.PathLike) -> str:
+    """The one path of a file, however it is named."""
+    try:
+        return os.path.realpath(path)
+    except ValueError as error:
+        raise InvalidInputError(f"path={path!r} cannot hold a budget ({error}); name a file.") from error
 
 
 def as_budget(budget: Any) -> PrivacyBudget | None:

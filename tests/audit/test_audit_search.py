@@ -14,7 +14,7 @@ CLAIM = 2.0
 
 def surest(trial, X, y):
     """The attacker's own choice among the trials: the one whose gradients say most about the coins."""
-    scores = np.abs(trial.callbacks[-1].scores_)
+    scores = np.abs(trial.net_.callbacks[-1].scores_)
     return float(np.sort(scores)[-100:].mean())
 
 
@@ -22,7 +22,6 @@ class Searched(FusionDPClassifier):
     """A classifier whose fit is a search; its listener hears the best trial, and nothing of the others."""
 
     def fit(self, X, y):
-        mine = self.callbacks[-1]
         search = PrivateRandomSearchCV(
             FusionDPClassifier(**self.get_params()),
             {"lr": [1e-3, 1e-2], "max_grad_norm": [0.5, 1.0]},
@@ -32,9 +31,8 @@ class Searched(FusionDPClassifier):
             scoring=surest,
             random_state=self.random_state,
         ).fit(X, y)
-        mine.scores_ = search.best_estimator_.callbacks[-1].scores_
-        self.schema_, self.ledger_ = search.schema_, search.ledger_
-        self.epsilon_, self.delta_ = search.epsilon_, search.delta_
+        self.net_, self.schema_ = search.best_estimator_.net_, search.schema_
+        self._pay(search.ledger_, search.delta_, "replace")
         return self
 
 
@@ -61,7 +59,7 @@ def test_a_sound_search_stands(rows, seed):
 @pytest.mark.slow
 def test_a_search_with_a_tenth_of_its_noise_is_caught(rows, monkeypatch):
     def tenth(self, gradient):
-        return gradient + 0.1 * self.std * torch.empty_like(gradient).normal_(generator=self._generator)
+        return gradient + 0.1 * self.std * torch.empty_like(gradient).normal_()
 
     monkeypatch.setattr(GaussianNoise, "add_to", tenth)
     found = audited(rows, 0)

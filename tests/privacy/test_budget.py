@@ -329,3 +329,9 @@ def test_what_is_no_number_is_refused(wrong):
         PrivacyBudget(1.0, wrong)
     with pytest.raises(InvalidInputError):
         LedgerEntry(wrong, 1.0, 1)
+
+
+@pytest.mark.parametrize("use", [PrivacyBudget.open, lambda path: PrivacyBudget(1.0, 1e-5, path=path)])
+def test_a_path_that_is_none_is_refused_in_words(use):
+    with pytest.raises(InvalidInputError, match=r"path='a\\x00'|budget='a\\x00'"):
+        use("a\0")
