@@ -566,12 +566,17 @@ def test_neighbours_release_the_same_bytes(case, tmp_path):
     check(case, tmp_path)
 
 
+# Of each estimator's cases; SKFUSIONDP_CASES=100000 tries every one of them, which takes hours.
+MANY = int(os.environ.get("SKFUSIONDP_CASES", "10"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_neighbours_release_the_same_bytes_in_every_case(estimator, tmp_path):
+def test_neighbours_release_the_same_bytes_in_more_cases(estimator, tmp_path):
     cases = [c for c in every_case() if c.estimator == estimator]
+    many = MANY // 3 if estimator in SECONDS_LONG else MANY
     wrong = []
-    for case in cases if estimator not in SECONDS_LONG else random.Random(0).sample(cases, 40):
+    for case in random.Random(0).sample(cases, min(many, len(cases))):
         try:
             wrong += [f"{' | '.join(case)}: {d}" for d in difference(case, tmp_path)]
         except NotExpressible:
