@@ -14,54 +14,54 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "Categorical": "._schema",
-    "Numeric": "._schema",
+    "Categorical": ".tables._domains",
+    "Numeric": ".tables._domains",
     "FoundationImputer": ".impute",
-    "DataHolderWarning": "._exceptions",
+    "DataHolderWarning": ".exceptions",
     "FusionDPClassifier": ".estimators",
     "FusionDPRegressor": ".estimators",
-    "OffsetFusionClassifier": ".offset",
-    "OffsetFusionRegressor": ".offset",
+    "OffsetFusionClassifier": ".estimators",
+    "OffsetFusionRegressor": ".estimators",
     "PrivacyBudget": ".privacy",
-    "PrivacyBudgetError": "._exceptions",
+    "PrivacyBudgetError": ".exceptions",
     "PrivacyLedger": ".privacy",
-    "PrivacyLeakError": "._exceptions",
-    "PrivacyLeakWarning": "._exceptions",
-    "PrivacyReport": ".report",
-    "WeakPrivacyWarning": "._exceptions",
+    "PrivacyLeakError": ".exceptions",
+    "PrivacyLeakWarning": ".exceptions",
+    "PrivacyReport": ".accounting",
+    "WeakPrivacyWarning": ".exceptions",
 }
 _MODULES = (
     "accounting",
     "audit",
     "datasets",
     "estimators",
+    "exceptions",
     "impute",
     "model_selection",
     "nets",
-    "offset",
     "persistence",
     "preprocessing",
-    "report",
+    "training",
 )
 
 __all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:  # what type checkers and editors see
-    from ._domains import Categorical as Categorical
-    from ._domains import Numeric as Numeric
-    from ._exceptions import DataHolderWarning as DataHolderWarning
-    from ._exceptions import PrivacyBudgetError as PrivacyBudgetError
-    from ._exceptions import PrivacyLeakError as PrivacyLeakError
-    from ._exceptions import PrivacyLeakWarning as PrivacyLeakWarning
-    from ._exceptions import WeakPrivacyWarning as WeakPrivacyWarning
+    from .accounting._privacy_report import PrivacyReport as PrivacyReport
     from .estimators import FusionDPClassifier as FusionDPClassifier
     from .estimators import FusionDPRegressor as FusionDPRegressor
+    from .estimators import OffsetFusionClassifier as OffsetFusionClassifier
+    from .estimators import OffsetFusionRegressor as OffsetFusionRegressor
+    from .exceptions import DataHolderWarning as DataHolderWarning
+    from .exceptions import PrivacyBudgetError as PrivacyBudgetError
+    from .exceptions import PrivacyLeakError as PrivacyLeakError
+    from .exceptions import PrivacyLeakWarning as PrivacyLeakWarning
+    from .exceptions import WeakPrivacyWarning as WeakPrivacyWarning
     from .impute import FoundationImputer as FoundationImputer
-    from .offset import OffsetFusionClassifier as OffsetFusionClassifier
-    from .offset import OffsetFusionRegressor as OffsetFusionRegressor
     from .privacy import PrivacyBudget as PrivacyBudget
     from .privacy import PrivacyLedger as PrivacyLedger
-    from .report import PrivacyReport as PrivacyReport
+    from .tables._domains import Categorical as Categorical
+    from .tables._domains import Numeric as Numeric
 
 
 def __getattr__(name: str) -> Any:

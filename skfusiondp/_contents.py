@@ -27,7 +27,7 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
                 waiting += [(f"{where}[{i}]", v) for i, v in enumerate(value.flat)]
         elif not hasattr(value, "module_"):
             waiting += [(f"{where}.{k}", v) for k, v in getattr(value, "__dict__", {}).items()]
-            if type(value).__module__ == "skfusiondp._schema":  # a mapping proxy is none of the above
+            if type(value).__module__ == "skfusiondp.tables._schema":  # a mapping proxy is none of the above
                 maps = {k: v for k, v in vars(value).items() if hasattr(v, "items")}
                 waiting += [(f"{where}.{k}", dict(v)) for k, v in maps.items()]
 

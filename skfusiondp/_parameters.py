@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._exceptions import InvalidInputError
+from .exceptions import InvalidInputError
 
 
 def is_number(value: Any) -> bool:

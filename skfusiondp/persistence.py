@@ -16,7 +16,7 @@ import sklearn
 from sklearn.utils.validation import check_is_fitted
 
 from ._contents import clear_padding, walk
-from ._exceptions import InvalidInputError, MissingDependencyError
+from .exceptions import InvalidInputError, MissingDependencyError
 
 _FORMAT = 1
 _STAMP, _OBJECT, _WEIGHTS = "skfusiondp.json", "model.skops", "weights.safetensors"
@@ -25,38 +25,38 @@ _TRUSTED = frozenset(
     {
         "collections.OrderedDict",
         "scipy.sparse._csr.csr_matrix",
-        "skfusiondp._domains.Categorical",
-        "skfusiondp._domains.Numeric",
-        "skfusiondp._leaked.HiddenCategorical",
-        "skfusiondp._schema.SensitiveSchema",
-        "skfusiondp.estimators._classifier.FusionDPClassifier",
-        "skfusiondp.estimators._regressor.FusionDPRegressor",
-        "skfusiondp.impute._conditional.ConditionalBackend",
-        "skfusiondp.impute._conditional.TreesHead",
-        "skfusiondp.impute._domain.DomainBackend",
-        "skfusiondp.impute._encoding.PublicEncoder",
-        "skfusiondp.impute._estimator.EstimatorBackend",
+        "skfusiondp.tables._domains.Categorical",
+        "skfusiondp.tables._domains.Numeric",
+        "skfusiondp.tables._leaked_domains.HiddenCategorical",
+        "skfusiondp.tables._schema.SensitiveSchema",
+        "skfusiondp.estimators.fusion._fusion_dp_classifier.FusionDPClassifier",
+        "skfusiondp.estimators.fusion._fusion_dp_regressor.FusionDPRegressor",
+        "skfusiondp.impute._conditional_backend.ConditionalBackend",
+        "skfusiondp.impute._conditional_backend.TreesHead",
+        "skfusiondp.impute._domain_backend.DomainBackend",
+        "skfusiondp.impute._public_encoder.PublicEncoder",
+        "skfusiondp.impute._estimator_backend.EstimatorBackend",
         "skfusiondp.impute._heads.EstimatorHead",
         "skfusiondp.impute._heads.MarginalHead",
         "skfusiondp.impute._heads.UniformHead",
-        "skfusiondp.impute._imputer.FoundationImputer",
+        "skfusiondp.impute._foundation_imputer.FoundationImputer",
         "skfusiondp.nets._mlp.MLP",
-        "skfusiondp.nets._wide_deep.WideAndDeep",
-        "skfusiondp.offset._additive.Pieces",
-        "skfusiondp.offset._estimators.OffsetFusionClassifier",
-        "skfusiondp.offset._estimators.OffsetFusionRegressor",
-        "skfusiondp.offset._mechanism.Loss",
-        "skfusiondp.offset._mechanism.PublicCurvature",
-        "skfusiondp.offset._structure.Bins",
-        "skfusiondp.offset._structure.PublicColumns",
-        "skfusiondp.offset._structure.Structure",
-        "skfusiondp.offset._structure.Trees",
+        "skfusiondp.nets._wide_and_deep.WideAndDeep",
+        "skfusiondp.estimators.offset._additive.Pieces",
+        "skfusiondp.estimators.offset._estimators.OffsetFusionClassifier",
+        "skfusiondp.estimators.offset._estimators.OffsetFusionRegressor",
+        "skfusiondp.estimators.offset._mechanism.Loss",
+        "skfusiondp.estimators.offset._mechanism.PublicCurvature",
+        "skfusiondp.estimators.offset._structure.Bins",
+        "skfusiondp.estimators.offset._structure.PublicColumns",
+        "skfusiondp.estimators.offset._structure.Structure",
+        "skfusiondp.estimators.offset._structure.Trees",
         "skfusiondp.persistence.SavedNet",
-        "skfusiondp.preprocessing._categories.PrivateCategories",
-        "skfusiondp.preprocessing._encoder.TableEncoder",
-        "skfusiondp.preprocessing._moments.PrivateStandardScaler",
-        "skfusiondp.preprocessing._quantiles.PrivateQuantileTransformer",
-        "skfusiondp.preprocessing._selector.PrivateSelector",
+        "skfusiondp.preprocessing._private_categories.PrivateCategories",
+        "skfusiondp.tables._table_encoder.TableEncoder",
+        "skfusiondp.preprocessing._private_standard_scaler.PrivateStandardScaler",
+        "skfusiondp.preprocessing._private_quantile_transformer.PrivateQuantileTransformer",
+        "skfusiondp.preprocessing._private_select_k_best.PrivateSelector",
         "skfusiondp.privacy._clipping.Clipping",
         "skfusiondp.privacy._ledger.BoundEntry",
         "skfusiondp.privacy._ledger.LedgerEntry",
@@ -322,7 +322,7 @@ def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
     import torch
     from skorch.history import History
 
-    from ._net import FusionDPNet
+    from .training._net import FusionDPNet
 
     parameters = dict(saved.parameters)
     if parameters["device"].startswith("cuda") and not torch.cuda.is_available():

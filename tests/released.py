@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from skfusiondp import DataHolderWarning
-from skfusiondp.offset import _mechanism
+from skfusiondp.estimators.offset import _mechanism
 from skfusiondp.persistence import save
 from skfusiondp.privacy import _release
 from skfusiondp.privacy._noise import GaussianNoise

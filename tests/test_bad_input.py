@@ -15,7 +15,7 @@ from skfusiondp import (
     PrivacyLeakError,
     PrivacyLeakWarning,
 )
-from skfusiondp._exceptions import InvalidInputError
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import (
     PrivateQuantileTransformer,
     PrivateSelector,

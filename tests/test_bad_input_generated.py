@@ -26,11 +26,14 @@ from skfusiondp import (
     PrivacyBudget,
     PrivacyLedger,
 )
-from skfusiondp._exceptions import SkfusiondpError
 from skfusiondp._parameters import is_number
-from skfusiondp._schema import resolve_schema
-from skfusiondp._tables import as_frame
-from skfusiondp.accounting import BoundEntry, Clipping, LedgerEntry, calibrate_noise_multiplier
+from skfusiondp.accounting import (
+    BoundEntry,
+    Clipping,
+    LedgerEntry,
+    calibrate_noise_multiplier,
+)
+from skfusiondp.exceptions import SkfusiondpError
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.preprocessing import (
     PrivateCategories,
@@ -39,6 +42,8 @@ from skfusiondp.preprocessing import (
     PrivateStandardScaler,
     TableEncoder,
 )
+from skfusiondp.tables._frames import as_frame
+from skfusiondp.tables._schema import resolve_schema
 
 N = 14
 # Examples of each test: a default run, and the long one, which together has 10,000.

@@ -8,7 +8,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skfusiondp import FusionDPClassifier, Numeric, PrivacyBudget, PrivacyBudgetError, PrivacyLedger
+from skfusiondp import (
+    FusionDPClassifier,
+    Numeric,
+    PrivacyBudget,
+    PrivacyBudgetError,
+    PrivacyLedger,
+)
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.model_selection import StackedGridSearchCV
 

@@ -23,11 +23,12 @@ from skfusiondp import (
     OffsetFusionClassifier,
     PrivacyBudget,
 )
-from skfusiondp._batches import PrivateSample
+from skfusiondp.estimators.offset import _mechanism
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV, _ensemble
 from skfusiondp.model_selection._optimizers import StackedOptimizer
-from skfusiondp.nets import MLP, PerRowEngine
-from skfusiondp.offset import _mechanism
+from skfusiondp.nets import MLP
+from skfusiondp.training import PerRowEngine
+from skfusiondp.training._batches import PrivateSample
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 

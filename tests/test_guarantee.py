@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from skfusiondp import PrivacyLedger
-from skfusiondp.accounting import BoundEntry, LedgerEntry, compute_delta, compute_epsilon
+from skfusiondp.accounting import (
+    BoundEntry,
+    LedgerEntry,
+    compute_delta,
+    compute_epsilon,
+)
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "guarantee.md").read_text(encoding="utf-8")

@@ -8,17 +8,24 @@ import pytest
 import torch
 from sklearn.tree import DecisionTreeRegressor
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
-from skfusiondp import _disk_facts as facts
-from skfusiondp import _lazy_rows as lazy
-from skfusiondp._disk import ArrowTable, MemmapTable, as_disk_table
-from skfusiondp._disk_facts import disk_schema, fit_encoder
-from skfusiondp._exceptions import InvalidInputError, PrivacyLeakWarning
-from skfusiondp._row_file import RowFile
-from skfusiondp._schema import resolve_schema
-from skfusiondp._tables import as_frame
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+)
+from skfusiondp.exceptions import InvalidInputError, PrivacyLeakWarning
 from skfusiondp.impute._draws import uniforms_at
-from skfusiondp.nets import MLP, PerRowEngine
+from skfusiondp.nets import MLP
+from skfusiondp.tables import _disk_facts as facts
+from skfusiondp.tables._disk import ArrowTable, MemmapTable, as_disk_table
+from skfusiondp.tables._disk_facts import disk_schema, fit_encoder
+from skfusiondp.tables._frames import as_frame
+from skfusiondp.tables._row_file import RowFile
+from skfusiondp.tables._schema import resolve_schema
+from skfusiondp.training import PerRowEngine
+from skfusiondp.training import _lazy_rows as lazy
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -279,14 +286,14 @@ def test_sensitive_cells_do_not_move_the_free_view(array, target, tmp_path):
 
 @pytest.mark.parametrize("sensitive", [None, DOMAINS, [0, 2], {0: None, 1: Numeric(-1, 1)}], ids=str)
 def test_the_schema_is_that_of_the_table_in_memory(sensitive, array, memmap, monkeypatch):
-    monkeypatch.setattr("skfusiondp._disk.CHUNK_ROWS", 64)
+    monkeypatch.setattr("skfusiondp.tables._disk.CHUNK_ROWS", 64)
     wanted = resolve_schema(as_frame(array), sensitive, on_leak="ignore")
     assert disk_schema(as_disk_table(memmap), sensitive, on_leak="ignore") == wanted
 
 
 @pytest.mark.parametrize("sensitive", [None, PEOPLE, ["job", "smoker", "ward"]], ids=str)
 def test_the_schema_of_an_arrow_table(sensitive, people, on_disk, monkeypatch):
-    monkeypatch.setattr("skfusiondp._disk.CHUNK_ROWS", 64)
+    monkeypatch.setattr("skfusiondp.tables._disk.CHUNK_ROWS", 64)
     wanted = resolve_schema(as_frame(people), sensitive, on_leak="ignore")
     got = disk_schema(as_disk_table(on_disk), sensitive, on_leak="ignore")
     assert got.sources == wanted.sources and list(got.domains) == list(wanted.domains)

@@ -26,7 +26,7 @@ from skfusiondp import (
     OffsetFusionRegressor,
     PrivacyBudget,
 )
-from skfusiondp._exceptions import InvalidInputError, MissingDependencyError
+from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.persistence import load, save
 from skfusiondp.preprocessing import (
     PrivateCategories,

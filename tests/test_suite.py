@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Numeric
-from skfusiondp._exceptions import MissingDependencyError
+from skfusiondp.exceptions import MissingDependencyError
 
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 

@@ -24,12 +24,12 @@ from skfusiondp import (
     PrivacyLeakError,
     PrivacyLeakWarning,
 )
-from skfusiondp._batches import TrainingRows
-from skfusiondp._exceptions import InvalidInputError
-from skfusiondp._repeats import _repeated_cells
 from skfusiondp.datasets import load_adult
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.preprocessing import PrivateCategories, PrivateSelector, PrivateStandardScaler
+from skfusiondp.tables._repeats import _repeated_cells
+from skfusiondp.training._batches import TrainingRows
 
 rng = np.random.default_rng(0)
 VISITS = rng.integers(1, 9, 70)

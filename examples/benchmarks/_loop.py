@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skfusiondp.nets import TwoViewObjective, forward_with_representation
 from skfusiondp.privacy import Clipping
+from skfusiondp.training import TwoViewObjective, forward_with_representation
 
 
 class LoopEngine:

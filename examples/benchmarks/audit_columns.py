@@ -13,7 +13,12 @@ from pathlib import Path
 
 import torch
 
-from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric, PrivacyLedger
+from skfusiondp import (
+    FoundationImputer,
+    FusionDPClassifier,
+    Numeric,
+    PrivacyLedger,
+)
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.audit import audit_attribute
 from skfusiondp.datasets import load_adult

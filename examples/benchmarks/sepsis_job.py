@@ -69,7 +69,7 @@ def main() -> None:
             if engine is None:
                 model.fit(paired[train], sepsis.target.iloc[train])
             else:
-                with mock.patch("skfusiondp._net.PerRowEngine", engine):
+                with mock.patch("skfusiondp.training._net.PerRowEngine", engine):
                     model.fit(paired[train], sepsis.target.iloc[train])
             seconds = time.perf_counter() - start
             scores = model.predict_proba(sepsis.table.iloc[held_out])[:, 1]

@@ -31,8 +31,9 @@ from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective, WideAndDeep
+from skfusiondp.nets import MLP, WideAndDeep
 from skfusiondp.privacy import Clipping
+from skfusiondp.training import PerRowEngine, RowLoss, TwoViewObjective
 
 FEATURES, SENSITIVE = 36, 6
 # A contender whose rows' gradients would take more bytes than this is left out of a case.

@@ -8,7 +8,12 @@ from ._inference import AttributeInference, attribute_inference
 from ._reconstruction import linear_reconstruction
 from ._replay import ReplayCheck, ReplayReport, replay
 from ._result import AttributeAudit
-from ._risk import Risk, attack_success, noise_floor, risk
+from ._risk import (
+    Risk,
+    attack_success,
+    noise_floor,
+    risk,
+)
 from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
 
 __all__ = [

@@ -12,17 +12,28 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 
-from .._exceptions import InvalidInputError
-from .._paired import PairedTable
 from .._parameters import check_choice
-from .._random import random_generator
-from .._schema import SensitiveSchema, resolve_schema
-from .._tables import as_frame
+from .._random_state import random_generator
+from ..exceptions import InvalidInputError
+from ..tables._frames import as_frame
+from ..tables._paired_table import PairedTable
+from ..tables._schema import SensitiveSchema, resolve_schema
 from ._canaries import Canaries, canary_columns, guess_coins
-from ._claim import fitted_part, last_step, promised_epsilon, stated_sensitive, unbudgeted
+from ._claim import (
+    fitted_part,
+    last_step,
+    promised_epsilon,
+    stated_sensitive,
+    unbudgeted,
+)
 from ._result import AttributeAudit
 from ._statistics import epsilon_lower_bound
-from ._white_box import check_white_box, erases, pair, white_box_scores
+from ._white_box import (
+    check_white_box,
+    erases,
+    pair,
+    white_box_scores,
+)
 
 SCORES = ("white-box", "black-box")
 

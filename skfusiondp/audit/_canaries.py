@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._domains import Categorical, Domain
-from .._exceptions import InvalidInputError
-from .._schema import SensitiveSchema
-from .._tables import numeric_values
+from ..exceptions import InvalidInputError
+from ..tables._domains import Categorical, Domain
+from ..tables._frames import numeric_values
+from ..tables._schema import SensitiveSchema
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 
 

@@ -13,11 +13,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_consistent_length
 
-from .._domains import Categorical, Domain
-from .._exceptions import InvalidInputError
-from .._random import random_generator
-from .._tables import as_frame
-from ..preprocessing import TableEncoder
+from .._random_state import random_generator
+from ..exceptions import InvalidInputError
+from ..tables._domains import Categorical, Domain
+from ..tables._frames import as_frame
+from ..tables._table_encoder import TableEncoder
 from ._claim import fitted_part
 
 # A sensitive number counts as guessed where the right one of so many equal intervals is.

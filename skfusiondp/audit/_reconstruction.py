@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 from ._inference import AttributeInference
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 from ._attribute import _table
 from ._recorder import Record, final_state, recorded_fit
 

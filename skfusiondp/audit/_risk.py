@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger, compute_delta
 from ..privacy._accountant import adjacency_of
 

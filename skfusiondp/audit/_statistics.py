@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import beta, binom
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 
 # Guesses of one run cannot show more than this; past it all probabilities are 1 in floating point.
 _MOST = 40.0

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from .._exceptions import InvalidInputError
-from .._paired import PairedTable
-from .._schema import SensitiveSchema
+from ..exceptions import InvalidInputError
 from ..impute import FoundationImputer
-from ..preprocessing import TableEncoder
+from ..tables._paired_table import PairedTable
+from ..tables._schema import SensitiveSchema
+from ..tables._table_encoder import TableEncoder
 from ._canaries import Canaries, two_values
 from ._claim import unbudgeted
 

@@ -7,8 +7,13 @@ from typing import Literal, overload
 
 import pandas as pd
 
-from .._domains import Categorical, Domain, Numeric
-from ._table import XY, SensitiveTable, as_answer, as_label
+from ..tables._domains import Categorical, Domain, Numeric
+from ._table import (
+    XY,
+    SensitiveTable,
+    as_answer,
+    as_label,
+)
 
 _DESCRIPTION = """\
 Adult (Census Income): one row a person of the US Current Population Survey of 1994; the label

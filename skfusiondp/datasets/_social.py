@@ -7,9 +7,14 @@ from typing import Literal, overload
 import numpy as np
 import pandas as pd
 
-from .._domains import Categorical, Domain, Numeric
-from .._exceptions import MissingDependencyError
-from ._table import XY, SensitiveTable, as_answer, as_label
+from ..exceptions import MissingDependencyError
+from ..tables._domains import Categorical, Domain, Numeric
+from ._table import (
+    XY,
+    SensitiveTable,
+    as_answer,
+    as_label,
+)
 from ._wheels import WheelFile
 
 _ACS = WheelFile("nannyml", "0.13.1", "nannyml/datasets/data/employment_MA_reference.pq")

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from .._domains import Domain
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
+from ..tables._domains import Domain
 
 XY = tuple[pd.DataFrame, pd.Series]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .._exceptions import MissingDependencyError
+from ..exceptions import MissingDependencyError
 
 
 @dataclass(frozen=True)

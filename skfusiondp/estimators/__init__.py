@@ -1,6 +1,7 @@
 """Estimators that train under feature-level differential privacy."""
 
-from ._classifier import FusionDPClassifier
-from ._regressor import FusionDPRegressor
+from .fusion._fusion_dp_classifier import FusionDPClassifier
+from .fusion._fusion_dp_regressor import FusionDPRegressor
+from .offset._estimators import OffsetFusionClassifier, OffsetFusionRegressor
 
-__all__ = ["FusionDPClassifier", "FusionDPRegressor"]
+__all__ = ["FusionDPClassifier", "FusionDPRegressor", "OffsetFusionClassifier", "OffsetFusionRegressor"]

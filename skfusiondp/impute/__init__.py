@@ -7,15 +7,15 @@ imported before it is asked for, so importing this package imports neither torch
 
 from __future__ import annotations
 
-from .._paired import PairedTable
-from ._conditional import ConditionalBackend
-from ._domain import DomainBackend
-from ._estimator import EstimatorBackend
-from ._imputer import FoundationImputer
-from ._protocol import Backend, CategoricalPredictive, NumericPredictive
-from ._sentence import SentenceBackend
-from ._tabicl import TabICLBackend
-from ._tabpfn import TabPFNBackend
+from ..tables._paired_table import PairedTable
+from ._backend import Backend, CategoricalPredictive, NumericPredictive
+from ._conditional_backend import ConditionalBackend
+from ._domain_backend import DomainBackend
+from ._estimator_backend import EstimatorBackend
+from ._foundation_imputer import FoundationImputer
+from ._sentence_backend import SentenceBackend
+from ._tabicl_backend import TabICLBackend
+from ._tabpfn_backend import TabPFNBackend
 
 __all__ = [
     "Backend",

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._domains import Domain, Numeric
-from ._encoding import PublicEncoder
+from ..tables._domains import Domain, Numeric
+from ._backend import Predictive
 from ._heads import Head, MarginalHead, UniformHead
-from ._protocol import Predictive
+from ._public_encoder import PublicEncoder
 
 # Below this a conditional model only learns noise; the marginal is the better guess.
 _FEWEST_ROWS = 10

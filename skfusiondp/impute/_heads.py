@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_predict
 
-from .._domains import Categorical, Domain, Numeric
-from ._protocol import CategoricalPredictive, NumericPredictive, Predictive
+from ..tables._domains import Categorical, Domain, Numeric
+from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 
 N_ATOMS = 64
 

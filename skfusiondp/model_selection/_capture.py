@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from .._paired import PairedTable
+from ..tables._paired_table import PairedTable
 
 # What an estimator must have for its training to be taken over.
 _HOOKS = ("_table", "_training_rows", "_fit_net", "_pay")

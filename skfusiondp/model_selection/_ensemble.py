@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._batches import BatchSchedule
-from ..nets import TwoViewObjective
+from ..training import TwoViewObjective
+from ..training._batches import BatchSchedule
 from ._optimizers import StackedOptimizer, why_no_stacked_rule
 from ._stack import (
     Layout,

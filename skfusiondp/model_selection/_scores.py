@@ -16,10 +16,15 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from .._exceptions import InvalidInputError
-from .._paired import PairedTable
-from .._tables import as_frame, is_frame, is_polars
-from ..privacy._release import UNIT, in_units, noise_std_in_units, release
+from ..exceptions import InvalidInputError
+from ..privacy._release import (
+    UNIT,
+    in_units,
+    noise_std_in_units,
+    release,
+)
+from ..tables._frames import as_frame, is_frame, is_polars
+from ..tables._paired_table import PairedTable
 from ._trials import steps_of
 
 ROW_SCORES = ("accuracy", "log-loss", "squared-error")

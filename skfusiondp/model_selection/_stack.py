@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import MLP, WideAndDeep
-from ..nets._rules import rounded_up
+from ..training._layer_gradients import rounded_up
 
 
 class Layout:

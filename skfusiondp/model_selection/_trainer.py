@@ -13,7 +13,12 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from ..privacy import PrivacyLedger
-from ._capture import Fold, SharedTable, can_capture, captured
+from ._capture import (
+    Fold,
+    SharedTable,
+    can_capture,
+    captured,
+)
 
 # What models of one stack may differ in; their plan, sample and noise are their own anyway.
 STACKABLE = (

@@ -11,13 +11,13 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from .._domains import Numeric
-from .._exceptions import InvalidInputError
-from .._schema import SensitiveSchema
+from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ..privacy._accountant import Mechanism
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Spec, rdp_of
+from ..tables._domains import Numeric
+from ..tables._schema import SensitiveSchema
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
     # Rate and steps are the same whatever the sensitive columns are, if there are any.
     schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
     if "loss" in inspect.signature(plan_of).parameters:
-        from ..offset._mechanism import Loss
+        from ..estimators.offset._mechanism import Loss
 
         labelled = step.support_target is not None
         plan = plan_of(n_rows, Loss("binary"), labelled, schema)

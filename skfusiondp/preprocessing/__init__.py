@@ -1,10 +1,10 @@
 """Encoders that read no sensitive training cell, and transformers that pay for what they learn."""
 
-from ._categories import PrivateCategories
-from ._encoder import TableEncoder
-from ._moments import PrivateStandardScaler
-from ._quantiles import PrivateQuantileTransformer
-from ._selector import PrivateSelector
+from ..tables._table_encoder import TableEncoder
+from ._private_categories import PrivateCategories
+from ._private_quantile_transformer import PrivateQuantileTransformer
+from ._private_select_k_best import PrivateSelector
+from ._private_standard_scaler import PrivateStandardScaler
 
 __all__ = [
     "PrivateCategories",

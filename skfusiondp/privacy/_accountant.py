@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._exceptions import InvalidInputError
 from .._parameters import as_float, check_choice, whole
-from ._units import unit_loss
+from ..exceptions import InvalidInputError
+from ._group_privacy import unit_loss
 
 if TYPE_CHECKING:
     from ._ledger import Entry

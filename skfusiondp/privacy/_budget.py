@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .._exceptions import InvalidInputError, PrivacyBudgetError
 from .._parameters import as_float, check_choice
+from ..exceptions import InvalidInputError, PrivacyBudgetError
 from ._accountant import ADJACENCIES, check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
-from ._meaning import warn_if_weak
+from ._weak_budgets import warn_if_weak
 
 # How long a process that finds a lock but no budget waits for the one that is just starting it.
 _START_SECONDS = 3.0
@@ -71,7 +71,7 @@ class PrivacyBudget:
     >>> model.fit(adult.table[:2000], adult.target[:2000])  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     ...
-    skfusiondp._exceptions.PrivacyBudgetError: This fit would cost ...
+    skfusiondp.exceptions.PrivacyBudgetError: This fit would cost ...
     """
 
     epsilon: float

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._exceptions import InvalidInputError
 from .._parameters import as_float, check_choice
+from ..exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from .._exceptions import InvalidInputError
 from .._parameters import as_float
+from ..exceptions import InvalidInputError
 from ._accountant import ADJACENCIES, compute_delta, compute_epsilon
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .._exceptions import InvalidInputError
 from .._parameters import as_float, check_choice, whole
-from ._accountant import ADJACENCIES, calibrate_noise_multiplier, check_delta, check_epsilon
+from ..exceptions import InvalidInputError
+from ._accountant import (
+    ADJACENCIES,
+    calibrate_noise_multiplier,
+    check_delta,
+    check_epsilon,
+)
 from ._clipping import Clipping
 from ._ledger import LedgerEntry, PrivacyLedger
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from .._exceptions import InvalidInputError
 from .._parameters import is_whole
+from ..exceptions import InvalidInputError
 
 Seed = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState | None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._exceptions import InvalidInputError
+from ..exceptions import InvalidInputError
 from ._random_bits import RandomBits
 
 # Contributions of rows are whole multiples of this where they are no counts.

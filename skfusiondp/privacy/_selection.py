@@ -14,9 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, pdtr
 
-from .._exceptions import InvalidInputError
 from .._parameters import as_float, check_choice
-from ._accountant import ADJACENCIES, Mechanism, check_delta, check_epsilon
+from ..exceptions import InvalidInputError
+from ._accountant import (
+    ADJACENCIES,
+    Mechanism,
+    check_delta,
+    check_epsilon,
+)
 from ._random_bits import RandomBits
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.

@@ -9,9 +9,15 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
-from skfusiondp._exceptions import InvalidInputError
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+)
 from skfusiondp.audit import replay
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute import PairedTable
 
 N, ROW = 120, 4

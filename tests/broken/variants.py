@@ -18,16 +18,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, Numeric, PrivacyBudget
-from skfusiondp._batches import PrivateSample, Rows, TrainingRows
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    Numeric,
+    PrivacyBudget,
+)
 from skfusiondp.accounting import check_pipeline
 from skfusiondp.audit import audit_attribute, replay
-from skfusiondp.nets import PerRowEngine, TwoViewObjective
-from skfusiondp.nets._dropout import shared_dropout
 from skfusiondp.privacy import Clipping, PrivatePlan, _accountant
 from skfusiondp.privacy._noise import GaussianNoise
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
+from skfusiondp.training import PerRowEngine, TwoViewObjective
+from skfusiondp.training._batches import PrivateSample, Rows, TrainingRows
+from skfusiondp.training._dropout import shared_dropout
 
 TESTS = Path(__file__).parents[1]
 
@@ -178,7 +184,8 @@ def a_mask_for_each_view(patch):
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
     patch.setattr(
-        "skfusiondp.nets._engine.shared_dropout", lambda module, n, uniform: shared_dropout(module, 1, own)
+        "skfusiondp.training._per_row_engine.shared_dropout",
+        lambda module, n, uniform: shared_dropout(module, 1, own),
     )
 
 
@@ -394,7 +401,11 @@ def by_replay(name, apply, part, **kwargs):
 
 SUMS = "sums before noise"
 AFTER = "everything after the releases"
-_NET, _ENGINE, _ACCOUNTANT = "test_net.py", "nets/test_engine.py", "privacy/test_accountant.py"
+_NET, _ENGINE, _ACCOUNTANT = (
+    "training/test_net.py",
+    "training/test_per_row_engine.py",
+    "privacy/test_accountant.py",
+)
 _SAMPLING = "privacy/test_sampling.py"
 
 VARIANTS = [

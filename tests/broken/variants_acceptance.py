@@ -15,25 +15,32 @@ from skorch import NeuralNet
 from variants import MONKEYPATCH, Variant, _module, by_test
 
 from skfusiondp import FoundationImputer, PrivacyBudget
-from skfusiondp._batches import BatchSchedule, RepresentedRows
-from skfusiondp._distributed import Ranks
-from skfusiondp._net import FusionDPNet
 from skfusiondp._refit import PaidFits
-from skfusiondp.model_selection import PrivateRandomSearchCV, _ensemble, _scores, _stack
-from skfusiondp.nets import PerRowEngine
-from skfusiondp.nets._throwaway import Throwaway
-from skfusiondp.offset import _mechanism
+from skfusiondp.estimators.offset import _mechanism
+from skfusiondp.model_selection import (
+    PrivateRandomSearchCV,
+    _ensemble,
+    _scores,
+    _stack,
+)
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
     PrivateSelector,
     PrivateStandardScaler,
-    _private,
+)
+from skfusiondp.preprocessing import (
+    _private_transformer as _private,
 )
 from skfusiondp.privacy._noise import GaussianNoise
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
 from skfusiondp.privacy._selection import Repetitions
+from skfusiondp.training import PerRowEngine
+from skfusiondp.training._batches import BatchSchedule, RepresentedRows
+from skfusiondp.training._net import FusionDPNet
+from skfusiondp.training._process_group import Ranks
+from skfusiondp.training._throwaway import Throwaway
 
 # What catches -------------------------------------------------------------------------------------------
 
@@ -447,7 +454,7 @@ VARIANTS_ACCEPTANCE = [
     by_test(
         "ranks: one sample's seed for all ranks",
         ranks_share_their_seed,
-        "test_distributed.py",
+        "training/test_process_group.py",
         "test_seeds_of_ranks_differ_and_rates_do_not",
     ),
     *(
@@ -466,7 +473,7 @@ VARIANTS_ACCEPTANCE = [
         by_test(
             f"{kind.__name__} without noise",
             transformer_without_noise,
-            "preprocessing/test_private_transformers.py",
+            "preprocessing/test_private_transformer.py",
             "test_the_noise_is_what_the_ledger_says_and_nothing_else",
             transformer(kind),
         )
@@ -476,7 +483,7 @@ VARIANTS_ACCEPTANCE = [
         by_test(
             f"{kind.__name__}: half the clipping norm",
             half_the_norm,
-            "preprocessing/test_private_transformers.py",
+            "preprocessing/test_private_transformer.py",
             "test_the_norm_is_attained_so_half_the_noise_would_be_caught",
             transformer(kind),
             "replace",
@@ -486,7 +493,7 @@ VARIANTS_ACCEPTANCE = [
     by_test(
         "offset: half the sensitivity",
         offset_sensitivity_too_small,
-        "offset/test_mechanism.py",
+        "estimators/offset/test_mechanism.py",
         "test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong",
         "binary",
     ),
@@ -500,28 +507,28 @@ VARIANTS_ACCEPTANCE = [
     by_test(
         "search: scores above one",
         scores_of_more_than_one,
-        "model_selection/test_private_search.py",
+        "model_selection/test_private_random_search_cv.py",
         "test_one_row_changes_a_paid_score_by_no_more_than_its_share",
         1e9,
     ),
     by_test(
         "search: a private score without noise",
         score_without_noise,
-        "model_selection/test_private_search.py",
+        "model_selection/test_private_random_search_cv.py",
         "test_a_paid_score_has_the_noise_that_was_accounted_and_no_less",
         MONKEYPATCH,
     ),
     by_test(
         "dropout masks redrawn where a row is lost",
         masks_redrawn_where_a_row_is_lost,
-        "nets/test_engine.py",
+        "training/test_per_row_engine.py",
         "test_a_row_without_finite_gradient_leaves_the_others_their_masks",
         False,
     ),
     by_test(
         "sums in single precision",
         sums_in_single_precision,
-        "nets/test_engine.py",
+        "training/test_per_row_engine.py",
         "test_what_a_row_adds_does_not_follow_the_batch_that_it_comes_in",
         "mlp",
     ),

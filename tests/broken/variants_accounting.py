@@ -12,14 +12,14 @@ import numpy as np
 from variants import MONKEYPATCH, by_test, forget_computed_epsilons
 
 from skfusiondp import PrivacyBudget, PrivacyLedger
-from skfusiondp._batches import BatchSchedule
-from skfusiondp._groups import Units
-from skfusiondp._schema import SensitiveSchema
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.privacy import _accountant
+from skfusiondp.tables._groups import Units
+from skfusiondp.tables._schema import SensitiveSchema
+from skfusiondp.training._batches import BatchSchedule
 
 FIT = PrivacyLedger((LedgerEntry(20.0, 1.0, 10),))
-_BUDGET, _UNITS, _FITS = "privacy/test_budget.py", "privacy/test_units.py", "test_units_in_fits.py"
+_BUDGET, _UNITS, _FITS = "privacy/test_budget.py", "privacy/test_group_privacy.py", "test_units_in_fits.py"
 
 
 def folder(module):
@@ -102,7 +102,7 @@ def a_unit_lies_in_one_part(patch):
 
 
 def noise_for_rows_where_units_are_asked_for(patch):
-    from skfusiondp.estimators import _base
+    from skfusiondp.estimators.fusion import _fusion_base as _base
 
     plan = _base.make_plan
     patch.setattr(_base, "make_plan", lambda *args, rows_per_unit=1, **kwargs: plan(*args, **kwargs))
@@ -117,15 +117,15 @@ def rows_beyond_the_bound_are_summed(patch):
 
 
 def a_sensitive_column_says_whose_row_it_is(patch):
-    patch.setattr("skfusiondp._groups._must_be_public", lambda column, sensitive: None)
+    patch.setattr("skfusiondp.tables._groups._must_be_public", lambda column, sensitive: None)
 
 
 def repeated_rows_unseen(patch):
-    patch.setattr("skfusiondp._repeats._repeated_cells", lambda frame, columns: 1)
+    patch.setattr("skfusiondp.tables._repeats._repeated_cells", lambda frame, columns: 1)
 
 
 def repeated_rows_accounted_as_single_ones(patch):
-    from skfusiondp.preprocessing import _private
+    from skfusiondp.preprocessing import _private_transformer as _private
 
     found = _private.repeated_rows
     patch.setattr(_private, "repeated_rows", lambda *args: (found(*args), Units())[1])
@@ -145,7 +145,7 @@ def the_largest_of_the_columns(patch):
 
 def training_rows_as_support_unseen(patch):
     for part in ("_same_labels", "_rare_rows_met", "_all_rows_met"):
-        patch.setattr(f"skfusiondp._same_rows.{part}", lambda *args: False)
+        patch.setattr(f"skfusiondp.tables._same_rows.{part}", lambda *args: False)
 
 
 def an_intact_epsilon_beside_the_leak(patch):
@@ -154,7 +154,7 @@ def an_intact_epsilon_beside_the_leak(patch):
 
 
 def nothing_said_of_an_empty_promise(patch):
-    patch.setattr("skfusiondp.privacy._meaning._meanings", lambda *args: [])
+    patch.setattr("skfusiondp.privacy._weak_budgets._meanings", lambda *args: [])
 
 
 VARIANTS_ACCOUNTING = [
@@ -250,19 +250,19 @@ VARIANTS_ACCOUNTING = [
     by_test(
         "training rows as support unseen",
         training_rows_as_support_unseen,
-        *("test_support_rows.py", "test_every_way_to_give_training_rows_is_found"),
+        *("tables/test_same_rows.py", "test_every_way_to_give_training_rows_is_found"),
         "a sample with a new index",
     ),
     by_test(
         "training rows as support beside an intact epsilon",
         an_intact_epsilon_beside_the_leak,
-        *("test_support_rows.py", "test_a_fit_warns_and_its_epsilon_is_infinite_everywhere"),
+        *("tables/test_same_rows.py", "test_a_fit_warns_and_its_epsilon_is_infinite_everywhere"),
         lambda module: module.fusion,
     ),
     by_test(
         "nothing said of an empty promise",
         nothing_said_of_an_empty_promise,
-        *("test_weak_budgets.py", "test_a_shared_budget_says_it_once_when_it_is_made"),
+        *("privacy/test_weak_budgets.py", "test_a_shared_budget_says_it_once_when_it_is_made"),
         *(1.0, 0.5, ["delta="]),
     ),
 ]

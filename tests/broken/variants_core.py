@@ -11,11 +11,12 @@ from skorch.callbacks import Callback
 from variants import Variant, X, by_test, model, y
 
 from skfusiondp import FusionDPClassifier, PrivacyLedger
-from skfusiondp._net import FusionDPNet
 from skfusiondp._refit import PaidFits
-from skfusiondp.nets import Throwaway, _checks
 from skfusiondp.privacy import _clipping, _noise
 from skfusiondp.privacy._random_bits import RandomBits
+from skfusiondp.training import Throwaway
+from skfusiondp.training import _module_checks as _checks
+from skfusiondp.training._net import FusionDPNet
 
 
 class StopsAtThree(Callback):
@@ -64,7 +65,9 @@ def normal_numbers_in_single_precision(patch):
 
 
 def given_objects_trained(patch):
-    patch.setattr("skfusiondp.estimators._base.copy", types.SimpleNamespace(deepcopy=lambda given: given))
+    patch.setattr(
+        "skfusiondp.estimators.fusion._fusion_base.copy", types.SimpleNamespace(deepcopy=lambda given: given)
+    )
 
 
 def passes_on_the_module(patch):
@@ -166,28 +169,28 @@ VARIANTS_CORE = [
     by_test(
         "passes over sensitive rows on the module itself",
         passes_on_the_module,
-        "nets/test_engine.py",
+        "training/test_per_row_engine.py",
         _REMEMBERS,
         False,
     ),
     by_test(
         "one copy of a module for all passes",
         one_copy_for_all_passes,
-        "nets/test_engine.py",
+        "training/test_per_row_engine.py",
         _REMEMBERS,
         False,
     ),
     by_test(
         "modules unchecked in evaluation mode",
         evaluation_mode_unchecked,
-        "nets/test_checks.py",
+        "training/test_module_checks.py",
         "test_a_module_that_mixes_rows_in_evaluation_mode_is_refused",
         lambda m: lambda x: 1 + x.std(),
     ),
     by_test(
         "modules unchecked for what their copies share",
         traces_unseen,
-        "nets/test_checks.py",
+        "training/test_module_checks.py",
         "test_a_module_that_writes_where_no_copy_can_be_thrown_away_is_refused",
         "closure",
     ),

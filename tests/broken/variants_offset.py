@@ -9,13 +9,14 @@ from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
 from skfusiondp import FoundationImputer
+from skfusiondp.estimators.offset import _mechanism as mechanism
+from skfusiondp.estimators.offset import _offset_base as base
 from skfusiondp.model_selection import _scores
-from skfusiondp.nets import PerRowEngine
-from skfusiondp.offset import _base as base
-from skfusiondp.offset import _mechanism as mechanism
-from skfusiondp.preprocessing import PrivateStandardScaler, _private
+from skfusiondp.preprocessing import PrivateStandardScaler
+from skfusiondp.preprocessing import _private_transformer as _private
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import Repetitions
+from skfusiondp.training import PerRowEngine
 
 
 def sums_in_floating_point(patch):
@@ -117,8 +118,11 @@ def reach_of_a_number_alone(patch):
     patch.setattr(PrivateStandardScaler, "_reach", 1.0)
 
 
-_OFFSET, _MECHANISM = "offset/test_offset.py", "offset/test_mechanism.py"
-_SEARCH, _STEPS = "model_selection/test_private_search.py", "preprocessing/test_private_transformers.py"
+_OFFSET, _MECHANISM = "estimators/offset/test_offset.py", "estimators/offset/test_mechanism.py"
+_SEARCH, _STEPS = (
+    "model_selection/test_private_random_search_cv.py",
+    "preprocessing/test_private_transformer.py",
+)
 _ERASED = "test_an_erased_row_adds_nothing_in_a_step_and_nothing_in_the_model_behind_it"
 _ONE_ROW = "test_one_row_moves_a_paid_score_by_its_own_share_whatever_the_scorer"
 

@@ -8,12 +8,12 @@ import pandas as pd
 from variants import MONKEYPATCH, Variant, by_test, existing
 
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
-from skfusiondp import _schema as schema
-from skfusiondp._exceptions import InvalidInputError
-from skfusiondp._outside import outside
-from skfusiondp._select import _Columns
-from skfusiondp.estimators import _base as base
+from skfusiondp.estimators.fusion import _fusion_base as base
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import PrivacyLedger
+from skfusiondp.tables import _schema as schema
+from skfusiondp.tables._outside import outside
+from skfusiondp.tables._select import _Columns
 
 
 def refuses_no_cell(name, *args):
@@ -21,7 +21,7 @@ def refuses_no_cell(name, *args):
 
     def check(monkeypatch):
         try:
-            existing("test_outside.py", name, *args)(monkeypatch)
+            existing("tables/test_outside.py", name, *args)(monkeypatch)
         except InvalidInputError as error:
             raise AssertionError(str(error)) from error
 
@@ -42,7 +42,7 @@ def a_domain_that_excludes_every_cell_is_refused(patch):
 
 
 def a_text_in_a_sensitive_column_is_refused(patch):
-    patch.setattr("skfusiondp._domains.numeric_values", lambda column, sensitive: _strict(column))
+    patch.setattr("skfusiondp.tables._domains.numeric_values", lambda column, sensitive: _strict(column))
 
 
 def _strict(column):
@@ -71,7 +71,7 @@ def the_share_is_told_before_it_is_paid(patch):
 
 
 def every_trial_tells(patch):
-    patch.setattr("skfusiondp.model_selection._private_search.one_for_all", contextlib.nullcontext)
+    patch.setattr("skfusiondp.model_selection._private_random_search_cv.one_for_all", contextlib.nullcontext)
 
 
 def callables_see_the_training_table(patch):
@@ -96,11 +96,11 @@ def integers_are_positions(patch):
 
 
 def a_list_is_read_by_numpy(patch):
-    patch.setattr("skfusiondp._tables.own_cells", lambda X: X)
+    patch.setattr("skfusiondp.tables._frames.own_cells", lambda X: X)
 
 
 def categories_are_written_by_their_type(patch):
-    patch.setattr("skfusiondp.preprocessing._encoder.as_text", str)
+    patch.setattr("skfusiondp.tables._table_encoder.as_text", str)
 
 
 def a_leaked_domain_costs_nothing(patch):
@@ -123,7 +123,12 @@ def a_leak_is_read_before_the_budget_is_asked(patch):
     )
 
 
-_OUTSIDE, _SELECT, _TABLES, _LEAKED = "test_outside.py", "test_select.py", "test_tables.py", "test_leaked.py"
+_OUTSIDE, _SELECT, _TABLES, _LEAKED = (
+    "tables/test_outside.py",
+    "tables/test_select.py",
+    "tables/test_frames.py",
+    "tables/test_leaked_domains.py",
+)
 
 VARIANTS_READS = [
     Variant(

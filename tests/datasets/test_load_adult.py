@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Categorical, Numeric
-from skfusiondp._schema import resolve_schema
 from skfusiondp.datasets import load_adult
+from skfusiondp.tables._schema import resolve_schema
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 WORDS = [

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Categorical
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.datasets import load_sepsis
+from skfusiondp.exceptions import InvalidInputError
 
 SENSITIVE = ["Age", "Gender", "Unit1", "Unit2", "HospAdmTime", "ICULOS"]
 FILES = ["train_ori.csv", "train_hybrid.csv", "val.csv"]

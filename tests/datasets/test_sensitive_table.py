@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Numeric, datasets
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.datasets import SensitiveTable
+from skfusiondp.exceptions import InvalidInputError
 
 
 def small(**parts):

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Categorical, datasets
-from skfusiondp._exceptions import MissingDependencyError
 from skfusiondp.datasets import _medical, _social
 from skfusiondp.datasets._wheels import WheelFile
+from skfusiondp.exceptions import MissingDependencyError
 
 # loader: (file, rows, columns, sensitive columns, base rate)
 TABLES = {

@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from skfusiondp import Numeric
-from skfusiondp._exceptions import InvalidInputError, MissingDependencyError
+from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.impute import FoundationImputer, TabICLBackend, TabPFNBackend
 
 

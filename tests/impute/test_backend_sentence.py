@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from skfusiondp import Categorical, Numeric
-from skfusiondp._exceptions import InvalidInputError, MissingDependencyError
+from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.impute import FoundationImputer, SentenceBackend
-from skfusiondp.impute._sentence import write_sentences, write_statements
+from skfusiondp.impute._sentence_backend import write_sentences, write_statements
 
 
 def test_sentences():
@@ -40,7 +40,7 @@ class CountingEncoder:
 @pytest.fixture
 def encoder(monkeypatch):
     encoder = CountingEncoder()
-    monkeypatch.setattr("skfusiondp.impute._sentence.load_encoder", lambda *a: encoder)
+    monkeypatch.setattr("skfusiondp.impute._sentence_backend.load_encoder", lambda *a: encoder)
     return encoder
 
 

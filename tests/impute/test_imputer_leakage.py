@@ -38,7 +38,7 @@ def test_sentences_do_not_mention_sensitive_columns(domains, support, train, mon
             read.extend(sentences)
             return np.ones((len(sentences), 4), dtype=np.float32)
 
-    monkeypatch.setattr("skfusiondp.impute._sentence.load_encoder", lambda *a: Spy())
+    monkeypatch.setattr("skfusiondp.impute._sentence_backend.load_encoder", lambda *a: Spy())
     backend = SentenceBackend()
     FoundationImputer(domains, support=support, backend=backend).fit_transform(train)
     assert read and not any("age" in s or "sex" in s for s in read)

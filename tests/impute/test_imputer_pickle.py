@@ -48,7 +48,7 @@ def test_sentence_pickle_has_neither_encoder_nor_sentences(domains, support, tra
         def __reduce__(self):
             raise AssertionError("the encoder is pickled")
 
-    monkeypatch.setattr("skfusiondp.impute._sentence.load_encoder", lambda *a: Encoder())
+    monkeypatch.setattr("skfusiondp.impute._sentence_backend.load_encoder", lambda *a: Encoder())
     imputer = FoundationImputer(domains, support=support, backend=SentenceBackend())
     hybrid = imputer.fit(train).transform(train)
     dumped = pickle.dumps(imputer)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.impute._encoding import PublicEncoder
+from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.impute._public_encoder import PublicEncoder
 
 
 @pytest.fixture

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from skfusiondp.model_selection._stack import Layout, Private, StackedMLP, clipped_sums
-from skfusiondp.nets import MLP, PerRowEngine, RowLoss, TwoViewObjective
+from skfusiondp.model_selection._stack import (
+    Layout,
+    Private,
+    StackedMLP,
+    clipped_sums,
+)
+from skfusiondp.nets import MLP
 from skfusiondp.privacy import Clipping
+from skfusiondp.training import PerRowEngine, RowLoss, TwoViewObjective
 
 SIZES = (7, 5, 0)
 NORMS = (0.05, 1.0, 100.0)

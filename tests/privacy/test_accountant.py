@@ -8,7 +8,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import (
     ADJACENCIES,
     LedgerEntry,
@@ -16,6 +15,7 @@ from skfusiondp.accounting import (
     compute_delta,
     compute_epsilon,
 )
+from skfusiondp.exceptions import InvalidInputError
 
 
 def entry(sigma=1.0, q=0.02, steps=20, adjacency="replace"):

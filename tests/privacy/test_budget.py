@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skfusiondp import FusionDPClassifier, PrivacyBudget, PrivacyBudgetError, PrivacyLedger
-from skfusiondp._exceptions import InvalidInputError
+from skfusiondp import (
+    FusionDPClassifier,
+    PrivacyBudget,
+    PrivacyBudgetError,
+    PrivacyLedger,
+)
 from skfusiondp.accounting import BoundEntry, LedgerEntry
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._budget import spending
 
 FIT = PrivacyLedger((LedgerEntry(20.0, 1.0, 10),))

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import ADJACENCIES, Clipping
+from skfusiondp.exceptions import InvalidInputError
 
 KINDS = ["flat", "per-layer", "automatic"]
 # From the square root of the smallest normal float32 up to norms whose square overflows.

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import LedgerEntry, PrivacyLedger
+from skfusiondp.exceptions import InvalidInputError
 
 STEP = LedgerEntry(1.5, 0.05, 40, "zero-out", ("age", "sex"), 800, "test")
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import Clipping
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import make_plan
 
 ARGUMENTS = {

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from scipy.special import ndtri
 
-from skfusiondp._exceptions import InvalidInputError
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._noise import GaussianNoise, unit_of
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler

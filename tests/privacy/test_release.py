@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skfusiondp._exceptions import InvalidInputError
-from skfusiondp.privacy._release import UNIT, clipping_norm, in_units, noise_std_in_units, release
+from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.privacy._release import (
+    UNIT,
+    clipping_norm,
+    in_units,
+    noise_std_in_units,
+    release,
+)
 
 
 def looks_like(noise, std):

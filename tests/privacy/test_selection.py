@@ -8,10 +8,17 @@ import pytest
 from dp_accounting.rdp import rdp_privacy_accountant as oracle
 from scipy import stats
 
-from skfusiondp._exceptions import InvalidInputError
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
+from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._random_bits import RandomBits
-from skfusiondp.privacy._selection import ORDERS, Repetitions, _divergence, delta_of, epsilon_of, rdp_of
+from skfusiondp.privacy._selection import (
+    ORDERS,
+    Repetitions,
+    _divergence,
+    delta_of,
+    epsilon_of,
+    rdp_of,
+)
 
 ADJACENCIES = ["replace", "zero-out", "add-remove"]
 

@@ -1,0 +1,42 @@
+"""Privacy accounting for users: what a mechanism costs, and what a fit has spent.
+
+Examples
+--------
+>>> from skfusiondp.accounting import calibrate_noise_multiplier
+>>> calibrate_noise_multiplier(1.0, 1e-5, sample_rate=1.0, steps=1) > 7
+True
+"""
+
+from ..privacy import (
+    ADJACENCIES,
+    BoundEntry,
+    Clipping,
+    LedgerEntry,
+    PrivacyBudget,
+    PrivacyLedger,
+    PrivatePlan,
+    calibrate_noise_multiplier,
+    compute_delta,
+    compute_epsilon,
+)
+from ._check_pipeline import Finding, PipelineCheck, check_pipeline
+from ._composite_report import privacy_report
+from ._privacy_report import PrivacyReport
+
+__all__ = [
+    "ADJACENCIES",
+    "BoundEntry",
+    "Clipping",
+    "Finding",
+    "LedgerEntry",
+    "PipelineCheck",
+    "PrivacyBudget",
+    "PrivacyLedger",
+    "PrivacyReport",
+    "PrivatePlan",
+    "calibrate_noise_multiplier",
+    "check_pipeline",
+    "compute_delta",
+    "compute_epsilon",
+    "privacy_report",
+]

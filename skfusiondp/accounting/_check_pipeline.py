@@ -1,0 +1,233 @@
+"""``check_pipeline``: the steps of a pipeline that read sensitive training cells without paying."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from .._parameters import check_choice
+from ..exceptions import ON_LEAK, InvalidInputError, report_leak
+from ._provenance import EVERY, Column, Flow
+from ._walk import Walk, start_of
+
+SEVERITIES = {
+    "leak": "reads sensitive training cells without paying: the guarantee is void",
+    "uncovered": "the fits pay, but choosing among them is not covered",
+    "note": "cannot be seen from here: it holds if what is said does",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One step, and what it does with sensitive training cells.
+
+    Parameters
+    ----------
+    path : str
+        Where the step is, as in ``get_params``: ``"prep__scale"``; empty for the object itself.
+    estimator : str
+        Name of the step's class.
+    columns : tuple of str
+        Sensitive columns of the first table whose cells it reads.
+    severity : {"leak", "uncovered", "note"}
+        "leak" voids the guarantee; "uncovered" is a choice among fits that pay; "note" is something
+        that cannot be seen.
+    why : str
+        What the step does, as the end of a sentence.
+    remedy : str
+        What to do about it; may be empty.
+    """
+
+    path: str
+    estimator: str
+    columns: tuple[str, ...]
+    severity: str
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.path} ({self.estimator})" if self.path else self.estimator
+        text = f"{where} {self.why}; sensitive: {', '.join(self.columns)}."
+        return f"{text} {self.remedy}" if self.remedy else text
+
+
+@dataclass(frozen=True)
+class PipelineCheck(Sequence):
+    """What `check_pipeline` has found: a sequence of `Finding`, text when printed, HTML in a notebook.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        In the order of a fit.
+    sensitive : tuple of str
+        The columns that the check has taken to be sensitive.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    sensitive: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The findings that void the guarantee."""
+        return tuple(f for f in self.findings if f.severity == "leak")
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing leaks; other findings may be there."""
+        return not self.leaks
+
+    def raise_if_leaks(self) -> None:
+        """Refuse to go on with a pipeline that leaks.
+
+        Raises
+        ------
+        PrivacyLeakError
+            Names every leak and its remedy.
+        """
+        self._speak("raise")
+
+    def _speak(self, on_leak: str) -> None:
+        message = "\n".join(str(f) for f in self.leaks)
+        check_choice("on_leak", on_leak, ON_LEAK)
+        if message:
+            report_leak(message, on_leak)
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, index):
+        return self.findings[index]
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    @property
+    def _verdict(self) -> str:
+        columns = ", ".join(self.sensitive) or "nothing"
+        if self.ok:
+            return f"No step is seen to read sensitive training cells without paying (sensitive: {columns})."
+        steps = len({f.path for f in self.leaks})
+        verb = "1 step reads" if steps == 1 else f"{steps} steps read"
+        return f"{verb} sensitive training cells without paying (sensitive: {columns})."
+
+    def __str__(self) -> str:
+        lines = [self._verdict]
+        for severity, meaning in SEVERITIES.items():
+            found = [f for f in self.findings if f.severity == severity]
+            if found:
+                lines += ["", f"{severity}: {meaning}", *(f"  - {f}" for f in found)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        e = html.escape
+        rows = "".join(
+            f"<tr><td>{e(f.severity)}</td><td><code>{e(f.path)}</code> {e(f.estimator)}</td>"
+            f"<td>{e(', '.join(f.columns))}</td><td>{e(f.why)}</td><td>{e(f.remedy)}</td></tr>"
+            for f in self.findings
+        )
+        head = "".join(f"<th>{t}</th>" for t in ("Severity", "Step", "Sensitive columns", "Why", "Remedy"))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
+        return f"<div class='skfusiondp-check'><p>{e(self._verdict)}</p>{table}</div>"
+
+
+def check_pipeline(
+    pipe: Any, sensitive: Any = None, *, X: Any = None, on_leak: str = "ignore"
+) -> PipelineCheck:
+    """Find each step that would read, or has read, sensitive training cells without paying.
+
+    Walks Pipelines, ColumnTransformers, FeatureUnions, searches and other estimators of estimators in the
+    order of a fit, and follows every sensitive column through them. Steps are judged by their class
+    and parameters, and no cell is read. A class that is not known is taken to leak.
+
+    Parameters
+    ----------
+    pipe : estimator
+        Unfitted or fitted.
+    sensitive : None, mapping or column selector, default=None
+        Sensitive columns of the table that `pipe` is fitted on, as FusionDPClassifier takes them. None
+        takes what the pipeline's own FusionDP and FoundationImputer steps state; if there are
+        none, every column.
+    X : table, or list of str, default=None
+        The table, or the names of its columns. Only names and types are read. Needed where columns are
+        selected by position, mask, slice or function.
+    on_leak : {"ignore", "warn", "raise"}, default="ignore"
+        What happens beside the result if something leaks.
+
+    Returns
+    -------
+    PipelineCheck
+
+    Raises
+    ------
+    PrivacyLeakError
+        If ``on_leak="raise"`` and a step leaks.
+    InvalidInputError
+        If `pipe` is no estimator, `sensitive` names a column that `X` lacks or needs `X` to be told,
+        or `on_leak` is unknown.
+
+    Warns
+    -----
+    PrivacyLeakWarning
+        If ``on_leak="warn"`` and a step leaks.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skfusiondp import FusionDPClassifier, Numeric
+    >>> from skfusiondp.accounting import check_pipeline
+    >>> model = FusionDPClassifier({"age": Numeric(18, 90)})
+    >>> check = check_pipeline(make_pipeline(StandardScaler().set_output(transform="pandas"), model))
+    >>> check.ok, check[0].path, check[0].why
+    (False, 'standardscaler', 'learns means and scales from the cells')
+    >>> check_pipeline(model).ok
+    True
+    """
+    if isinstance(pipe, type) or not hasattr(pipe, "fit"):
+        raise InvalidInputError(f"pipe={pipe!r} is no estimator; pass a pipeline or an estimator object.")
+    start = start_of(pipe, X)
+    names = _chosen(start, sensitive) if sensitive is not None else _discovered(pipe, start)
+    walk = Walk(_marked(start, names))
+    walk.visit(pipe, walk.start)
+    findings = tuple(
+        Finding(s.path, s.estimator, tuple(sorted(s.sources)), s.severity, s.why, s.remedy) for s in walk.seen
+    )
+    known = [c.name for c in start.columns if c.name in names]
+    check = PipelineCheck(findings, (*known, *sorted(names - set(known))))
+    check._speak(on_leak)
+    return check
+
+
+def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:
+    picked = start.pick(sensitive)
+    if picked is None:
+        known = f"; the table has {', '.join(c.name for c in start.columns)}" if start.columns else ""
+        raise InvalidInputError(
+            f"sensitive={sensitive!r} names columns that cannot be found{known}. Pass names that the table "
+            "has, and the table as X= for positions, masks, slices and functions."
+        )
+    return picked.sources
+
+
+def _discovered(pipe: Any, start: Flow) -> frozenset[str]:
+    """What the pipeline's own steps state, found by a walk that follows every column."""
+    walk = Walk(start)
+    walk.visit(pipe, start)
+    names = walk.stated or start.sources
+    return frozenset({EVERY}) if EVERY in names else names
+
+
+def _marked(start: Flow, names: frozenset[str]) -> Flow:
+    """The table with the sensitive columns marked as such, and no others."""
+    columns = tuple(replace(c, sources=c.sources & names) for c in start.columns)
+    if start.rest is None:
+        return replace(start, columns=columns)
+    if EVERY in names:
+        return start
+    return replace(start, columns=tuple(Column(n, frozenset({n})) for n in sorted(names)), rest=frozenset())

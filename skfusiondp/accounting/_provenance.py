@@ -1,0 +1,221 @@
+"""Columns on their way through a pipeline: which of them carry sensitive cells."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..tables._frames import is_polars
+
+EVERY = "(every column)"
+_ALL = frozenset({EVERY})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, or as many as only a fit will know.
+
+    Parameters
+    ----------
+    name : str
+        Its name; a pattern such as ``"age_*"`` if `many`.
+    sources : frozenset of str
+        Sensitive columns of the first table whose cells it is made of; empty for a public column.
+    dtype : dtype or None
+        None where a step has changed it.
+    many : bool
+        Whether it stands for an unknown number of columns.
+    """
+
+    name: str
+    sources: frozenset[str] = frozenset()
+    dtype: Any = None
+    many: bool = False
+
+    def matches(self, name: str) -> bool:
+        """Tell whether a name may mean this column."""
+        return fnmatch.fnmatchcase(name, self.name) if self.many else name == self.name
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The columns that one step hands to the next.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        In order.
+    rest : frozenset of str or None
+        Sources of columns whose names nobody has told; None if `columns` are all there are.
+    prefix : str
+        What steps have put before the names of `rest`.
+    named : bool
+        Whether the table has column names, and is not an array.
+    protected : frozenset of str or None
+        Sources that a ``FoundationImputer(output="paired")`` has declared for the step that follows.
+    ordered : bool
+        Whether positions are still those of the first table.
+    """
+
+    columns: tuple[Column, ...] = ()
+    rest: frozenset[str] | None = None
+    prefix: str = ""
+    named: bool = True
+    protected: frozenset[str] | None = None
+    ordered: bool = True
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Sensitive columns that any of these columns is made of."""
+        return self.rest_sources.union(*(c.sources for c in self.columns))
+
+    @property
+    def rest_sources(self) -> frozenset[str]:
+        """Sensitive columns among those without a known name."""
+        return self.rest or frozenset()
+
+    def pick(self, key: Any) -> Flow | None:
+        """The columns that a ColumnTransformer's key means; None if that cannot be told."""
+        if key is None:
+            return self
+        if callable(key):
+            frame = self._empty_frame()
+            if frame is None:
+                return None
+            try:
+                key = key(frame)
+            except Exception:  # whatever a user's function raises on a table without rows
+                return None
+        if isinstance(key, Mapping):
+            key = list(key)
+        if isinstance(key, slice):
+            return self._slice(key)
+        if isinstance(key, str | int | np.integer):
+            key = [key]
+        keys = list(key)
+        if keys and all(isinstance(k, bool | np.bool_) for k in keys):
+            if not self._countable() or len(keys) != len(self.columns):
+                return None
+            return self._part(c for c, chosen in zip(self.columns, keys, strict=True) if chosen)
+        found = [self._one(k) for k in keys]
+        if any(c is None for c in found):
+            return None
+        chosen = dict.fromkeys(c for c in found if c is not None)
+        return self._part(chosen)
+
+    def without(self, taken: Flow) -> Flow:
+        """The columns that are not in `taken`."""
+        return replace(self, columns=tuple(c for c in self.columns if c not in taken.columns))
+
+    def renamed(self, rename: Callable[[str], str]) -> Flow:
+        """The columns under other names."""
+        return replace(
+            self,
+            columns=tuple(replace(c, name=rename(c.name)) for c in self.columns),
+            prefix=rename("*").split("*")[0] + self.prefix if self.rest is not None else "",
+        )
+
+    def _part(self, columns: Iterable[Column]) -> Flow:
+        return replace(self, columns=tuple(columns), rest=None, prefix="")
+
+    def _countable(self) -> bool:
+        return self.rest is None and not any(c.many for c in self.columns)
+
+    def _one(self, key: Any) -> Column | None:
+        if isinstance(key, str):
+            place = re.fullmatch(r"x(\d+)", key)
+            if not self.named and place:
+                return self._one(int(place[1]))
+            for column in sorted((c for c in self.columns if c.matches(key)), key=lambda c: c.many):
+                return replace(column, name=key, many=False) if column.many else column
+            if self.rest is None or not key.startswith(self.prefix) or (self.columns and self.by_position):
+                return None
+            name = key[len(self.prefix) :]
+            return Column(key, frozenset({name}) if self.rest == _ALL else self.rest)
+        if not isinstance(key, int | np.integer):
+            return None
+        if self._countable():
+            return self.columns[key] if -len(self.columns) <= key < len(self.columns) else None
+        if self.rest is not None and self.ordered and key >= 0 and self.by_position:
+            # Nobody has told a name: positions are names, as scikit-learn has them for arrays.
+            name = f"x{int(key)}"
+            known = [c for c in self.columns if c.name == name]
+            return known[0] if known else Column(name, frozenset({name}) if self.rest == _ALL else self.rest)
+        return None
+
+    @property
+    def by_position(self) -> bool:
+        """Whether all known names are those of an array's columns, ``x0, x1, ...``."""
+        return all(re.fullmatch(r"x\d+", c.name) for c in self.columns)
+
+    def _slice(self, key: slice) -> Flow | None:
+        if not self._countable():
+            return self if key == slice(None) else None
+        names = [c.name for c in self.columns]
+        start, stop = key.start, key.stop
+        try:
+            start = names.index(start) if isinstance(start, str) else start
+            stop = names.index(stop) + 1 if isinstance(stop, str) else stop
+        except ValueError:
+            return None
+        return self._part(self.columns[slice(start, stop, key.step)])
+
+    def _empty_frame(self) -> pd.DataFrame | None:
+        """A table of these columns without rows, for selectors that go by name and type."""
+        if not self._countable() or not self.named or any(c.dtype is None for c in self.columns):
+            return None
+        return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in self.columns})
+
+
+def joined(parts: Iterable[Flow], named: bool) -> Flow:
+    """Tables side by side."""
+    parts = list(parts)
+    rests = [p.rest for p in parts if p.rest is not None]
+    prefixes = {p.prefix for p in parts if p.rest is not None}
+    return Flow(
+        tuple(c for p in parts for c in p.columns),
+        frozenset().union(*rests) if rests else None,
+        prefixes.pop() if len(prefixes) == 1 else "",
+        named,
+        ordered=False,
+    )
+
+
+def flow_of(X: Any) -> Flow | None:
+    """The columns of a table, each its own source; None if they cannot be told.
+
+    Parameters
+    ----------
+    X : None, list of str, table or PairedTable
+        No cell is read: pandas and polars frames are asked for names and types, arrays for their
+        shape and type. A list gives names alone.
+    """
+    X = getattr(X, "original", X)
+    if isinstance(X, pd.DataFrame):
+        labels = list(X.columns)
+        if not all(isinstance(label, str) for label in labels):
+            labels = [f"x{i}" for i in range(len(labels))]
+        return _own(labels, list(X.dtypes))
+    if is_polars(X):
+        return _own(list(X.columns), [_pandas_type(t) for t in X.schema.values()])
+    if isinstance(X, list | tuple | pd.Index) or (isinstance(X, np.ndarray) and X.ndim == 1):
+        names = [str(n) for n in X]
+        return _own(names, [None] * len(names)) if all(isinstance(n, str) for n in X) else None
+    shape = getattr(X, "shape", None)
+    if shape is not None and len(shape) == 2:
+        return _own([f"x{i}" for i in range(shape[1])], [getattr(X, "dtype", None)] * shape[1])
+    return None
+
+
+def _own(names: list[str], types: list[Any]) -> Flow:
+    return Flow(tuple(Column(n, frozenset({n}), t) for n, t in zip(names, types, strict=True)))
+
+
+def _pandas_type(kind: Any) -> str:
+    return "float64" if kind.is_numeric() else "bool" if str(kind) == "Boolean" else "object"

@@ -1,0 +1,1 @@
+"""FusionDP: a torch module trained on two views of the table."""

@@ -1,0 +1,210 @@
+"""FusionDPClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+
+from ...exceptions import InvalidInputError
+from ...tables._targets import read_labels
+from ._fusion_base import BaseFusionDP
+from ._fusion_doc import with_parameters
+
+
+@with_parameters
+class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
+    """Classifier that keeps only the sensitive columns private (FusionDP).
+
+    Trains a torch module on two views of the table: a free gradient on the hybrid view, whose
+    sensitive columns are imputed from public knowledge, plus `alpha` times a clipped and noised
+    gradient of what the true sensitive values add. Binary, multiclass and multilabel targets.
+
+    Parameters
+    ----------
+    {parameters}
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss. Labels are public, so they cost nothing.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; ``0 .. n_labels - 1`` for multilabel targets.
+    {attributes}
+
+    Notes
+    -----
+    {notes}
+
+    Examples
+    --------
+    >>> from skfusiondp import FusionDPClassifier
+    >>> from skfusiondp.datasets import load_adult
+    >>> adult = load_adult()
+    >>> model = FusionDPClassifier(adult.sensitive, epsilon=2.0, random_state=0, epochs=2)
+    >>> model = model.fit(adult.table[:2000], adult.target[:2000])
+    >>> model.predict_proba(adult.table[2000:2003]).shape
+    (3, 2)
+    >>> bool(model.epsilon_ <= 2.0), model.plan_.adjacency
+    (True, 'replace')
+    """
+
+    def __init__(
+        self,
+        sensitive: Any = None,
+        *,
+        imputer: Any = None,
+        support_target: Any = None,
+        method: str = "fusiondp",
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float | None = None,
+        budget: Any = None,
+        adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
+        max_grad_norm: float = 1.0,
+        clipping: str = "flat",
+        alpha: float = 1.0,
+        beta: float = 0.0,
+        consistency_bound: float = 1.0,
+        averaging: float = 0.99,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+        public_batch_size: int | None = None,
+        public_epochs: int | None = None,
+        class_weight: Any = None,
+        module: Any = None,
+        optimizer: Any = None,
+        lr: float | None = None,
+        public_lr: float = 2e-3,
+        private_parameters: Sequence[str] | None = None,
+        micro_batch_size: int | None = None,
+        callbacks: Any = None,
+        device: str = "cpu",
+        on_leak: str = "warn",
+        verbose: int = 0,
+        random_state: Any = None,
+        **kwargs: Any,
+    ):
+        self.sensitive = sensitive
+        self.imputer = imputer
+        self.support_target = support_target
+        self.method = method
+        self.epsilon = epsilon
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
+        self.budget = budget
+        self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
+        self.max_grad_norm = max_grad_norm
+        self.clipping = clipping
+        self.alpha = alpha
+        self.beta = beta
+        self.consistency_bound = consistency_bound
+        self.averaging = averaging
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps = steps
+        self.public_batch_size = public_batch_size
+        self.public_epochs = public_epochs
+        self.class_weight = class_weight
+        self.module = module
+        self.optimizer = optimizer
+        self.lr = lr
+        self.public_lr = public_lr
+        self.private_parameters = private_parameters
+        self.micro_batch_size = micro_batch_size
+        self.callbacks = callbacks
+        self.device = device
+        self.on_leak = on_leak
+        self.verbose = verbose
+        self.random_state = random_state
+        self._store_net_parameters(kwargs)
+
+    def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
+        y, kind = read_labels(y, n_rows)
+        try:
+            weighted = self.class_weight is not None
+            weight = compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
+        weight = weight.astype(np.float32)
+        self._multilabel = kind.startswith("multilabel")
+        if self._multilabel:
+            self.classes_ = np.arange(y.shape[1])
+            return np.asarray(y, dtype=np.float32), weight, "multilabel", y.shape[1]
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InvalidInputError(
+                f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
+            )
+        self._weight_of_class = dict(zip(codes.tolist(), weight.tolist(), strict=True))
+        if len(self.classes_) == 2:
+            return codes.astype(np.float32)[:, None], weight, "binary", 1
+        return codes.astype(np.int64), weight, "multiclass", len(self.classes_)
+
+    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self._multilabel:
+            return np.asarray(y, dtype=np.float32), np.ones(len(y), np.float32)
+        unknown = sorted(set(np.unique(y)) - set(self.classes_))
+        if unknown:
+            raise InvalidInputError(
+                f"support_target holds the label(s) {unknown}, which y does not; leave those rows out."
+            )
+        codes = np.searchsorted(self.classes_, y)
+        weights = {None: 1.0} if self.class_weight is None else self._weight_of_class
+        weight = np.array([weights.get(c, weights.get(None, 1.0)) for c in codes], dtype=np.float32)
+        if len(self.classes_) == 2:
+            return codes.astype(np.float32)[:, None], weight
+        return codes.astype(np.int64), weight
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns), or PairedTable
+            A frame may lack sensitive columns: they are imputed.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), float32
+            For multilabel targets the probability of each label, (n_rows, n_labels).
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return expit(outputs)
+        if len(self.classes_) == 2:
+            positive = expit(outputs[:, 0])
+            return np.column_stack([1 - positive, positive])
+        return softmax(outputs, axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns), or PairedTable
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or (n_rows, n_labels) of 0 and 1 for multilabel targets
+        """
+        probabilities = self.predict_proba(X)
+        if self._multilabel:
+            return (probabilities > 0.5).astype(np.int64)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        # At a few dozen rows the noise that privacy needs drowns the signal, as it must.
+        tags.classifier_tags.poor_score = True
+        return tags

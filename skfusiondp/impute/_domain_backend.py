@@ -1,0 +1,48 @@
+"""The backend that knows nothing but the domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from ..tables._domains import Domain
+from ._backend import Predictive
+from ._heads import UniformHead
+
+
+class DomainBackend(BaseEstimator):
+    """Impute the centre of each interval, or categories that are all equally probable.
+
+    It reads no row at all, so its hybrid view tells nothing beyond the public columns: the
+    floor that other backends have to beat.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.impute import DomainBackend
+    >>> empty = pd.DataFrame({"age": []})
+    >>> backend = DomainBackend().fit(empty[[]], empty, {"age": Numeric(20, 80)})
+    >>> backend.predict(pd.DataFrame({"lab": [1.0, 2.0]}))["age"].mean.tolist()
+    [50.0, 50.0]
+    """
+
+    needs_support = False
+
+    def fit(
+        self,
+        public_support: pd.DataFrame,
+        sensitive_support: pd.DataFrame,
+        domains: Mapping[str, Domain],
+    ) -> DomainBackend:
+        """Store the domains; see `Backend.fit`."""
+        self.heads_ = {column: UniformHead(domain) for column, domain in domains.items()}
+        return self
+
+    def predict(self, public: pd.DataFrame) -> dict[str, Predictive]:
+        """Return uniform distributions; see `Backend.predict`."""
+        features = np.empty((len(public), 0))
+        return {column: head.predict(features) for column, head in self.heads_.items()}

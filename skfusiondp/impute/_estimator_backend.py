@@ -1,0 +1,66 @@
+"""The backend that wraps the user's own scikit-learn estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.base import clone, is_classifier, is_regressor
+
+from ..exceptions import InvalidInputError
+from ..tables._domains import Domain, Numeric
+from ._columnwise import ColumnwiseBackend
+from ._heads import EstimatorHead, Head
+
+
+class EstimatorBackend(ColumnwiseBackend):
+    """One clone of a scikit-learn estimator a sensitive column.
+
+    Parameters
+    ----------
+    estimator : estimator, or mapping of str to estimator
+        A regressor for numeric columns, a classifier for categorical ones. Where both kinds
+        of columns are sensitive, give a mapping {column: estimator}. The estimators see
+        numbers only: standardised columns, gaps filled beside an indicator, one-hot categories.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from skfusiondp import FoundationImputer, Numeric
+    >>> public = pd.DataFrame({"lab": np.arange(20.0), "age": 30 + np.arange(20.0)})
+    >>> imputer = FoundationImputer(
+    ...     {"age": Numeric(0, 100)}, support=public, backend=LinearRegression()
+    ... )
+    >>> imputer.fit_transform(public.assign(age=0.0))["age"].round(6).tolist()[:3]
+    [30.0, 31.0, 32.0]
+    """
+
+    def __init__(self, estimator: Any):
+        self.estimator = estimator
+
+    def _check(self, domains: Mapping[str, Domain]) -> None:
+        for column, domain in domains.items():
+            estimator = self._estimator_of(column)
+            if isinstance(domain, Numeric):
+                kind, needed, fits = "numeric", "regressor", is_regressor(estimator)
+            else:
+                kind, needed, fits = "categorical", "classifier", is_classifier(estimator)
+            if not fits:
+                raise InvalidInputError(
+                    f"backend={estimator!r} cannot impute the {kind} column {column!r}, which "
+                    f"needs a {needed}; where numeric and categorical columns are sensitive, "
+                    f"pass a mapping, backend={{{column!r}: ..., ...}}."
+                )
+
+    def _make_head(self, column: str, domain: Domain) -> Head:
+        return EstimatorHead(clone(self._estimator_of(column)), domain)
+
+    def _estimator_of(self, column: str) -> Any:
+        if not isinstance(self.estimator, Mapping):
+            return self.estimator
+        if column not in self.estimator:
+            raise InvalidInputError(
+                f"backend={{...}} has no estimator for the sensitive column {column!r}; add one."
+            )
+        return self.estimator[column]

@@ -1,0 +1,401 @@
+"""The transformer that makes the hybrid view of a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from .._contents import clear_padding
+from .._parameters import (
+    check_choice,
+    check_n_jobs,
+    check_verbose,
+    whole,
+)
+from .._random_state import random_generator
+from .._refit import all_or_nothing
+from ..exceptions import ON_LEAK, InvalidInputError
+from ..tables._containers import SetOutput, replace_columns
+from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._frames import as_frame, check_table
+from ..tables._paired_table import PairedTable
+from ..tables._schema import Selector, SensitiveSchema, resolve_schema
+from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._domain_backend import DomainBackend
+from ._draws import uniforms_at
+from ._registry import make_backend
+
+STRATEGIES = ("mean", "mode", "sample")
+OUTPUTS = ("hybrid", "paired")
+
+
+class FoundationImputer(  # type: ignore[call-arg]
+    OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Impute every sensitive cell from the public columns: the hybrid view.
+
+    Not only missing cells: each one is replaced by what can be guessed from its row's public
+    columns, and from them alone (not from the label, nor from other sensitive columns). What
+    does the guessing learns from public support rows, or knows beforehand, and never reads a
+    sensitive cell of the training table. The hybrid view can therefore be used freely.
+
+    Parameters
+    ----------
+    sensitive : None, mapping or column selector
+        {column: domain} with domains `Numeric` and `Categorical`, or whatever ColumnTransformer
+        takes as columns. None protects every column (or, inside an estimator of this library,
+        those that the estimator protects).
+    support : table of shape (n_support, at least n_columns), optional
+        Public rows: of other people than the training table's, or of people who agreed to publish theirs.
+        What is learnt from them is released without noise; training rows found among them are a leak.
+        It has the sensitive columns too; other columns of it are ignored.
+    backend : str, backend, estimator or mapping of str to estimator
+        "conditional" (trees fitted on `support`), "sentence-transformers" (a language model
+        reads each row as a sentence; needs no `support`), "tabicl", "tabpfn" (tabular
+        foundation models; need their own package and weights) or "domain" (no knowledge). Or a
+        backend with parameters, as ``SentenceBackend(model="path")``; or a scikit-learn
+        regressor or classifier, or a mapping {column: estimator}.
+    strategy : {"mean", "mode", "sample"}
+        Which value of the predictive distribution is taken. "mean": its mean, for categories
+        the most probable one. "mode": its median, for categories the most probable one.
+        "sample": a draw, column by column.
+    output : {"hybrid", "paired"}
+        A table like the one given, or a `PairedTable` of the original and the hybrid view.
+    batch_size : int
+        Rows that a backend sees at a time.
+    on_leak : {"warn", "raise", "ignore"}
+        What happens when a domain has to be read off the training cells.
+    n_jobs : int or None
+        Batches imputed at once, through joblib: None is 1, or what the joblib backend in use has to
+        offer (``with joblib.parallel_config(backend="dask")``).
+    verbose : bool or int
+        Whether to show a progress bar.
+    random_state : int, RandomState instance or None
+        Seed of the backend and of the draws. A fitted imputer draws the same for the same
+        table, whatever `batch_size` is.
+
+    Attributes
+    ----------
+    schema_ : SensitiveSchema
+        The sensitive columns and their public domains.
+    backend_ : backend
+        The fitted backend.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of these columns, where they have names.
+
+    Raises
+    ------
+    InvalidInputError
+        In `fit`, for a parameter that cannot be used or a `support` that lacks columns.
+    MissingDependencyError
+        In `fit`, if the backend's package or weights are absent. Nothing is downloaded.
+
+    Notes
+    -----
+    A fitted imputer keeps its backend's models. Its pickle leaves the rows of `support` out:
+    an unpickled imputer transforms as before, but has ``support=None`` if it is fitted again.
+
+    References
+    ----------
+    L. Zeng et al., "FusionDP: Foundation Model-Assisted Differentially Private Learning for
+    Partially Sensitive Features", arXiv:2511.03806.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skfusiondp import FoundationImputer, Numeric
+    >>> support = pd.DataFrame({"ward": ["a", "b"] * 20, "age": [30.0, 70.0] * 20})
+    >>> imputer = FoundationImputer({"age": Numeric(18, 90)}, support=support, random_state=0)
+    >>> train = pd.DataFrame({"ward": ["b", "a"], "age": [88.0, None]})
+    >>> imputer.fit_transform(train).round()
+      ward   age
+    0    b  70.0
+    1    a  30.0
+    """
+
+    def __init__(
+        self,
+        sensitive: Selector = None,
+        *,
+        support: Any = None,
+        backend: Any = "conditional",
+        strategy: str = "mean",
+        output: str = "hybrid",
+        batch_size: int = 4096,
+        on_leak: str = "warn",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ):
+        self.sensitive = sensitive
+        self.support = support
+        self.backend = backend
+        self.strategy = strategy
+        self.output = output
+        self.batch_size = batch_size
+        self.on_leak = on_leak
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @all_or_nothing
+    def fit(self, X: Any, y: Any = None) -> FoundationImputer:
+        """Resolve the schema and fit the backend on the support rows.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+            The training table. Its sensitive cells are not read, except where no domain is
+            known (then a warning says so).
+        y : ignored
+            The label is never used.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        frame = check_table(self, X, reset=True)
+        schema = resolve_schema(frame, self.sensitive, support=self.support, on_leak=self.on_leak, original=X)
+        return self._fit_schema(frame, schema)
+
+    def transform(self, X: Any) -> Any:
+        """Replace the sensitive columns.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+            A frame may lack sensitive columns: they are added. Those present are not read.
+
+        Returns
+        -------
+        table of shape (n_rows, n_columns), or PairedTable
+            With ``output="hybrid"`` a table of the kind given (or asked for by `set_output`),
+            sensitive numbers as floats and categories as declared. With ``output="paired"``
+            both views; sensitive columns that `X` lacks are imputed in both.
+        """
+        check_is_fitted(self, "backend_")
+        frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
+        if self.output == "paired":
+            return self._pair(frame)
+        imputed = self._impute_frame(frame)
+        names = list(self.schema_.columns)
+        return self._contain(replace_columns(X, frame, imputed, names), X)
+
+    def _fit_schema(self, frame: pd.DataFrame, schema: SensitiveSchema) -> FoundationImputer:
+        """Fit with a schema that the caller has resolved; `frame` is not read, only its names.
+
+        Estimators call this when their imputer has no `sensitive` of its own.
+        """
+        self._check_parameters()
+        backend = make_backend(self.backend)
+        public, sensitive = self._split_support(schema)
+        if self.support is None and backend.needs_support:
+            _warn_no_knowledge(self.backend)
+            backend = DomainBackend()
+        self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
+        parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}
+        if "random_state" in parameters and parameters["random_state"] is None:
+            backend.set_params(random_state=self._seed)
+        self.schema_ = schema
+        self.backend_ = backend.fit(public, sensitive, schema.domains)
+        clear_padding(self.backend_)
+        self.n_features_in_ = len(schema.columns)
+        if schema.columns != tuple(f"x{i}" for i in range(len(schema.columns))):
+            self.feature_names_in_ = np.array(schema.columns, dtype=object)
+        return self
+
+    def _impute_frame(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Impute the sensitive columns from the public columns of `frame`.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_rows, at least n_public)
+            Its other columns are not read.
+
+        Returns
+        -------
+        DataFrame of shape (n_rows, n_sensitive)
+            float64 for numeric columns, objects of the declared categories for others.
+        """
+        return self._impute(frame)[0]
+
+    def _impute(
+        self, frame: pd.DataFrame, positions: np.ndarray | None = None
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """Impute the sensitive columns, as cells and as expected encodings.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_rows, at least n_public)
+        positions : ndarray of shape (n_rows,), optional
+            Where these rows stand in the table that they are part of: draws depend on it. None: they
+            are the table.
+
+        Returns
+        -------
+        values : DataFrame of shape (n_rows, n_sensitive)
+        expected : dict of str to ndarray of shape (n_rows, width of the column's encoding)
+            With ``strategy="mean"`` a category's probabilities in place of one category: the mean
+            of the encoding, which a cell cannot hold. Else the encoding of `values`.
+        """
+        public = frame[list(self.schema_.public)]
+        values = {
+            c: np.empty(len(frame), dtype=float if isinstance(d, Numeric) else object)
+            for c, d in self.schema_.domains.items()
+        }
+        expected = {
+            c: np.zeros((len(frame), d.width), dtype=np.float32) for c, d in self.schema_.domains.items()
+        }
+        uniforms = {
+            c: uniforms_at([self._seed, i], len(frame), positions)
+            for i, c in enumerate(self.schema_.sensitive)
+        }
+        done = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._impute_batch)(public.iloc[rows], {c: u[rows] for c, u in uniforms.items()})
+            for rows in self._batches(len(frame))
+        )
+        for start, (chosen, encoded) in zip(range(0, len(frame), self.batch_size), done, strict=True):
+            rows = slice(start, start + self.batch_size)
+            for column in chosen:
+                values[column][rows], expected[column][rows] = chosen[column], encoded[column]
+        cells = pd.DataFrame(
+            {c: pd.Series(v, index=frame.index, dtype=v.dtype) for c, v in values.items()},
+            index=frame.index,
+        )
+        return cells, expected
+
+    def _impute_batch(
+        self, public: pd.DataFrame, uniforms: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Chosen cells and expected encodings of one batch."""
+        predicted = self.backend_.predict(public)
+        values, expected = {}, {}
+        for column, domain in self.schema_.domains.items():
+            guess = _checked(predicted, column, domain, len(public), self.backend_)
+            values[column] = self._choose(guess, domain, uniforms[column])
+            if self.strategy == "mean" and isinstance(domain, Categorical):
+                weights = guess.probabilities
+                expected[column] = np.zeros((len(public), domain.width), dtype=np.float32)
+                known = len(domain.categories)
+                expected[column][:, :known] = weights / weights.sum(axis=1, keepdims=True)
+            else:
+                expected[column] = domain.encode(values[column])
+        return values, expected
+
+    def _choose(self, guess: Predictive, domain: Any, uniforms: np.ndarray) -> np.ndarray:
+        """Take one value a row from the predictive distribution, as `strategy` says."""
+        if isinstance(guess, CategoricalPredictive):
+            drawn = guess.sample(uniforms) if self.strategy == "sample" else guess.mode()
+            return domain.decode(drawn)
+        if self.strategy == "mean":
+            values = guess.mean
+        elif self.strategy == "mode":
+            values = guess.median()
+        elif guess.atoms is not None:
+            values = guess.sample(uniforms)
+        else:
+            raise InvalidInputError(
+                f"strategy='sample' needs predictive distributions, which {self.backend_!r} "
+                "does not give; use strategy='mean' or strategy='mode', or another backend."
+            )
+        return np.clip(values, domain.low, domain.high)
+
+    def _pair(self, frame: pd.DataFrame, positions: np.ndarray | None = None) -> PairedTable:
+        """Both views of a table, of which absent sensitive columns take the imputed values."""
+        names = list(self.schema_.columns)
+        imputed, expected = self._impute(frame, positions)
+        imputed = imputed.infer_objects()
+        original = frame.copy(deep=False)
+        for column in imputed.columns.difference(frame.columns):
+            original[column] = imputed[column]
+        hybrid = original.copy(deep=False)
+        for column in imputed:
+            hybrid[column] = imputed[column]
+        return PairedTable(original[names], hybrid[names], self.schema_, expected)
+
+    def _split_support(self, schema: SensitiveSchema) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the support's public and sensitive columns; no rows if there is no support."""
+        public, sensitive = list(schema.public), list(schema.sensitive)
+        if self.support is None:
+            return pd.DataFrame(columns=public), pd.DataFrame(columns=sensitive)
+        support = as_frame(self.support)
+        lacking = [c for c in schema.columns if c not in support.columns]
+        if lacking:
+            raise InvalidInputError(
+                f"support lacks the column(s) {lacking} of the training table; give public rows "
+                "with the same columns (an array as support goes with an array as X)."
+            )
+        if not len(support):
+            raise InvalidInputError(
+                "support has no rows; give public rows, or support=None to impute without any."
+            )
+        return support[public], support[sensitive]
+
+    def _batches(self, n: int) -> Any:
+        starts = range(0, n, self.batch_size)
+        if self.verbose:
+            from tqdm.auto import tqdm
+
+            starts = tqdm(starts, desc="Imputing", unit="batch")
+        return (slice(start, min(start + self.batch_size, n)) for start in starts)
+
+    def _check_parameters(self) -> None:
+        for name, allowed in (("strategy", STRATEGIES), ("output", OUTPUTS), ("on_leak", ON_LEAK)):
+            check_choice(name, getattr(self, name), allowed)
+        whole("batch_size", self.batch_size)
+        check_n_jobs(self.n_jobs)
+        check_verbose(self.verbose)
+
+    def __getstate__(self) -> dict:
+        state = dict(super().__getstate__())
+        if "backend_" in state:
+            # A released model must not carry a table along; the fitted backend is enough.
+            state["support"] = None
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _warn_no_knowledge(backend: Any) -> None:
+    warnings.warn(
+        f"FoundationImputer has no support rows and backend={backend!r} knows nothing without "
+        "them: numbers become the centre of their domain and categories the first declared one "
+        "(uniform draws with strategy='sample'). Give public rows as support=, or use "
+        "backend='sentence-transformers'.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _checked(predicted: Mapping[str, Predictive], column: str, domain: Domain, n: int, backend: Any) -> Any:
+    """Return a column's predictive distribution, or say what is wrong with the backend."""
+    guess = predicted.get(column)
+    kind = NumericPredictive if isinstance(domain, Numeric) else CategoricalPredictive
+    if not isinstance(guess, kind):
+        raise InvalidInputError(
+            f"The backend {backend!r} returned {type(guess).__name__} for the sensitive column "
+            f"{column!r}; a backend's predict returns {{column: {kind.__name__}}}."
+        )
+    rows = len(guess.mean if isinstance(guess, NumericPredictive) else guess.probabilities)
+    if rows != n:
+        raise InvalidInputError(
+            f"The backend {backend!r} returned {rows} predictions for {n} rows of {column!r}; "
+            "its predict must return one a row."
+        )
+    return guess

@@ -1,0 +1,83 @@
+"""TabPFN, a tabular foundation model that learns in context from the support rows."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import MissingDependencyError
+from ._in_context import QUANTILE_LEVELS, InContextBackend
+
+
+class TabPFNBackend(InContextBackend):
+    """Impute with TabPFN (package tabpfn, optional), as the FusionDP paper does.
+
+    Parameters
+    ----------
+    model_path : path or {"classifier": path, "regressor": path}
+        Weights on this machine, under their official file names (TabPFN reads the version off
+        the name). Categories need a classifier's, numbers a regressor's. Nothing is downloaded.
+    options : mapping, optional
+        Further arguments of ``TabPFNClassifier`` and ``TabPFNRegressor``, as
+        ``{"n_estimators": 4, "device": "cuda"}``.
+    random_state : int or None
+        Seed of TabPFN's ensemble.
+
+    Raises
+    ------
+    MissingDependencyError
+        In `fit`, if the package or the weights are absent.
+
+    Notes
+    -----
+    Weights have licences of their own: version 2 asks for attribution, 2.5 and later are for
+    non-commercial use. So none are chosen for you.
+    The pickle holds the support rows, which TabPFN reads at every prediction.
+    TabPFN takes at most ten categories a column.
+
+    References
+    ----------
+    N. Hollmann et al., "Accurate predictions on small data with a tabular foundation model",
+    Nature 637, 2025.
+
+    Examples
+    --------
+    >>> from skfusiondp.impute import TabPFNBackend
+    >>> TabPFNBackend({"regressor": "tabpfn-v2-regressor.ckpt"})
+    TabPFNBackend(model_path={'regressor': 'tabpfn-v2-regressor.ckpt'})
+    """
+
+    def _make_model(self, task: str) -> Any:
+        # Read when the package is imported; a user who wants telemetry can still say "0".
+        os.environ.setdefault("TABPFN_DISABLE_TELEMETRY", "1")
+        try:
+            tabpfn = importlib.import_module("tabpfn")
+        except ImportError:
+            raise MissingDependencyError(
+                "backend='tabpfn' needs tabpfn; install it with: pip install 'skfusiondp[tabpfn]'"
+            ) from None
+        path = self._checkpoint(task)
+        if path is None:
+            raise MissingDependencyError(
+                "backend='tabpfn' needs the path of weights, none of which is downloaded; pass "
+                "TabPFNBackend(model_path={'classifier': path, 'regressor': path})."
+            )
+        kind = {"classifier": "TabPFNClassifier", "regressor": "TabPFNRegressor"}[task]
+        settings = {
+            "random_state": self.random_state,
+            "categorical_features_indices": self._categorical_positions(),
+            **(self.options or {}),
+        }
+        return getattr(tabpfn, kind)(**settings, model_path=path)
+
+    def _categorical_positions(self) -> list[int]:
+        columns = self.encoder_.columns_ if hasattr(self, "encoder_") else []
+        return [i for i, (_, categories, *_) in enumerate(columns) if categories is not None]
+
+    @staticmethod
+    def _quantiles(model: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        said = model.predict(features, output_type="main", quantiles=list(QUANTILE_LEVELS))
+        return said["mean"], np.column_stack(said["quantiles"])

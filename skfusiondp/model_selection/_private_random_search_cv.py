@@ -1,0 +1,573 @@
+"""PrivateRandomSearchCV."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from .._parameters import as_float, check_estimator_object
+from .._random_state import seeded
+from .._refit import all_or_nothing
+from ..accounting._privacy_report import PrivacyReport
+from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
+from ..privacy import (
+    BoundEntry,
+    LedgerEntry,
+    PrivacyLedger,
+    compute_epsilon,
+)
+from ..privacy._accountant import Mechanism, check_delta, check_epsilon
+from ..privacy._budget import spending
+from ..privacy._ledger import read_without_noise
+from ..privacy._random_bits import RandomBits
+from ..privacy._selection import Repetitions, Spec, calibrate_repeated
+from ..privacy._weak_budgets import warn_if_weak
+from ..tables._disk import as_disk_table
+from ..tables._frames import as_frame, own_cells
+from ..tables._outside import one_for_all, tell_data_holder, warn_outside
+from ..tables._paired_table import PairedTable
+from ..tables._schema import SensitiveSchema
+from ..tables._targets import read_labels
+from ._scores import (
+    check_row_scoring,
+    free_score,
+    hybrid_score,
+    paid_score,
+)
+from ._trials import (
+    Candidate,
+    candidates_of,
+    check_kept,
+    final_name,
+    leaks_of,
+    planned,
+    prepared,
+    refuse_leaks,
+    steps_of,
+)
+
+# What a scoring of held-out rows adds to the kinds of runs: one release of their sum.
+_SCORING: Spec = ((), 1.0, 1)
+# The accountant's grid, to which the epsilon of a bound is rounded up.
+_GRID = 1e-4
+
+
+def _best_has(name: str) -> Any:
+    def check(self: Any) -> bool:
+        return hasattr(getattr(self, "best_estimator_", self.estimator), name)
+
+    return available_if(check)
+
+
+class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
+    """Random search whose epsilon covers every trial, the choice among them and the released model.
+
+    A random number of candidates is drawn, each is trained once with its own noise, and the best model
+    is released as it is. How many trials ran, and how the others scored, is not released: that is what
+    makes the choice cheap, and why there are no ``cv_results_``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        FusionDPClassifier, FusionDPRegressor, an Offset estimator, or a pipeline that ends in one. Its
+        own `epsilon`, `noise_multiplier`, `delta` and `random_state` are replaced.
+    param_distributions : dict of lists, or list of such dicts
+        Values to try. Every combination is a candidate, drawn with equal probability, with replacement.
+    n_trials : float, default=10
+        Expected number of trials, above 1.
+    epsilon : float, default=1.0
+        Budget of the whole search.
+    delta : float or None, default=None
+        None stands for 1/(10 n).
+    distribution : {"negative-binomial", "poisson"}, default="negative-binomial"
+        Of the number of trials. Poisson may draw none: then `fit` has paid, and raises.
+    eta : float, default=1.0
+        Shape of the negative binomial, above -1: 1 is geometric, 0 logarithmic. The smaller, the less the
+        choice costs, and the more often a single trial runs.
+    validation : {"hybrid", "private"} or tuple (X, y), default="hybrid"
+        Rows that candidates are compared on. "hybrid": held-out rows with imputed sensitive cells, free.
+        "private": held-out rows as they are, by a noised score that is paid for. Public rows: free.
+    validation_size : float, default=0.2
+        Share of the rows that is held out, at random; nothing is held out where public rows are given.
+    scoring : str, callable or None, default=None
+        As in RandomizedSearchCV. With ``validation="private"``: "accuracy", "log-loss", "squared-error"
+        or a function of (estimator, X, y) that gives a row a number in [0, 1]; others are clipped. Rows are
+        scored alone: `X` and `y` hold one row, `estimator` and the scorer are copies. A row whose scoring
+        fails counts as 0, and a ``DataHolderWarning`` at the end says how many. What a function keeps in a
+        closure or a global variable is not copied: it must not carry anything from row to row.
+    budget : PrivacyBudget, path of its file or None, default=None
+        Budget that the search shares with other fits, and may not overdraw. Its delta has to be above
+        the search's if anything else is to be paid from it.
+    random_state : int or None, default=None
+        None draws the number of trials, candidates and noise from the operating system, as a release
+        needs.
+
+    Attributes
+    ----------
+    best_estimator_ : estimator
+        Model of the best trial. It is not fitted again: that would have to be paid for again. Its own
+        ``epsilon_`` is that of its one trial.
+    best_params_ : dict
+        Its parameters.
+    best_score_ : float
+        Its score: free, or noised and paid for.
+    ledger_ : PrivacyLedger
+        One entry a search, which covers all its trials.
+    epsilon_, delta_ : float
+        Cost of everything in `ledger_`; the deltas of repeated searches add up.
+    epsilon_of_one_trial_ : float
+        Epsilon of one trial of the costliest candidate at `delta_`, score included: what naive
+        accounting would claim for the released model.
+    schema_ : SensitiveSchema
+        Sensitive columns of the released model, and their domains.
+    n_rows_ : int
+        Rows that were searched on.
+
+    Notes
+    -----
+    One run of the base mechanism draws a candidate, trains it and scores it. A row is either trained on
+    or held out, which is public, so that a run's Renyi divergence at each order is at most the largest of
+    every candidate's training and of the noised score. Papernot and Steinke's Theorems 2 (truncated
+    negative binomial) and 6 (Poisson) turn that into the divergence of the best of a random number of
+    runs. Every candidate's noise is calibrated so that the result meets `epsilon`. A trial whose ledger
+    shows more than was planned makes the search raise.
+
+    Running time shows how many trials ran: do not publish it. Nor should a model of another trial be
+    kept, or a log that names candidates.
+
+    References
+    ----------
+    N. Papernot and T. Steinke, "Hyperparameter Tuning with Renyi Differential Privacy", ICLR 2022,
+    arXiv:2110.03620.
+
+    Examples
+    --------
+    >>> from skfusiondp import FusionDPClassifier
+    >>> from skfusiondp.datasets import load_adult
+    >>> from skfusiondp.model_selection import PrivateRandomSearchCV
+    >>> adult = load_adult()
+    >>> model = FusionDPClassifier(adult.sensitive, epochs=1)
+    >>> candidates = {"lr": [0.01, 0.02], "max_grad_norm": [0.5, 1.0]}
+    >>> search = PrivateRandomSearchCV(model, candidates, n_trials=2, epsilon=1.0, random_state=0)
+    >>> search = search.fit(adult.table[:900], adult.target[:900])
+    >>> 0.99 < search.epsilon_ <= 1.0, search.epsilon_of_one_trial_ < 0.8
+    (True, True)
+    >>> sorted(search.best_params_), len(search.ledger_)
+    (['lr', 'max_grad_norm'], 1)
+    """
+
+    # What check_pipeline asks: the choice is in the ledger, not only the trials.
+    _accounts_for_privacy = True
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_trials: float = 10,
+        epsilon: float = 1.0,
+        delta: float | None = None,
+        distribution: str = "negative-binomial",
+        eta: float = 1.0,
+        validation: Any = "hybrid",
+        validation_size: float = 0.2,
+        scoring: Any = None,
+        budget: Any = None,
+        random_state: Any = None,
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_trials = n_trials
+        self.epsilon = epsilon
+        self.delta = delta
+        self.distribution = distribution
+        self.eta = eta
+        self.validation = validation
+        self.validation_size = validation_size
+        self.scoring = scoring
+        self.budget = budget
+        self.random_state = random_state
+
+    @all_or_nothing
+    def fit(self, X: Any, y: Any = None) -> PrivateRandomSearchCV:
+        """Run the trials and keep the best model.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns), or PairedTable
+        y : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            For a parameter, candidate or table that cannot be used.
+        PrivacyBudgetError
+            If the search would overdraw `budget`; nothing was read.
+        SkfusiondpError
+            If the Poisson distribution drew no trial.
+        """
+        if y is None:
+            raise InvalidInputError(
+                "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
+            )
+        check_estimator_object("estimator", self.estimator)
+        repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
+        if sp.issparse(X):
+            raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")
+        if isinstance(X, np.memmap) or (as_disk_table(X) is None and not hasattr(X, "columns")):
+            X = np.asarray(own_cells(X))
+        y = y if hasattr(y, "iloc") else np.asarray(y)
+        n_rows = _num_samples(X if as_disk_table(X) is None else as_disk_table(X))
+        if n_rows < 2:
+            raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
+        delta = 1 / (10 * n_rows) if self.delta is None else self.delta
+        check_delta(delta)
+        delta = as_float(delta)
+        check_epsilon(self.epsilon)
+        bits = RandomBits(self._seed())
+        train, held_out = self._split(X, y, n_rows, bits)
+        n_train = n_rows if held_out is None else len(train[1])
+        candidates = self._candidates(n_train, isinstance(X, PairedTable))
+        specs = [c.spec for c in candidates] + [_SCORING] * (self.validation == "private")
+        adjacency = candidates[0].adjacency
+        if adjacency == "add-remove" and held_out is not None:
+            raise InvalidInputError(
+                f"validation={self.validation!r} splits the rows, and one more would split them otherwise, "
+                "so method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
+            )
+        target = math.floor(round(as_float(self.epsilon) / _GRID, 6)) * _GRID or as_float(self.epsilon)
+        sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
+        one_trial = _costliest(specs, sigmas, adjacency, delta)
+        how_many = repetitions.draw(bits)
+        source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
+        cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
+        warn_if_weak(as_float(self.epsilon), delta, n_rows)
+        leaks: dict[str, None] = {}
+        unscored: Counter[str] = Counter()
+        with spending(self.budget, cost) as pay:
+            # All trials are paid for, however many run, and whether or not one of them fails.
+            pay()
+            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
+            self._relation = adjacency
+            try:
+                with warnings.catch_warnings():
+                    # Said above for all trials; how many ran is secret, and so is how often each warns.
+                    warnings.simplefilter("ignore", WeakPrivacyWarning)
+                    best = self._best_of(
+                        how_many, candidates, sigmas, delta, train, held_out, bits, unscored, leaks
+                    )
+            finally:
+                # Without a budget, which refuses it, domains may have come from training cells.
+                self.ledger_ = self.ledger_ + read_without_noise(tuple(leaks), n_rows, adjacency, source)
+        self.best_estimator_, self.best_params_, self.best_score_ = best
+        self.schema_ = steps_of(self.best_estimator_)[-1].schema_
+        self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial
+        # The report speaks of this fit, whatever parameters are set afterwards.
+        self._trials = repetitions.mean, repetitions.distribution, repetitions.eta
+        self._seeded = seeded(self.random_state)
+        self._validated = self.validation if isinstance(self.validation, str) else "public rows"
+        if unscored:
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in sorted(unscored.items()))
+            tell_data_holder(
+                f"scoring={self.scoring!r} gave held-out rows no score, which then counted as 0, over all "
+                f"trials: {reasons}."
+            )
+        schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
+        if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
+            frame = as_frame(X.original if isinstance(X, PairedTable) else X)
+            warn_outside((frame,), schema.public_domains)
+        return self
+
+    @property
+    def delta_(self) -> float:
+        """Delta of all searches: each has a failure probability of its own, and a refit adds another."""
+        return float(sum(e.delta for e in self._shown if isinstance(e, BoundEntry)))
+
+    @property
+    def epsilon_(self) -> float:
+        """Epsilon of everything in `ledger_` under the relation of the search that is shown, at `delta_`."""
+        return self._shown.epsilon(self.delta_)
+
+    @property
+    def _shown(self) -> PrivacyLedger:
+        return self.ledger_.under(self._relation)
+
+    def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
+        final = final_name(self.estimator)
+        drawn = candidates_of(self.param_distributions)
+        for name in (
+            f"{final}{n}" for n in ("epsilon", "noise_multiplier", "delta", "random_state", "budget")
+        ):
+            if any(name in c for c in drawn):
+                raise InvalidInputError(
+                    f"param_distributions names {name!r}, which the search sets itself: it gives every "
+                    "candidate the noise that the whole search's epsilon allows. Leave it out."
+                )
+        candidates = [
+            planned(self.estimator, c, n_rows, self.validation == "hybrid" and not paired) for c in drawn
+        ]
+        relations = {c.adjacency for c in candidates}
+        if len(relations) > 1:
+            raise InvalidInputError(
+                f"Candidates have different neighbouring relations, {sorted(relations)}; use one."
+            )
+        return candidates
+
+    def _split(self, X: Any, y: Any, n_rows: int, bits: RandomBits) -> tuple[tuple, tuple | None]:
+        """Rows to train on, and rows to hold out; chosen without a look at sensitive cells."""
+        if isinstance(self.validation, tuple) and len(self.validation) == 2:
+            return (X, y), None
+        if not (isinstance(self.validation, str) and self.validation in ("hybrid", "private")):
+            raise InvalidInputError(
+                f"validation={self.validation!r} must be 'hybrid', 'private', or public rows as (X, y)."
+            )
+        size = self.validation_size
+        if isinstance(size, bool) or not isinstance(size, float) or not 0 < size < 1:
+            raise InvalidInputError(f"validation_size={size!r} must lie strictly between 0 and 1.")
+        if as_disk_table(X) is not None:
+            raise InvalidInputError(
+                "X is a table on disk, which cannot be split; give public rows as validation=(X, y)."
+            )
+        if self.validation == "private":
+            check_row_scoring(self.scoring, self.estimator)
+        if _num_samples(y) != n_rows:
+            raise InvalidInputError(
+                f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows, y "
+                f"{_num_samples(y)}."
+            )
+        if n_rows < 2:
+            raise InvalidInputError(
+                f"X has n_samples={n_rows} rows, of which none can be held out; add rows."
+            )
+        strata = None
+        labels = read_labels(y, n_rows)[0] if is_classifier(self.estimator) else np.zeros(0)
+        if labels.size == n_rows:
+            counts = np.unique(labels, return_counts=True)[1]
+            # Rows of every class on either side, where there are enough.
+            strata = (
+                labels.ravel() if counts.min() >= 2 and len(counts) <= min(size, 1 - size) * n_rows else None
+            )
+        rows = train_test_split(
+            np.arange(n_rows), test_size=size, stratify=strata, random_state=bits.integer(2**31 - 1)
+        )
+        train, held_out = ((_take(X, r), _safe_indexing(y, r)) for r in rows)
+        return train, held_out
+
+    def _best_of(
+        self,
+        how_many: int,
+        candidates: list[Candidate],
+        sigmas: list[float],
+        delta: float,
+        train: tuple,
+        held_out: tuple | None,
+        bits: RandomBits,
+        unscored: Counter,
+        leaks: dict[str, None],
+    ) -> tuple[Any, dict, float]:
+        """Model, parameters and score of the best trial; nothing else of any trial is kept.
+
+        `leaks` gets the columns whose domains were read off the training cells.
+        """
+        best: tuple[Any, dict, float] | None = None
+        for _ in range(how_many):
+            i = bits.integer(len(candidates))
+            model = prepared(self.estimator, candidates[i], sigmas[i], delta, bits)
+            if self.budget is not None:
+                refuse_leaks(model)
+            with one_for_all():
+                model.fit(*train)
+            leaks.update(dict.fromkeys(leaks_of(model)))
+            check_kept(model, candidates[i], sigmas[i])
+            score = self._score(model, held_out, sigmas[-1], candidates[i].adjacency, bits, unscored)
+            if best is None or score > best[2]:
+                best = model, clone(candidates[i].parameters, safe=False), score
+        if best is None:
+            raise SkfusiondpError(
+                "distribution='poisson' drew no trial, so there is no model; the search is paid for. "
+                "Repeating it costs as much again; distribution='negative-binomial' draws at least one."
+            )
+        return best
+
+    def _score(
+        self,
+        model: Any,
+        held_out: tuple | None,
+        sigma: float,
+        adjacency: str,
+        bits: RandomBits,
+        unscored: Counter,
+    ) -> float:
+        if held_out is None:
+            X, y = self.validation
+            return free_score(model, X, y, self.scoring)
+        X, y = held_out
+        if self.validation == "hybrid":
+            return hybrid_score(model, X, y, self.scoring)
+        return paid_score(model, X, y, self.scoring, sigma, adjacency, bits, unscored)
+
+    def _seed(self) -> int | None:
+        seed = self.random_state
+        if seed is None:
+            return None
+        if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0:
+            return int(seed)
+        raise InvalidInputError(f"random_state={seed!r} must be None or a whole number of at least 0.")
+
+    @_best_has("predict")
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict with the released model.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        """
+        return self._best().predict(X)
+
+    @_best_has("predict_proba")
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities by the released model.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+        """
+        return self._best().predict_proba(X)
+
+    @_best_has("decision_function")
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Decision function of the released model.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) or (n_rows, n_classes)
+        """
+        return self._best().decision_function(X)
+
+    @_best_has("score")
+    def score(self, X: Any, y: Any) -> float:
+        """Score of the released model, by its own ``score``.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+        y : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        float
+        """
+        return self._best().score(X, y)
+
+    def _best(self) -> Any:
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Classes of the released model."""
+        return self._best().classes_
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns seen in ``fit``."""
+        return self._best().n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the columns seen in ``fit``, if they have any."""
+        return self._best().feature_names_in_
+
+    def privacy_report(self) -> PrivacyReport:
+        """What the search and the released model protect together, and at which cost.
+
+        Returns
+        -------
+        PrivacyReport
+            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
+        """
+        reports = [s.privacy_report() for s in steps_of(self._best()) if hasattr(s, "privacy_report")]
+        released = reports[-1]
+        # A column that a step before has left out was read all the same.
+        protected = {c: d for r in reports for c, d in r.protected.items()}
+        repetitions = Repetitions(*self._trials)
+        shape = {"eta": float(repetitions.eta), "gamma": repetitions.gamma}
+        free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
+        gaps = [g for g in released.not_covered if g != free and "random_state=" not in g]
+        gaps.append("running time, which tells how many trials ran, and models or logs of other trials")
+        if self._seeded:
+            gaps.append(
+                f"anyone who knows random_state={self._seeded}: trials and noise can be recomputed; "
+                "use random_state=None for a release"
+            )
+        return PrivacyReport(
+            estimator=type(self).__name__,
+            method=released.method,
+            protected=protected,
+            adjacency=self._relation,
+            epsilon=self.epsilon_,
+            delta=self.delta_,
+            n_rows=self.n_rows_,
+            mechanism={
+                "epsilon_of_the_search": self.epsilon_,
+                "epsilon_of_one_trial": self.epsilon_of_one_trial_,
+                "expected_trials": float(repetitions.mean),
+                "distribution_of_trials": repetitions.distribution,
+                **(shape if repetitions.distribution == "negative-binomial" else {}),
+                "validation": self._validated,
+                "searches_in_ledger": len(self.ledger_),
+                **{f"released_{k}": v for k, v in released.mechanism.items() if k != "fits_in_ledger"},
+            },
+            ledger=self.ledger_,
+            public=(*released.public, "the candidates and the split into trained and held-out rows"),
+            not_covered=tuple(gaps),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        return tags
+
+
+def _costliest(specs: list[Spec], sigmas: list[float], adjacency: str, delta: float) -> float:
+    """Epsilon of one run of the costliest kind, by the accountant."""
+    kinds = {(*s[0], (sigma, s[1], s[2])) for s, sigma in zip(specs, sigmas, strict=True)}
+    return max(compute_epsilon([_entry(m, adjacency) for m in kind], delta) for kind in kinds)
+
+
+def _entry(mechanism: Mechanism, adjacency: str) -> LedgerEntry:
+    sigma, rate, *steps = mechanism
+    return LedgerEntry(sigma, rate, int(steps[0]), adjacency)
+
+
+def _take(X: Any, rows: np.ndarray) -> Any:
+    return X[rows] if isinstance(X, PairedTable) else _safe_indexing(X, rows)

@@ -1,0 +1,306 @@
+"""Choosing among sensitive columns by what they say about the public target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from .._parameters import whole
+from ..exceptions import InvalidInputError
+from ..tables._containers import replace_columns
+from ..tables._domains import Categorical, Numeric
+from ..tables._frames import check_table
+from ..tables._schema import SensitiveSchema
+from ..tables._targets import read_labels
+from ._private_transformer import PrivateTransformer, bins, check_bins
+
+
+class PrivateSelector(PrivateTransformer):
+    """Keep the sensitive columns that say most about the public target, by scores that are paid for.
+
+    A table of counts, bins or categories of a sensitive column by groups of the target, is released with
+    noise for all columns at once. Public columns pass as they are. Where there are no more than
+    `n_columns` sensitive ones, all are kept, and nothing is read.
+
+    Parameters
+    ----------
+    sensitive : None, mapping or column selector, default=None
+        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
+        anything else is what ColumnTransformer takes as columns.
+    n_columns : int, default=10
+        Number of sensitive columns to keep.
+    n_bins : int, default=8
+        Bins of a numeric column's interval.
+    n_groups : int, default=4
+        Groups of a continuous target, by its public quantiles; classes are groups of their own.
+    epsilon : float or None, default=None
+        Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
+    noise_multiplier : float or None, default=None
+        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+    delta : float or None, default=None
+        None stands for 1/(10 n).
+    adjacency : {"replace", "zero-out"}, default="replace"
+        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
+    groups : str or None, default=None
+        Public column of X that says whose row it is, where a person has several; it passes through, and may
+        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
+    max_rows_per_unit : int or None, default=None
+        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
+    budget : PrivacyBudget, path of its file or None, default=None
+        Budget that the fit shares with others, and may not overdraw.
+    on_leak : {"warn", "raise", "ignore"}, default="warn"
+        What happens when a domain is missing and has to be read off the training cells.
+    random_state : int, RandomState, Generator or None, default=None
+        None takes secure noise from the operating system, as a release needs.
+
+    Attributes
+    ----------
+    scores_ : dict of str to float
+        Released association of each column; empty if nothing was read.
+    kept_ : tuple of str
+        Sensitive columns that are kept.
+    domains_ : dict of str to Numeric or Categorical
+        Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
+    schema_ : SensitiveSchema
+        Columns that went in, and the domain of each sensitive one.
+    columns_ : tuple of str
+        Columns whose cells were read.
+    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
+        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    unit_ : str
+        What says whose row it is; empty where each row is a unit.
+    rows_per_unit_ : int
+        The most rows of one unit that were read: whose epsilon `epsilon_` is.
+    n_rows_ : int
+        Rows of the training table.
+    ledger_ : PrivacyLedger
+        An entry a fit; refits add to it.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_columns,)
+        Names of the columns seen in ``fit``, if they have any.
+
+    Notes
+    -----
+    A column's score is the sum over bins b and groups g of ``(p_bg - p_b p_g)^2 / p_g``, 0 where column
+    and target are independent, with the public share ``p_g`` of each group. Noise raises its square by a
+    known amount, which is subtracted, so that scores of wide and narrow columns compare.
+
+    Formal guarantee: a row's group is public, and in the counts of its group each column adds a unit
+    vector, or nothing where the cell is missing: as for PrivateQuantileTransformer, two contributions lie
+    at most sqrt(2 d) apart, one at most sqrt(d) from that of an erased one, for d columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.preprocessing import PrivateSelector
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame(rng.random((4000, 3)), columns=["lab", "useful", "useless"])
+    >>> domains = {"useful": Numeric(0, 1), "useless": Numeric(0, 1)}
+    >>> selector = PrivateSelector(domains, n_columns=1, random_state=0)
+    >>> selector.fit(table, table["useful"] > 0.5).kept_
+    ('useful',)
+    >>> selector.get_feature_names_out().tolist()
+    ['lab', 'useful']
+    """
+
+    _diameter, _reach = 2.0**0.5, 1.0
+
+    def __init__(
+        self,
+        sensitive: Any = None,
+        *,
+        n_columns: int = 10,
+        n_bins: int = 8,
+        n_groups: int = 4,
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float | None = None,
+        adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
+        budget: Any = None,
+        on_leak: str = "warn",
+        random_state: Any = None,
+    ):
+        self.sensitive = sensitive
+        self.n_columns = n_columns
+        self.n_bins = n_bins
+        self.n_groups = n_groups
+        self.epsilon = epsilon
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
+        self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
+        self.budget = budget
+        self.on_leak = on_leak
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateSelector:
+        """Release the columns' association with the target, with noise, and choose.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+        y : array-like of shape (n_rows,)
+            Classes or numbers, public.
+        groups : array-like of shape (n_rows,), optional
+            Whose row it is, public, in place of the parameter `groups`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            As for the other transformers, and if `y` is missing or has several columns.
+        """
+        if y is None:
+            raise InvalidInputError(
+                "requires y to be passed, but the target y is None: PrivateSelector.fit(X, y)."
+            )
+        self._groups = _groups(y, _num_samples(X), whole("n_groups", self.n_groups, 2))
+        try:
+            super().fit(X, groups=groups)
+        finally:
+            del self._groups
+        return self
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        whole("n_columns", self.n_columns, 0)
+        check_bins(self.n_bins)
+        whole("n_groups", self.n_groups, 2)
+
+    def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
+        self._groups = self._groups[kept]
+        return super()._kept(frame, kept)
+
+    def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
+        return schema.sensitive if len(schema.sensitive) > self.n_columns else ()
+
+    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+        return np.concatenate([self._counts(frame[c], c).ravel() for c in columns])
+
+    def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
+        """Present cells by bin and group, of shape (n_bins or categories, n_groups)."""
+        domain = self.schema_.domains[column]
+        if isinstance(domain, Numeric):
+            codes = bins(domain.clean(cells), domain, self.n_bins)
+        else:
+            codes = domain.codes(cells)
+        n_groups = int(self._groups.max()) + 1
+        counts = np.bincount(codes * n_groups + self._groups, minlength=(self._width(column) + 1) * n_groups)
+        return counts.reshape(-1, n_groups)[:-1]
+
+    def _width(self, column: str) -> int:
+        domain = self.schema_.domains[column]
+        return domain.width - 1 if isinstance(domain, Categorical) else self.n_bins
+
+    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+        self.scores_: dict[str, float] = {}
+        share = np.bincount(self._groups) / len(self._groups)
+        std = self.noise_multiplier_ * self.clipping_norm_
+        start = 0
+        for column in columns:
+            size = self._width(column) * len(share)
+            counts = released[start : start + size].reshape(-1, len(share))
+            start += size
+            self.scores_[column] = association(counts, share, std) / self.n_rows_**2
+        kept = sorted(columns, key=lambda c: -self.scores_[c])[: self.n_columns]
+        sensitive = self.schema_.sensitive
+        self.kept_ = tuple(c for c in sensitive if c in kept) if columns else sensitive
+
+    def transform(self, X: Any) -> Any:
+        """Leave out the sensitive columns that were not chosen.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        table of shape (n_rows, n_public + n_kept)
+            Of the kind given, or that ``set_output`` asks for.
+        """
+        check_is_fitted(self, "kept_")
+        frame = check_table(self, X, reset=False, optional=self._may_be_absent)
+        kept = [c for c in frame.columns if self._stays(c)]
+        if hasattr(X, "columns"):
+            positions = [frame.columns.get_loc(c) for c in kept]
+            return self._contain(_safe_indexing(X, positions, axis=1), X)
+        return self._contain(replace_columns(X, frame[kept], frame[[]], kept), X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns that are kept.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only None, or the columns seen in ``fit``.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self, "kept_")
+        names = super().get_feature_names_out(input_features)
+        stay = [self._stays(c) for c in self.schema_.columns]
+        return names[np.array(stay, dtype=bool)]
+
+    def _stays(self, column: str) -> bool:
+        return column in self.kept_ or column not in self.schema_.domains
+
+    @property
+    def domains_(self) -> dict[str, Numeric | Categorical]:
+        """Domain of each sensitive column that is kept."""
+        check_is_fitted(self, "kept_")
+        return {c: self.schema_.domains[c] for c in self.kept_}
+
+    def _public_facts(self) -> tuple[str, ...]:
+        return ("the target",)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def association(counts: np.ndarray, share: np.ndarray, std: float) -> float:
+    """Unbiased estimate of the squared dependence of bins on groups, times n squared.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_bins, n_groups)
+        Counts with independent noise.
+    share : ndarray of shape (n_groups,)
+        Public share of each group.
+    std : float
+        Standard deviation of the noise.
+
+    Returns
+    -------
+    float
+    """
+    # Linear in the counts, so that what the noise adds to the square is known exactly.
+    centre = (np.eye(len(share)) - np.outer(np.ones(len(share)), share)) / np.sqrt(share)
+    noise = std**2 * len(counts) * float(np.sum(centre**2))
+    return float(np.sum((counts @ centre) ** 2)) - noise
+
+
+def _groups(y: Any, n_rows: int, n_groups: int) -> np.ndarray:
+    y, kind = read_labels(y, n_rows, numbers=True)
+    if y.ndim > 1:
+        raise InvalidInputError(f"y has {y.shape[1]} columns; choose columns for one target at a time.")
+    if kind == "continuous":
+        edges = np.unique(np.quantile(np.asarray(y, dtype=float), np.linspace(0, 1, n_groups + 1)[1:-1]))
+        y = np.searchsorted(edges, np.asarray(y, dtype=float))
+    return np.unique(y, return_inverse=True)[1]

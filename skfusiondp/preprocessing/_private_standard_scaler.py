@@ -1,0 +1,178 @@
+"""Mean and standard deviation of sensitive columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._parameters import is_number
+from ..exceptions import InvalidInputError
+from ..privacy._release import UNIT
+from ..tables._domains import Numeric
+from ._private_transformer import PrivateTransformer
+
+# A cell's position in its interval is rounded to this, so that its square is whole in units of UNIT.
+_STEP = 2.0**-15
+# A column's standard deviation is taken to be at least this share of half its interval.
+_LEAST = 0.01
+
+
+class PrivateStandardScaler(PrivateTransformer):
+    """Standardise sensitive numbers by a mean and a standard deviation that are paid for.
+
+    The number of present cells, their sum and their sum of squares, scaled to [-1, 1] by the declared
+    interval, are released with noise, all columns at once. Public columns pass as they are, and so do
+    sensitive categories, which are not read.
+
+    Parameters
+    ----------
+    sensitive : None, mapping or column selector, default=None
+        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
+        anything else is what ColumnTransformer takes as columns.
+    limit : float, default=5.0
+        Standardised cells are cut off here, so that their domain is known before the fit.
+    epsilon : float or None, default=None
+        Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
+    noise_multiplier : float or None, default=None
+        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+    delta : float or None, default=None
+        None stands for 1/(10 n).
+    adjacency : {"replace", "zero-out"}, default="replace"
+        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
+    groups : str or None, default=None
+        Public column of X that says whose row it is, where a person has several; it passes through, and may
+        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
+    max_rows_per_unit : int or None, default=None
+        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
+    budget : PrivacyBudget, path of its file or None, default=None
+        Budget that the fit shares with others, and may not overdraw.
+    on_leak : {"warn", "raise", "ignore"}, default="warn"
+        What happens when a domain is missing and has to be read off the training cells.
+    random_state : int, RandomState, Generator or None, default=None
+        None takes secure noise from the operating system, as a release needs.
+
+    Attributes
+    ----------
+    mean_, scale_ : dict of str to float
+        Released mean and standard deviation of each column, in its own unit.
+    domains_ : dict of str to Numeric or Categorical
+        Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
+    schema_ : SensitiveSchema
+        Columns that went in, and the domain of each sensitive one.
+    columns_ : tuple of str
+        Columns whose cells were read.
+    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
+        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    unit_ : str
+        What says whose row it is; empty where each row is a unit.
+    rows_per_unit_ : int
+        The most rows of one unit that were read: whose epsilon `epsilon_` is.
+    n_rows_ : int
+        Rows of the training table.
+    ledger_ : PrivacyLedger
+        An entry a fit; refits add to it.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_columns,)
+        Names of the columns seen in ``fit``, if they have any.
+
+    Notes
+    -----
+    Formal guarantee: for a cell at position t in [-1, 1] of its interval a row adds (1, t, t^2), for a
+    missing one (0, 0, 0). Two present cells lie ``|t - s| sqrt(1 + (t + s)^2) <= 2`` apart: with
+    ``a = |t - s|`` in [0, 2] and ``|t + s| <= 2 - a``, the square ``a^2 (1 + (2 - a)^2)`` is largest,
+    4, at a = 2. A present and a missing one lie at most sqrt(3) apart. So d columns have diameter
+    2 sqrt(d), and one row lies within sqrt(3 d) of an erased one.
+
+    Positions are rounded to multiples of 2**-15 first, which keeps them in [-1, 1] and all sums whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.preprocessing import PrivateStandardScaler
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"lab": rng.normal(size=5000), "age": rng.normal(60, 10, 5000)})
+    >>> scaler = PrivateStandardScaler({"age": Numeric(0, 120)}, random_state=0).fit(table)
+    >>> bool(abs(scaler.mean_["age"] - 60) < 1), bool(abs(scaler.scale_["age"] - 10) < 3)
+    (True, True)
+    """
+
+    _kinds = (Numeric,)
+    _diameter, _reach = 2.0, 3.0**0.5
+    _unit = UNIT
+
+    def __init__(
+        self,
+        sensitive: Any = None,
+        *,
+        limit: float = 5.0,
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float | None = None,
+        adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
+        budget: Any = None,
+        on_leak: str = "warn",
+        random_state: Any = None,
+    ):
+        self.sensitive = sensitive
+        self.limit = limit
+        self.epsilon = epsilon
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
+        self.adjacency = adjacency
+        self.groups = groups
+        self.max_rows_per_unit = max_rows_per_unit
+        self.budget = budget
+        self.on_leak = on_leak
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not (is_number(self.limit) and 0 < self.limit < 1e300):
+            raise InvalidInputError(f"limit={self.limit!r} must be a positive, finite number.")
+
+    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+        return np.concatenate([self._moments(frame[c], c).sum(axis=0) for c in columns])
+
+    def _moments(self, cells: pd.Series, column: str) -> np.ndarray:
+        """What each row adds, in units, of shape (n_rows, 3)."""
+        domain = self.schema_.domains[column]
+        assert isinstance(domain, Numeric)
+        position = _position(domain.clean(cells), domain)
+        present = ~np.isnan(position)
+        t = np.rint(np.where(present, position, 0.0) / _STEP).astype(np.int64)
+        one = round(1 / _STEP)
+        return np.column_stack([present * one * one, t * one, t * t])
+
+    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+        self.mean_, self.scale_ = {}, {}
+        for column, (count, first, second) in zip(columns, released.reshape(-1, 3), strict=True):
+            domain = self.schema_.domains[column]
+            assert isinstance(domain, Numeric)
+            count = max(float(count), 1.0)
+            mean = float(np.clip(first / count, -1.0, 1.0))
+            variance = float(np.clip(second / count - mean**2, _LEAST**2, 1.0))
+            half = domain.high / 2 - domain.low / 2
+            self.mean_[column] = domain.low / 2 + domain.high / 2 + half * mean
+            self.scale_[column] = half * variance**0.5
+
+    def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
+        domain = self.schema_.domains[column]
+        assert isinstance(domain, Numeric)
+        values = (domain.clean(cells) - self.mean_[column]) / self.scale_[column]
+        return np.clip(values, -self.limit, self.limit)
+
+    def _new_domain(self, column: str) -> Numeric:
+        return Numeric(-float(self.limit), float(self.limit))
+
+
+def _position(values: np.ndarray, domain: Numeric) -> np.ndarray:
+    """Position of each value between the bounds, from -1 to 1; NaN where it is missing."""
+    half = domain.high / 2 - domain.low / 2
+    return np.clip((values - (domain.low / 2 + domain.high / 2)) / half, -1.0, 1.0)

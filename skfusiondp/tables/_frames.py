@@ -1,0 +1,337 @@
+"""Any table a user may bring, as one pandas frame with string column names."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from ..exceptions import InvalidInputError
+from ._disk import DiskTable
+
+
+def is_polars(X: Any) -> bool:
+    """Tell whether `X` is a polars DataFrame, without importing polars."""
+    return type(X).__module__.split(".")[0] == "polars" and hasattr(X, "get_column")
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether `X` is a pandas or polars DataFrame."""
+    return isinstance(X, pd.DataFrame) or is_polars(X)
+
+
+def as_frame(X: Any) -> pd.DataFrame:
+    """Return `X` as a pandas frame whose columns are strings.
+
+    Columns of arrays, and of frames whose labels are no strings, are called
+    ``x0, x1, ...`` as scikit-learn calls them. Each column is read by itself, so that what one
+    cell is (a text, a missing one) changes the type of no other column: numbers are numbers in
+    arrays of whole numbers, of objects and of texts, and in lists.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame, polars.DataFrame or array-like of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_rows, n_columns)
+    """
+    if is_polars(X):
+        return pd.DataFrame({name: _polars_values(X.get_column(name)) for name in X.columns})
+    if isinstance(X, pd.DataFrame):
+        texts = [str(c) for c in X.columns]
+        twice = X.columns.duplicated(keep=False) | pd.Index(texts, dtype=object).duplicated(keep=False)
+        if twice.any():
+            raise InvalidInputError(
+                f"Column names {sorted(set(np.array(texts)[twice].tolist()))} occur twice in X; rename them."
+            )
+        names = texts if _has_string_names(X) else _numbered(X.shape[1])
+        frame = X.set_axis(names, axis=1).reset_index(drop=True)
+        objects = [c for c in frame if frame[c].dtype == object]
+        return frame.assign(**{c: _narrowed(frame[c]) for c in objects}) if objects else frame
+    X = np.asarray(own_cells(X))
+    if X.ndim != 2:
+        raise InvalidInputError(f"X has shape {X.shape}; a table has two dimensions.")
+    names = _numbered(X.shape[1])
+    if X.dtype.kind in "biu":
+        # One missing cell makes floats of all of them; they are floats without it too.
+        X = X.astype(np.float64)
+    if X.dtype.kind in "fMm":
+        return pd.DataFrame(X, columns=names)
+    cells = X.astype(object)
+    columns = {n: _narrowed(pd.Series(cells[:, j], dtype=object)) for j, n in enumerate(names)}
+    return pd.DataFrame(columns, index=range(len(X)), columns=names)
+
+
+def own_cells(X: Any) -> Any:
+    """A list of rows, or an array of texts or complex numbers, as an array of the cells' own values.
+
+    One text in a list makes texts of all its numbers where numpy converts it, and one complex number
+    complex numbers; both can be a sensitive cell. Everything else is returned as it is.
+
+    Parameters
+    ----------
+    X : array-like
+
+    Returns
+    -------
+    array-like
+        Of objects, if `X` is of one of these kinds.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind in "Uc":
+        read = _read_text if X.dtype.kind == "U" else _read_complex
+        cells = np.fromiter((read(v) for v in X.ravel().tolist()), dtype=object, count=X.size)
+        return cells.reshape(X.shape)
+    if not isinstance(X, list | tuple):
+        return X
+    rows = [own_cells(row) if isinstance(row, np.ndarray) else row for row in X]
+    if not rows or not all(isinstance(r, list | tuple) or getattr(r, "ndim", 0) == 1 for r in rows):
+        return X  # no rows of cells: whoever asked refuses it
+    width = len(rows[0])
+    if not width or any(len(r) != width for r in rows):
+        return X
+    table = np.empty((len(rows), width), dtype=object)
+    for j in range(width):
+        table[:, j] = np.fromiter((row[j] for row in rows), dtype=object, count=len(rows))
+    return table
+
+
+def as_text(value: Any) -> str:
+    """A cell as a text, whole numbers alike whether their column holds whole numbers or floats."""
+    if isinstance(value, float | np.floating) and np.isfinite(value) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple = ()) -> pd.DataFrame:
+    """Validate `X` as scikit-learn does, and return it as a frame.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        The caller; gets ``n_features_in_`` and ``feature_names_in_`` if `reset`.
+    X : table of shape (n_rows, n_columns)
+    reset : bool
+        True in ``fit``, False afterwards.
+    optional : tuple of str
+        Columns that a frame may lack after fit (absent sensitive columns).
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_rows, n_columns)
+        Without those optional columns that `X` lacks; after fit, under the names seen in it, so that
+        a table without names counts by position.
+    """
+    name = type(estimator).__name__
+    if sp.issparse(X):
+        raise TypeError(
+            f"Sparse data was passed to {name}, which needs a dense table; call X.toarray() first."
+        )
+    if not is_frame(X):
+        X = validate_data(
+            estimator, own_cells(X), dtype=None, ensure_all_finite=False, reset=reset, ensure_min_samples=1
+        )
+        return _named_as_fitted(estimator, as_frame(X), reset)
+    if not reset and optional and hasattr(estimator, "feature_names_in_"):
+        known = [str(c) for c in estimator.feature_names_in_]
+        have = {str(c) for c in X.columns}
+        absent = [c for c in known if c not in have]
+        if absent and set(absent) <= set(optional) and have <= set(known):
+            frame = as_frame(X)
+            return frame[[c for c in known if c in have]]
+    frame = as_frame(X)
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if frame.shape[0] == 0:
+        raise InvalidInputError(
+            f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
+        )
+    if frame.shape[1] == 0:
+        raise InvalidInputError(
+            f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
+        )
+    return _named_as_fitted(estimator, frame, reset)
+
+
+def check_disk_table(
+    estimator: BaseEstimator, table: DiskTable, *, reset: bool, optional: tuple = ()
+) -> list[str]:
+    """As `check_table`, for a table on disk: its columns are checked, and no cell is read.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    table : DiskTable
+    reset, optional
+        As in `check_table`.
+
+    Returns
+    -------
+    list of str
+        Columns to read.
+    """
+    if not len(table):
+        raise InvalidInputError(f"The table on disk has no rows; {type(estimator).__name__} needs some.")
+    # A made-up row stands for the real ones.
+    row = table.empty().reindex(range(1)) if table.named else np.zeros((1, table.shape[1]))
+    return list(check_table(estimator, row, reset=reset, optional=optional).columns)
+
+
+def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
+    """Return a column as float64 with NaN for missing cells.
+
+    Parameters
+    ----------
+    column : Series of shape (n_rows,)
+    sensitive : bool
+        Whether cells may be refused: those of a sensitive column never are, since a refusal tells of
+        them. What is no number (a text, a date, a list, a complex number) is missing then, and whole
+        numbers that no float holds are infinite.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    InvalidInputError
+        If a cell of a public column is not a number.
+    """
+    if sensitive:
+        return _numbers_or_missing(column)
+    if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+        column = column.astype(object).where(column.notna(), np.nan)
+    try:
+        numbers = pd.to_numeric(column)
+        if np.iscomplexobj(numbers):
+            raise TypeError("complex number")  # a conversion would drop its imaginary part
+        return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError(
+            f"Column {column.name!r} was fitted as numeric but holds something that is not a number "
+            f"({error}); convert it with pandas.to_numeric, or to texts before the fit."
+        ) from None
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Tell whether a public column is encoded as a number (else as a category)."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return False
+    if column.dtype == object:
+        kinds = {type(v) for v in column[~missing_cells(column)].tolist()}
+        return bool(kinds) and all(issubclass(k, int | float | complex | np.number | np.bool_) for k in kinds)
+    return pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
+
+
+def missing_cells(column: pd.Series) -> np.ndarray:
+    """Which cells are missing, whatever they are: pandas raises at a few, such as Decimal("sNaN").
+
+    Parameters
+    ----------
+    column : Series of shape (n_rows,)
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), bool
+    """
+    try:
+        return np.asarray(column.isna())
+    except Exception:
+        return np.array([_is_missing(v) for v in column.tolist()], dtype=bool)
+
+
+def _is_missing(cell: Any) -> bool:
+    try:
+        return pd.isna(cell) is True
+    except Exception:
+        return True  # a number that is none
+
+
+def _numbers_or_missing(column: pd.Series) -> np.ndarray:
+    kind = column.dtype
+    plain = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind)
+    if plain and not isinstance(kind, pd.CategoricalDtype):
+        with np.errstate(all="ignore"):  # what is too large for a float becomes infinite, without a word
+            return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.array([_number(v) for v in column.astype(object).tolist()], dtype=np.float64)
+
+
+def _number(cell: Any) -> float:
+    """A cell's number; NaN where it is none. One cell at a time: no other cell has a say."""
+    try:
+        if isinstance(cell, complex | np.complexfloating):
+            cell = _read_complex(complex(cell))
+        known = isinstance(cell, str | Real | Decimal | np.bool_)
+        if not known or isinstance(cell, np.timedelta64):
+            return np.nan
+        try:
+            return float(cell)
+        except OverflowError:
+            return np.inf if cell > 0 else -np.inf
+    except Exception:  # whatever a number of some other library raises, even when it is asked what it is
+        return np.nan
+
+
+def _read_complex(value: complex) -> Any:
+    return value.real if value.imag == 0 else value
+
+
+def _read_text(text: str) -> Any:
+    """The number or truth value that numpy writes like this, or the text itself."""
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text:
+            return value
+    return {"True": True, "False": False}.get(text, text)
+
+
+_WHOLE_IN_FLOATS = 2**53
+_NUMBERS = (int, float, np.integer, np.floating)
+_NO_NUMBERS = (bool, np.timedelta64)
+
+
+def _narrowed(column: pd.Series) -> pd.Series:
+    """A column of objects as floats where it holds numbers alone, none of which that changes."""
+    cells = column.tolist()
+    kinds = {type(v) for v in cells} - {type(None), type(pd.NA)}
+    if not kinds or not all(issubclass(k, _NUMBERS) and not issubclass(k, _NO_NUMBERS) for k in kinds):
+        return column
+    try:
+        if any(isinstance(v, int | np.integer) and abs(int(v)) > _WHOLE_IN_FLOATS for v in cells):
+            return column
+        numbers = [np.nan if v is None or v is pd.NA else float(v) for v in cells]
+    except Exception:  # a number of the user's own class that cannot be converted is a cell like others
+        return column
+    return pd.Series(numbers, index=column.index, name=column.name, dtype=np.float64)
+
+
+def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool) -> pd.DataFrame:
+    # scikit-learn has refused other names, and has warned where only one of the tables has any.
+    if reset:
+        return frame
+    names = getattr(estimator, "feature_names_in_", None)
+    return frame.set_axis(_numbered(frame.shape[1]) if names is None else [str(c) for c in names], axis=1)
+
+
+def _has_string_names(X: pd.DataFrame) -> bool:
+    return any(isinstance(c, str) for c in X.columns)
+
+
+def _numbered(n: int) -> list[str]:
+    return [f"x{i}" for i in range(n)]
+
+
+def _polars_values(series: Any) -> np.ndarray | list:
+    # Numbers of 128 bits, which one cell can make of a column, are none of numpy's.
+    if series.dtype.is_numeric() and str(series.dtype) not in ("Int128", "UInt128"):
+        return series.to_numpy()
+    # Lists of one length would make a matrix of a column.
+    return np.fromiter(series.to_list(), dtype=object, count=len(series))

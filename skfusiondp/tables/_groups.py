@@ -1,0 +1,161 @@
+"""Whose row it is: units of several rows, such as a person with several visits, by public facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._parameters import whole
+from ..exceptions import InvalidInputError
+from ._disk import as_disk_table
+from ._frames import as_frame, is_frame, is_polars
+from ._paired_table import PairedTable
+
+
+@dataclass(frozen=True)
+class Units:
+    """The rows of each unit that private branches read.
+
+    Parameters
+    ----------
+    rows_per_unit : int
+        The most of them.
+    kept : ndarray of shape (n_rows,), bool, or None
+        Rows that private branches read; None for all.
+    name : str
+        What says whose row it is, in words; empty where each row is a unit.
+    """
+
+    rows_per_unit: int = 1
+    kept: np.ndarray | None = None
+    name: str = ""
+
+    def of(self, n_rows: int) -> np.ndarray:
+        """Mask of the rows that private branches read."""
+        return np.ones(n_rows, dtype=bool) if self.kept is None else self.kept
+
+
+def read_units(
+    X: Any, column: Any, groups: Any, most: Any, sensitive: Any = None
+) -> tuple[Any, Units | None]:
+    """The table without the column that says whose row it is, and the units.
+
+    Parameters
+    ----------
+    X : table of shape (n_rows, n_columns)
+    column : str, int or None
+        A public column of `X`; not None together with `groups`.
+    groups : array-like of shape (n_rows,) or None
+        Whose row it is.
+    most : int or None
+        Rows of a unit that are read privately; the first ones, in the order of the table. None: all.
+    sensitive : mapping, sequence or str, or what chooses columns otherwise, optional
+        Columns that it names are not read as `column`.
+
+    Returns
+    -------
+    X : table
+        Without the column, of the kind given.
+    units : Units or None
+        None if neither says whose row it is.
+
+    Raises
+    ------
+    InvalidInputError
+        If both are given, or a label is missing, or the number of labels is not that of the rows, or
+        `column` is sensitive: of which no cell is read.
+    """
+    if column is None and groups is None:
+        if most is not None:
+            raise InvalidInputError(
+                f"max_rows_per_unit={most!r} is given, but nothing says whose row it is; name a public "
+                "column as groups=, or pass fit(X, y, groups=...)."
+            )
+        return X, None
+    if column is not None and groups is not None:
+        raise InvalidInputError(
+            f"groups={column!r} names a column, and fit is given groups too; give one of them."
+        )
+    if most is not None:
+        whole("max_rows_per_unit", most)
+    if column is None:
+        return X, _units(groups, _n_rows(X), most, "fit's groups")
+    _must_be_public(column, sensitive)
+    labels, rest = _taken(X, column)
+    return rest, _units(labels, len(labels), most, repr(column))
+
+
+def _must_be_public(column: Any, sensitive: Any) -> None:
+    named = [sensitive] if isinstance(sensitive, str) else sensitive
+    if isinstance(named, (Mapping, list, tuple, set, np.ndarray, pd.Index)) and any(
+        type(c) is not bool and str(c) == str(column) for c in named
+    ):
+        raise InvalidInputError(
+            f"groups={column!r} is a sensitive column, but whose row it is has to be public: leave it out of "
+            "sensitive=, or pass fit(X, y, groups=array)."
+        )
+
+
+def without_column(X: Any, column: Any) -> Any:
+    """A table to predict on, without the column that says whose row it is, which it may lack."""
+    if column is None or isinstance(X, PairedTable) or as_disk_table(X) is not None:
+        return X
+    if is_frame(X):
+        return _taken(X, column)[1] if column in X.columns else X
+    return X
+
+
+def _taken(X: Any, column: Any) -> tuple[Any, Any]:
+    if not is_frame(X) or isinstance(X, PairedTable):
+        raise InvalidInputError(
+            f"groups={column!r} names a column, which only a data frame has; pass whose row it is to fit, "
+            "as fit(X, y, groups=array)."
+        )
+    if column not in X.columns:
+        raise InvalidInputError(
+            f"groups={column!r} is no column of X; name one of {list(X.columns)[:8]!r}"
+            f"{' or of the others' if len(X.columns) > 8 else ''}, or pass fit(X, y, groups=array)."
+        )
+    if is_polars(X):
+        return X.get_column(column).to_list(), X.drop(column)
+    labels = X[column]
+    if isinstance(labels, pd.DataFrame):
+        raise InvalidInputError(f"groups={column!r} occurs twice among the columns of X; rename them.")
+    return labels, X.drop(columns=[column])
+
+
+def _n_rows(X: Any) -> int:
+    if isinstance(X, PairedTable):
+        return len(X.original)
+    disk = as_disk_table(X)
+    if disk is not None:
+        return len(disk)
+    return len(X) if hasattr(X, "__len__") else len(as_frame(X))
+
+
+def _units(groups: Any, n_rows: int, most: Any, name: str) -> Units:
+    try:
+        labels = pd.Series(list(groups), dtype=object)
+        codes = pd.factorize(labels)[0]
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"groups must hold a label for each row, such as a number ({error})."
+        ) from error
+    if len(labels) != n_rows:
+        raise InvalidInputError(
+            f"groups has {len(labels)} labels and X has {n_rows} rows; give one label a row."
+        )
+    if (codes < 0).any():
+        raise InvalidInputError(
+            f"groups has no label for {int((codes < 0).sum())} rows; give each of them one, such as a number "
+            "of its own."
+        )
+    largest = int(np.bincount(codes).max()) if n_rows else 1
+    if most is None or most >= largest:
+        return Units(largest, None, name)
+    kept = pd.Series(codes).groupby(codes).cumcount().to_numpy() < int(most)
+    return Units(int(most), kept, name)

@@ -1,0 +1,171 @@
+"""Rows that are in a table several times, as over-sampling and bootstraps leave them: by public facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
+
+from ..exceptions import report_leak
+from ._disk import DiskTable
+from ._groups import Units
+from ._paired_table import PairedTable
+from ._same_rows import compared_as_numbers, row_codes
+from ._schema import SensitiveSchema
+
+# A table on disk is looked at as far as this.
+_LOOKED_AT = 2**18
+_FEW = 20
+_CHANCE = 0.05
+
+
+def repeated_rows(
+    table: pd.DataFrame | DiskTable, original: Any, schema: SensitiveSchema, on_leak: str
+) -> Units:
+    """Units where nobody said whose row it is: single rows, or what repeated labels or rows give away.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame or DiskTable
+    original : table
+        As the user passed it, for its index labels.
+    schema : SensitiveSchema
+    on_leak : {"warn", "raise", "ignore"}
+        What happens where rows are repeated.
+
+    Returns
+    -------
+    Units
+        With as many rows as the most repeated label or row has, so that epsilon stays true.
+    """
+    if not schema.sensitive:
+        return Units()
+    by_label = _repeated_labels(original.original if isinstance(original, PairedTable) else original)
+    by_cells = _repeated_cells(_public_part(table, schema), schema.public)
+    most = max(by_label, by_cells)
+    if most == 1:
+        return Units()
+    if by_label >= by_cells:
+        how, remedy = "index labels occur", "labels that name nobody: reset_index(drop=True)"
+    else:
+        how, remedy = "rows with the same public cells occur", "drop_duplicates()"
+    report_leak(
+        f"X holds rows of the same people: {how} up to {most} times, far more than by chance, as after "
+        f"over-sampling or a bootstrap. Epsilon is that of a unit of {most} rows. Say whose row it is by "
+        f"groups=, or pass each row once ({remedy}).",
+        on_leak,
+    )
+    return Units(most, None, "repeated rows")
+
+
+def _public_part(table: pd.DataFrame | DiskTable, schema: SensitiveSchema) -> pd.DataFrame:
+    if not isinstance(table, DiskTable):
+        return table
+    pieces, rows = [], 0
+    for _, piece in table.chunks(schema.public):
+        pieces.append(piece)
+        rows += len(piece)
+        if rows >= _LOOKED_AT:
+            break
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _repeated_labels(table: Any) -> int:
+    """How often the most frequent index label occurs; 1 where labels are numbers of rows."""
+    if not isinstance(table, pd.DataFrame) or table.index.is_unique:
+        return 1
+    labels = table.index
+    if pd.api.types.is_integer_dtype(labels):
+        values = labels.to_numpy()
+        if ((np.diff(values) == 1) | (values[1:] == 0)).all() and values[0] == 0:
+            return 1  # tables put one under the other, each numbered from 0
+    counts = labels[~labels.isna()].value_counts() if labels.nlevels == 1 else labels.value_counts()
+    return int(counts.iloc[0]) if len(counts) else 1
+
+
+def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
+    """How often the most frequent row occurs, if rows repeat in a way that single cells do not.
+
+    Rows of discrete columns coincide by chance. But then there are rows too that coincide in all columns
+    but one, and rows whose numbers are next to each other. A row that was copied has copies, and no
+    such neighbours: in no column may half of the repeated rows be explained by neighbours.
+
+    Rows that consist of what most rows have, as where nothing was earned or measured, coincide without
+    such neighbours. Who copies rows copies others too: it must be so in the rarer half as well.
+    """
+    numbers = compared_as_numbers([frame], columns)
+    parts: dict[str, np.ndarray] = {}
+    kinds: set[bytes] = set()
+    labels: list[np.ndarray] = []
+    for i, column in enumerate(columns):
+        codes = row_codes(frame, [column], numbers)
+        # Of columns that say the same in other words, one is enough: rows would agree in the others for sure.
+        kind = pd.factorize(codes)[0]
+        if kind.tobytes() not in kinds:
+            kinds.add(kind.tobytes())
+            parts[column] = codes * _odd(i)
+            labels.append(kind)
+    if not parts:
+        return 1
+    whole = np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.uint64))
+    first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
+    if counts.max(initial=1) == 1 or not _copied(frame, parts, whole, numbers):
+        return 1
+    rarity = -np.sum([np.log(np.bincount(kind[first])[kind]) for kind in labels], axis=0)
+    rare = rarity >= np.median(rarity[first]) - 1e-9
+    halves = {column: part[rare] for column, part in parts.items()}
+    return int(counts.max()) if _copied(frame[rare], halves, whole[rare], numbers) else 1
+
+
+def _copied(
+    frame: pd.DataFrame, parts: dict[str, np.ndarray], whole: np.ndarray, numbers: Sequence[str]
+) -> bool:
+    """Whether some rows repeat, and in no column do neighbours explain half of them."""
+    if len(np.unique(whole)) == len(whole):
+        return False
+    for column, part in parts.items():
+        others = whole - part
+        values = frame[column]
+        if column in numbers and values.nunique() > _FEW:
+            same, near = _beside(others, pd.to_numeric(values, errors="coerce").to_numpy(dtype=float))
+        else:
+            same, near = _mixed(others, whole)
+        if binom.sf(same - 1, same + near, 0.5) > _CHANCE:
+            return False
+    return True
+
+
+def _odd(i: int) -> np.uint64:
+    # Columns with the same cells must not cancel.
+    return np.uint64((2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 | 1)
+
+
+def _mixed(others: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
+    """Of the rows that agree in all other columns: groups that agree in this one too, and that do not."""
+    order = np.lexsort((whole, others))
+    others, whole = others[order], whole[order]
+    first = np.flatnonzero(np.r_[True, others[1:] != others[:-1]])
+    sizes = np.diff(np.r_[first, len(others)])
+    last = first + sizes - 1
+    several = sizes > 1
+    alike = whole[first] == whole[last]
+    return int((several & alike).sum()), int((several & ~alike).sum())
+
+
+def _beside(others: np.ndarray, values: np.ndarray) -> tuple[int, int]:
+    """Numbers, among rows that agree otherwise, that repeat, and that have another one next to them."""
+    distinct = np.unique(values[np.isfinite(values)])
+    gaps = np.diff(distinct)
+    close = np.quantile(gaps, 0.1) * (1 + 1e-6) if len(gaps) else 0.0
+    order = np.lexsort((values, others))
+    others, values = others[order], values[order]
+    with np.errstate(invalid="ignore"):
+        apart = np.diff(values)
+    together = others[1:] == others[:-1]
+    equal = together & ((apart == 0) | (np.isnan(values[1:]) & np.isnan(values[:-1])))
+    starts = equal & ~np.r_[False, equal[:-1]]  # each repeated number once
+    near = together & (apart > 0) & (apart <= close)
+    return int(starts.sum()), int(near.sum())

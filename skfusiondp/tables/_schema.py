@@ -1,0 +1,288 @@
+"""Which columns are sensitive, and where the public domain of each comes from: stated, or public rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._parameters import check_choice
+from ..exceptions import (
+    ON_LEAK,
+    InvalidInputError,
+    PrivacyBudgetError,
+    report_leak,
+)
+from ._domains import Categorical, Domain, Numeric
+from ._frames import as_frame, is_numeric, numeric_values
+from ._leaked_domains import leaked_domain, remedy
+from ._same_rows import compared_as_numbers, row_codes, training_rows_given
+from ._select import (
+    MOST_NAMED,
+    Selector,
+    brief,
+    select_columns,
+)
+
+
+@dataclass(frozen=True)
+class SensitiveSchema:
+    """The columns of a table, which of them are sensitive, and their public domains.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Every column of the table, in order.
+    domains : mapping of str to Numeric or Categorical
+        Domain of each sensitive column, in table order.
+    sources : mapping of str to str
+        Where each domain comes from: "declared", "support" or "training cells" (a leak).
+    training_support : str
+        How training rows were found among the support rows (a leak); empty if none were.
+    """
+
+    columns: tuple[str, ...]
+    domains: Mapping[str, Domain]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    training_support: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", MappingProxyType(dict(self.domains)))
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+
+    def __getstate__(self) -> dict:
+        return {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(self).items()}
+
+    def __setstate__(self, state: dict) -> None:
+        for key, value in state.items():
+            object.__setattr__(self, key, MappingProxyType(value) if isinstance(value, dict) else value)
+
+    @property
+    def sensitive(self) -> tuple[str, ...]:
+        """Names of the sensitive columns, in table order."""
+        return tuple(self.domains)
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        """Names of the public columns, in table order."""
+        return tuple(c for c in self.columns if c not in self.domains)
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Sensitive columns whose training cells were read without noise."""
+        if self.training_support:
+            return self.sensitive
+        return tuple(c for c, source in self.sources.items() if source == "training cells")
+
+    @property
+    def public_domains(self) -> dict[str, Domain]:
+        """Domains of sensitive columns whose training cells were not read for them."""
+        return {c: d for c, d in self.domains.items() if c not in self.leaks}
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What the leaks leave uncovered, in the words of the report."""
+        guessed = [c for c, source in self.sources.items() if source == "training cells"]
+        texts = []
+        if guessed:
+            texts.append(f"domains of {', '.join(guessed)}: read off the training cells; declare them")
+        if self.training_support:
+            texts.append(
+                f"the support rows: training rows are among them ({self.training_support}), and what is "
+                "learnt from them is released without noise; give rows of other people"
+            )
+        return tuple(texts)
+
+
+def resolve_schema(
+    X: pd.DataFrame,
+    sensitive: Selector,
+    *,
+    support: Any = None,
+    on_leak: str = "warn",
+    original: Any = None,
+    budget: Any = None,
+    read: Callable[[Sequence[str]], Mapping[str, pd.Series]] | None = None,
+) -> SensitiveSchema:
+    """Turn the user's ``sensitive=`` into a schema.
+
+    Nothing here depends on a sensitive cell, or on the type that cells give to their column, unless a
+    domain is missing: what is refused or selected is decided by names, declarations and public rows.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame of shape (n_rows, n_columns)
+        The training table. Its sensitive cells are read only where neither the user nor
+        `support` gives a domain, and then `on_leak` speaks.
+    sensitive : None, mapping or column selector
+        None protects every column. A mapping gives each column's domain (None: infer it).
+        Anything else is what ColumnTransformer takes as columns.
+    support : table, optional
+        Public rows of other people, from which missing domains are inferred, and on which callables are
+        called. Training rows among them are a leak, of which `on_leak` speaks too.
+    on_leak : {"warn", "raise", "ignore"}
+        What happens when a domain has to be read off the training cells, or nothing is sensitive.
+    original : table, optional
+        What the user passed: its column labels are what integers mean; `X` if not given.
+    budget : PrivacyBudget or None, optional
+        A shared budget pays for no read without noise, so that with one no domain may be missing.
+    read : callable, optional
+        Gives the training cells of the columns named; those of `X` if not given.
+
+    Returns
+    -------
+    SensitiveSchema
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown column, a declared domain that is none, or a callable that goes by types or cells.
+    PrivacyLeakError
+        If `on_leak` is "raise" and a domain would be read off the training cells.
+    PrivacyBudgetError
+        If there is a budget and a domain would be read off the training cells.
+    """
+    check_choice("on_leak", on_leak, ON_LEAK)
+    columns = tuple(X.columns)
+    support_frame = None if support is None else as_frame(support)
+    declared = select_columns(columns, sensitive, original=original, support=support_frame)
+    if not declared:
+        report_leak(
+            f"sensitive={sensitive!r} selects no column: nothing is protected. Name the sensitive "
+            "columns, or pass sensitive=None to protect every column.",
+            on_leak,
+        )
+    guessed = [
+        c
+        for c, d in declared.items()
+        if d is None and (support_frame is None or c not in support_frame or support_frame[c].isna().all())
+    ]
+    leaked = _leaked(X, guessed, on_leak, budget, read)
+    domains: dict[str, Domain] = {}
+    sources: dict[str, str] = {}
+    for column in columns:
+        if column not in declared:
+            continue
+        domain = declared[column]
+        if domain is not None:
+            domains[column], sources[column] = domain, "declared"
+        elif column in leaked:
+            domains[column], sources[column] = leaked[column], "training cells"
+        else:
+            assert support_frame is not None
+            domains[column], sources[column] = _infer(support_frame[column]), "support"
+        found = domains[column]
+        if isinstance(found, Numeric) and support_frame is not None and column in support_frame:
+            public = numeric_values(support_frame[column], sensitive=True)
+            domains[column] = found.with_knots_of(public)
+    found_how = ""
+    if support_frame is not None and declared:
+        given = (X if original is None else original, support)
+        found_how = check_support_rows(X, support_frame, set(declared), on_leak, given)
+    return SensitiveSchema(columns, domains, sources, found_how)
+
+
+def check_support_rows(
+    X: pd.DataFrame | Iterable[pd.DataFrame],
+    support: pd.DataFrame,
+    sensitive: set[str],
+    on_leak: str,
+    originals: tuple[Any, Any] = (None, None),
+) -> str:
+    """Speak of training rows among the support rows, as far as public facts give them away.
+
+    Parameters
+    ----------
+    X : pandas.DataFrame, or iterable of them
+        The training table, or its pieces.
+    support : pandas.DataFrame
+    sensitive : set of str
+        Columns whose training cells are not read.
+    on_leak : {"warn", "raise", "ignore"}
+    originals : (training table, support), optional
+        As the user passed them.
+
+    Returns
+    -------
+    str
+        How they were found; empty if they were not.
+    """
+    codes: list[np.ndarray] = []
+    columns: list[str] = []
+    numbers: list[str] = []
+    for piece in [X] if isinstance(X, pd.DataFrame) else X:
+        if not codes:
+            columns = [c for c in piece.columns if c not in sensitive and c in support]
+            numbers = compared_as_numbers([piece, support], columns)
+        codes.append(row_codes(piece, columns, numbers))
+    training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
+    how = training_rows_given(training, row_codes(support, columns, numbers), originals)
+    if how:
+        report_leak(
+            f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "
+            "cells is released without noise: epsilon is infinite. Give public rows of other people as "
+            "support=, or none.",
+            on_leak,
+        )
+    return how
+
+
+def _leaked(
+    X: pd.DataFrame, guessed: list[str], on_leak: str, budget: Any, read: Callable | None
+) -> dict[str, Domain]:
+    """Domains that only training cells give; they are read after a leak has been put up with."""
+    if not guessed:
+        return {}
+    start = (
+        f"No domain is declared for the sensitive column(s) {brief(guessed)} and no public support "
+        "rows give one, so "
+    )
+    generic = (
+        f"Declare them, for example sensitive={{{guessed[0]!r}: Numeric(low, high)}} for numbers, "
+        "Categorical([...]) for texts, and a date as a number of days."
+    )
+    if on_leak == "raise":
+        report_leak(
+            f"{start}bounds and categories would be read off the training cells, which the privacy "
+            f"guarantee does not cover. {generic}",
+            on_leak,
+        )
+    if budget is not None:
+        raise PrivacyBudgetError(
+            f"{start}bounds and categories would be read off the training cells without noise: that costs "
+            f"an infinite epsilon, which no budget has. Nothing was read. {generic}"
+        )
+    cells = X if read is None else read(guessed)
+    domains = {c: leaked_domain(cells[c]) for c in guessed}
+    remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:MOST_NAMED])
+    report_leak(
+        f"{start}bounds and categories are read off the training cells, which the privacy guarantee does "
+        f"not cover: epsilon is infinite. Declare them, for example sensitive={{{remedies}}}.",
+        on_leak,
+    )
+    return domains
+
+
+def _infer(column: pd.Series) -> Domain:
+    """Domain of a column of public support rows."""
+    present = column[column.notna()]
+    if is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype):
+        values = numeric_values(present)
+        values = values[np.isfinite(values)]
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        if low == high:
+            # A constant still needs an interval; one unit to each side is arbitrary but harmless.
+            low, high = np.nextafter(low - 1, -np.inf), np.nextafter(high + 1, np.inf)
+        return Numeric(float(low), float(high))
+    try:
+        categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
+    except TypeError:
+        raise InvalidInputError(
+            f"Column {column.name!r} of support holds cells that are no numbers and no categories, such as "
+            "lists; convert them to texts or numbers, or drop the column."
+        ) from None
+    return Categorical(categories or ["missing"])

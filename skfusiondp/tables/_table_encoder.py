@@ -1,0 +1,196 @@
+"""One encoding for both views of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from ..exceptions import InvalidInputError
+from ._frames import (
+    as_text,
+    check_table,
+    is_numeric,
+    numeric_values,
+)
+from ._piecewise import piecewise_linear, quantile_knots
+from ._schema import SensitiveSchema, resolve_schema
+
+_MISSING = "<missing>"
+_MAX_CATEGORIES = 64
+# Intervals of the piecewise-linear encoding of a public number, each with as many rows.
+_PIECES = 4
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
+
+    Public numeric columns are encoded piecewise-linearly between their quartiles and marked where
+    they are missing, so that no outlier can blow up an activation; public categories are one-hot
+    encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
+    alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
+
+    Parameters
+    ----------
+    sensitive : None, mapping or column selector, default=None
+        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
+        anything else is what ColumnTransformer takes as columns.
+    on_leak : {"warn", "raise", "ignore"}, default="warn"
+        What happens when a domain is missing and has to be read off the training cells.
+
+    Attributes
+    ----------
+    schema_ : SensitiveSchema
+        Columns, and the domain of each sensitive one.
+    sensitive_features_ : ndarray of shape (n_encoded_features,), bool
+        Which encoded features come from a sensitive column.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_columns,)
+        Names of the columns seen in ``fit``, if they have any.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.preprocessing import TableEncoder
+    >>> table = pd.DataFrame({"lab": [1.0, 3.0], "age": [18, 90]})
+    >>> encoder = TableEncoder({"age": Numeric(18, 90, knots=[65])}).fit(table)
+    >>> encoder.transform(table).tolist()
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
+    >>> encoder.get_feature_names_out().tolist()[-3:]
+    ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
+    """
+
+    def __init__(self, sensitive: Any = None, *, on_leak: str = "warn"):
+        self.sensitive = sensitive
+        self.on_leak = on_leak
+
+    def fit(self, X: Any, y: Any = None) -> TableEncoder:
+        """Learn the encoding of the public columns, and the domains of the sensitive ones.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        frame = check_table(self, X, reset=True)
+        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
+        return self._fit_schema(frame, schema)
+
+    def _fit_schema(self, frame: pd.DataFrame, schema: SensitiveSchema) -> TableEncoder:
+        self.schema_ = schema
+        self.n_features_in_ = len(schema.columns)
+        self._numeric = [c for c in schema.public if is_numeric(frame[c])]
+        self._categorical = [c for c in schema.public if c not in self._numeric]
+        names: list[str] = []
+        self._one_hot = None
+        numbers = self._numbers(frame).T if self._numeric else np.empty((0, len(frame)))
+        self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
+        self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
+        for column, knots in self._knots.items():
+            names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]
+        names += [f"{column}_(missing)" for column in self._marked]
+        if self._categorical:
+            self._one_hot = OneHotEncoder(
+                handle_unknown="infrequent_if_exist",
+                max_categories=_MAX_CATEGORIES,
+                sparse_output=False,
+                dtype=np.float32,
+            ).fit(self._categories(frame))
+            names += list(self._one_hot.get_feature_names_out(self._categorical))
+        sensitive = [n for c, d in schema.domains.items() for n in d.feature_names(c)]
+        self._names = [f"public__{n}" for n in names] + [f"sensitive__{n}" for n in sensitive]
+        self.sensitive_features_ = np.arange(len(self._names)) >= len(names)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode a table.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_encoded_features), float32
+            Always finite: public features first, then the sensitive ones.
+        """
+        check_is_fitted(self, "sensitive_features_")
+        return self._encode(check_table(self, X, reset=False))
+
+    def _encode(self, frame: pd.DataFrame, expected: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Encode a frame; the sensitive columns in `expected` come encoded already."""
+        expected = expected or {}
+        parts = []
+        if self._numeric:
+            numbers = dict(zip(self._numeric, self._numbers(frame).T, strict=True))
+            parts += [piecewise_linear(numbers[c], knots) for c, knots in self._knots.items()]
+            parts += [np.isnan(numbers[c])[:, None] for c in self._marked]
+        if self._one_hot is not None:
+            parts.append(self._one_hot.transform(self._categories(frame)))
+        for column, domain in self.schema_.domains.items():
+            encoded = expected.get(column)
+            parts.append(domain.encode(frame[column]) if encoded is None else encoded)
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the encoded features; the prefix says whether one is public or sensitive.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of shape (n_encoded_features,), object
+        """
+        check_is_fitted(self, "sensitive_features_")
+        return np.array(self._names, dtype=object)
+
+    def _features_of(self, columns: Sequence[str]) -> np.ndarray:
+        """Which encoded features are of some sensitive columns: a mask of shape (n_encoded_features,)."""
+        sensitive = [c in columns for c, d in self.schema_.domains.items() for _ in range(d.width)]
+        public = len(self._names) - len(sensitive)
+        return np.array([False] * public + sensitive)
+
+    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
+        values = np.column_stack([numeric_values(frame[c]) for c in self._numeric])
+        infinite = np.isinf(values).any(axis=0)
+        if infinite.any():
+            column = self._numeric[int(infinite.argmax())]
+            raise InvalidInputError(
+                f"The public column {column!r} holds an infinite value; replace it by a number or NaN."
+            )
+        return values
+
+    def _check_public(self, frame: pd.DataFrame) -> None:
+        """Refuse public cells that cannot be encoded."""
+        if self._numeric:
+            self._numbers(frame)
+
+    def _facts(self) -> str:
+        """What was learnt, as a text: equal where the public columns were."""
+        numbers = {c: knots.tolist() for c, knots in self._knots.items()}
+        return repr((self._names, numbers, dict(self.schema_.domains)))
+
+    def _categories(self, frame: pd.DataFrame) -> np.ndarray:
+        columns = [frame[c].astype(object).where(frame[c].notna(), _MISSING) for c in self._categorical]
+        return np.column_stack([np.array([as_text(v) for v in c], dtype=object) for c in columns])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

@@ -1,0 +1,323 @@
+"""The rows of a fit, and the batches of its two branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..privacy import PrivatePlan
+from ..privacy._random_bits import RandomBits
+from ..privacy._sampling import PoissonSampler
+
+# Rows represented at once, and the most numbers of representations that are kept.
+_REPRESENTED = 4096
+_KEPT_NUMBERS = 2**26
+# Rows that means are taken over.
+_MOST_AVERAGED = 10_000
+
+
+class Rows(NamedTuple):
+    """Encoded rows with their target and public weight; `x` may stack views first."""
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+
+    def to(self, device: str | torch.device) -> Rows:
+        """The same rows on a device."""
+        return Rows(*(t.to(device) for t in self))
+
+    def pieces(self, size: int) -> Iterator[Rows]:
+        """The same rows, at most `size` at a time; of one view only."""
+        for start in range(0, len(self.y), size):
+            yield Rows(*(t[start : start + size] for t in self))
+
+
+class PrivateSample:
+    """Rows of one private step, which are read piece by piece, and only when they are used.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    index : ndarray of shape (n_sampled,), int64
+        Positions of the Poisson sample; may be empty.
+    tier : int
+        Which pair of views it reads.
+    """
+
+    def __init__(self, rows: TrainingRows, index: np.ndarray, tier: int = 0):
+        self._rows = rows
+        self._index = index
+        self._tier = tier
+
+    def pieces(self, size: int) -> Iterator[Rows]:
+        """The rows in every private view, at most `size` at a time; one empty piece if there are none.
+
+        Whoever calls this owes the ledger a step.
+        """
+        for start in range(0, max(len(self._index), 1), size):
+            yield self._rows.private_rows(self._index[start : start + size], self._tier)
+
+
+class Batch(NamedTuple):
+    """One step's rows: those of the public branch, and of the private one a sample for each tier."""
+
+    public: Rows | None
+    private: tuple[PrivateSample, ...] | None
+
+
+class View(Protocol):
+    """Encoded rows of one view: a tensor, or what is indexed like one and reads rows when asked."""
+
+    @property
+    def shape(self) -> Any:
+        """(n_rows, n_features)."""
+
+    def __getitem__(self, index: Any) -> Tensor: ...
+
+
+class Reader(Protocol):
+    """Reads rows that do not lie in memory."""
+
+    rows_ahead: int
+
+    def read_ahead(self, public: Sequence[np.ndarray], private: Sequence[np.ndarray]) -> None:
+        """Fetch the rows of some steps at once."""
+
+
+class TrainingRows(Dataset):
+    """What a fit trains on. As a dataset it shows the free view only.
+
+    Parameters
+    ----------
+    free : Tensor of shape (n_rows, n_features), View or None
+        View of the public branch; what callbacks that score on training rows get to see.
+    views : sequence of n_views Tensors of shape (n_rows, n_features), or of Views, or None
+        Views of the private branch, (original, hybrid) or (original,): only the private step may
+        read them.
+    y : Tensor of shape (n_rows, ...)
+    weight : Tensor of shape (n_rows,)
+    reader : Reader, optional
+        What reads the views' rows, where they lie on disk and are best fetched for many steps at once.
+    tiers : sequence of Tensors of shape (n_features,), bool, optional
+        Where columns have budgets of their own: which features each tier's difference makes true.
+    extra : Rows, optional
+        Labelled public rows, with true values in sensitive columns, that the public branch reads too.
+    kept : ndarray of shape (n_rows,), bool, optional
+        Rows that the private branch may read; all if not given. The others, such as those of a unit beyond
+        its bound, are in the public branch alone.
+    """
+
+    def __init__(
+        self,
+        free: View | None,
+        views: Sequence[View] | None,
+        y: Tensor,
+        weight: Tensor,
+        reader: Reader | None = None,
+        tiers: Sequence[Tensor] = (),
+        extra: Rows | None = None,
+        kept: np.ndarray | None = None,
+    ):
+        self.free = free
+        self.views = views
+        self.y = y
+        self.weight = weight
+        self.reader = reader
+        self.tiers = tuple(tiers)
+        self.extra = extra
+        self.kept = kept
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if self.free is None:
+            raise RuntimeError(
+                "This fit has no view of the training rows that is free to read; score on public or "
+                "held-out rows instead."
+            )
+        return self.free[index], self.y[index]
+
+    @property
+    def n_public(self) -> int:
+        """Rows of the public branch: those of the free view, then the extra ones."""
+        return len(self) + (0 if self.extra is None else len(self.extra.y))
+
+    def public_rows(self, index: np.ndarray) -> Rows:
+        """Rows of the public branch."""
+        assert self.free is not None
+        own = torch.from_numpy(index[index < len(self)])
+        rows = Rows(self.free[own], self.y[own], self.weight[own])
+        if self.extra is None:
+            return rows
+        more = torch.from_numpy(index[index >= len(self)] - len(self))
+        return Rows(*(torch.cat([a, b[more]]) for a, b in zip(rows, self.extra, strict=True)))
+
+    def free_means(self) -> np.ndarray:
+        """Each feature's mean in the free view, over rows of even distance where these are many."""
+        assert self.free is not None
+        index = np.linspace(0, len(self) - 1, min(len(self), _MOST_AVERAGED)).astype(np.int64)
+        return self.free[torch.from_numpy(index)].mean(dim=0).numpy()
+
+    def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
+        """Rows in a tier's two views: its columns true, and not. Whoever calls this owes the ledger a step.
+
+        With one tier these are the private views as they are. With more, the pairs telescope: the first
+        view of a tier is the second of the next, from the free view to the true one.
+        """
+        assert self.views is not None
+        index_ = torch.from_numpy(index)
+        views = torch.stack([view[index_] for view in self.views])
+        if len(self.tiers) > 1:
+            true, free = views
+            before = torch.stack((*self.tiers[:tier], torch.zeros_like(self.tiers[0]))).any(0)
+            with_own = before | self.tiers[tier]
+            views = torch.stack([torch.where(with_own, true, free), torch.where(before, true, free)])
+        return Rows(views, self.y[index_], self.weight[index_])
+
+
+class RepresentedRows(TrainingRows):
+    """The same rows as a module represents them, for training what comes after.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    represent : callable
+        ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness, in double
+        precision: what a row's representation is must not follow the sample that it comes in. (Where it
+        is made once for all steps, it comes in the same block of rows each time.)
+    """
+
+    def __init__(self, rows: TrainingRows, represent: Callable[[Tensor], Tensor]):
+        self._rows = rows
+        self._represent = represent
+        # Once for all steps, if all rows are at hand, a step reads them as they are, and they fit in memory.
+        private = None if rows.views is None else list(rows.views)
+        views = [rows.free, *(private or [])]
+        self._made = len(rows.tiers) < 2 and all(isinstance(v, Tensor) for v in views)
+        if self._made:
+            width = represent(torch.cat([v[:1] for v in views if isinstance(v, Tensor)])).shape[1]
+            self._made = len({id(v) for v in views}) * len(rows) * width <= _KEPT_NUMBERS
+        free, extra = rows.free, rows.extra
+        if self._made:
+            made = {id(v): self._in_pieces(v) for v in views}
+            free = made[id(free)]
+            private = None if private is None else [made[id(v)] for v in private]
+            extra = None if extra is None else extra._replace(x=self._in_pieces(extra.x))
+        super().__init__(free, private, rows.y, rows.weight, rows.reader, rows.tiers, extra, rows.kept)
+
+    def _in_pieces(self, x: Any) -> Tensor:
+        parts = [self._represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
+        return torch.cat(parts).float()
+
+    def public_rows(self, index: np.ndarray) -> Rows:
+        if self._made:
+            return super().public_rows(index)
+        rows = self._rows.public_rows(index)
+        return rows._replace(x=self._represent(rows.x).float())
+
+    def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
+        if self._made:
+            return super().private_rows(index, tier)
+        rows = self._rows.private_rows(index, tier)
+        return rows._replace(x=torch.stack([self._represent(view) for view in rows.x]))
+
+
+class BatchSchedule:
+    """Iterate over one epoch's batches at each pass: first public epochs, then private ones.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    plan : PrivatePlan or None
+        Fixes the number of private steps and their sampling. None: every epoch is public.
+    epochs : sequence of int
+        Steps of each epoch; the private steps come last.
+    public_batch_size : int
+    seed : SeedSequence
+        Of the order of public rows, and of the samples where they are repeatable.
+    secret : bool
+        Draw the samples from the operating system's bits, and not from `seed`.
+    """
+
+    def __init__(
+        self,
+        rows: TrainingRows,
+        plan: PrivatePlan | None,
+        epochs: Sequence[int],
+        public_batch_size: int,
+        seed: np.random.SeedSequence,
+        secret: bool = True,
+    ):
+        self.rows = rows
+        self.plan = plan
+        self.epochs = tuple(epochs)
+        self.public_batch_size = public_batch_size
+        private, public = seed.spawn(2)
+        self._first_private = sum(self.epochs) - (plan.steps if plan else 0)
+        # Not plan.n_rows: with several processes, each samples from its own rows.
+        self._samplers: list[PoissonSampler] = []
+        if plan is not None:
+            # Tiers sample independently of each other: that is what their composition accounts for.
+            seeds = [private, *private.spawn(len(plan.tiers) - 1)]
+            self._samplers = [
+                PoissonSampler(len(rows), plan.sample_rate, RandomBits(None if secret else s)) for s in seeds
+            ]
+        self._rng = np.random.default_rng(public)
+        self._order = np.empty(0, dtype=np.int64)
+        self._step = 0
+        self._epoch = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        steps = self.epochs[self._epoch]
+        self._epoch += 1
+        at_once = self._steps_at_once()
+        for first in range(0, steps, at_once):
+            drawn = [self._draw() for _ in range(min(at_once, steps - first))]
+            if self.rows.reader is not None:
+                public = [index for index, _ in drawn if index is not None]
+                self.rows.reader.read_ahead(public, [index for _, sample in drawn for index in sample])
+            for public_index, sample in drawn:
+                yield Batch(
+                    None if public_index is None else self.rows.public_rows(public_index),
+                    tuple(PrivateSample(self.rows, index, t) for t, index in enumerate(sample)) or None,
+                )
+
+    @property
+    def remaining(self) -> int:
+        """Steps that have not been drawn yet."""
+        return sum(self.epochs) - self._step
+
+    def _steps_at_once(self) -> int:
+        """Steps whose rows are drawn, and fetched, together; which rows they are does not change."""
+        if self.rows.reader is None:
+            return 1
+        private = sum(s.sample_rate * s.n_rows for s in self._samplers)
+        return max(1, int(self.rows.reader.rows_ahead / (self.public_batch_size + private)))
+
+    def _draw(self) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """Positions of one step's public rows, and of each tier's private ones."""
+        private = []
+        if self._step >= self._first_private:
+            private = [self._kept(sampler.draw()) for sampler in self._samplers]
+        self._step += 1
+        return self._draw_public(), private
+
+    def _kept(self, index: np.ndarray) -> np.ndarray:
+        # Left out after the draw: a row that is never read was sampled independently of all others.
+        return index if self.rows.kept is None else index[self.rows.kept[index]]
+
+    def _draw_public(self) -> np.ndarray | None:
+        if self.rows.free is None:
+            return None
+        # Passes over a fresh shuffle: every row is seen equally often. Nothing here is accounted.
+        if len(self._order) < self.public_batch_size:
+            self._order = np.concatenate([self._order, self._rng.permutation(self.rows.n_public)])
+        index, self._order = np.split(self._order, [self.public_batch_size])
+        return index

@@ -1,0 +1,185 @@
+"""Training rows that stay on disk and are encoded when a batch asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..tables._disk import DiskTable
+from ..tables._row_file import RowFile
+from ..tables._table_encoder import TableEncoder
+from ._batches import TrainingRows
+
+if TYPE_CHECKING:
+    from ..impute import FoundationImputer
+
+# Rows fetched at once from a table that is read by passes over all of it.
+_ROWS_AHEAD = 2**18
+# Rows encoded at once: encoding takes several times the memory of what comes out.
+_ENCODED = 2**14
+
+
+class TableReader:
+    """Rows of a table on disk, for the views of one fit.
+
+    Parameters
+    ----------
+    table : DiskTable
+    rows : range
+        Positions in the table of the rows to train on.
+    public : sequence of str
+        Columns that the free view is made of.
+    """
+
+    def __init__(self, table: DiskTable, rows: range, public: Sequence[str]):
+        self._table = table
+        self._rows = rows
+        self._public = list(public)
+        self.rows_ahead = 0 if table.cheap_rows else _ROWS_AHEAD
+        self._held = np.empty(0, np.int64), pd.DataFrame()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read_ahead(self, public: Sequence[np.ndarray], private: Sequence[np.ndarray]) -> None:
+        """Hold the rows of some steps; sensitive columns are fetched for private rows only."""
+        if not self.rows_ahead:
+            return
+        index = np.unique(np.concatenate([np.empty(0, np.int64), *public, *private]))
+        if len(index) > 2 * self.rows_ahead:
+            return  # one step alone is larger than that: its pieces are fetched one by one
+        columns = None if private else self._public
+        self._held = index, self._table.take(index + self._rows.start, columns)
+
+    def frame(self, index: np.ndarray, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Rows at positions among the training rows, in the columns named or in all of them."""
+        held, frame = self._held
+        names = list(self._table.columns if columns is None else columns)
+        if len(held) and set(names) <= set(frame.columns):
+            place = np.minimum(np.searchsorted(held, index), len(held) - 1)
+            if np.array_equal(held[place], index):
+                return frame[names].iloc[place].reset_index(drop=True)
+        return self._table.take(index + self._rows.start, names)
+
+    def public_frame(self, index: np.ndarray) -> pd.DataFrame:
+        """Public columns of rows; no sensitive cell is in it."""
+        return self.frame(index, self._public)
+
+
+class LazyView:
+    """One view's encoded rows: indexed as a tensor is, and read and encoded at each access."""
+
+    def __init__(self, shape: tuple[int, int], encode: Callable[[np.ndarray], np.ndarray]):
+        self.shape = shape
+        self._encode = encode
+
+    def __getitem__(self, index: Tensor | int) -> Tensor:
+        if isinstance(index, Tensor):
+            parts = np.split(index.numpy(), range(_ENCODED, len(index), _ENCODED))
+            return torch.from_numpy(np.concatenate([self._encode(part) for part in parts]))
+        return torch.from_numpy(self._encode(np.array([index])))[0]
+
+
+class Guesses:
+    """Imputed encodings of rows, each made once and then kept in a temporary file.
+
+    Parameters
+    ----------
+    imputer : FoundationImputer
+        Fitted.
+    rows : range
+        Positions of the training rows in the table.
+    """
+
+    def __init__(self, imputer: FoundationImputer, rows: range):
+        self._imputer = imputer
+        self._first = rows.start
+        self._widths = {c: d.width for c, d in imputer.schema_.domains.items()}
+        self._file = RowFile.temporary(len(rows), sum(self._widths.values()))
+        self._known = np.zeros(len(rows), bool)
+
+    def __call__(self, public: pd.DataFrame, index: np.ndarray) -> dict[str, np.ndarray]:
+        """Expected encodings of the sensitive columns.
+
+        Parameters
+        ----------
+        public : DataFrame of shape (n_rows, n_public)
+        index : ndarray of shape (n_rows,)
+            Positions of these rows among the training rows.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_rows, width of the column's encoding)
+        """
+        new = ~self._known[index]
+        if new.any():
+            rows = index[new]
+            _, expected = self._imputer._impute(public[new], rows + self._first)
+            self._file.write(rows, np.concatenate([expected[c] for c in self._widths], axis=1))
+            self._known[rows] = True
+        parts = np.split(self._file.read(index), np.cumsum(list(self._widths.values()))[:-1], axis=1)
+        return dict(zip(self._widths, parts, strict=True))
+
+
+def lazy_rows(
+    table: DiskTable,
+    rows: range,
+    encoder: TableEncoder,
+    guess: FoundationImputer | None,
+    y: Tensor,
+    weight: Tensor,
+    *,
+    free: str | None,
+    private: bool,
+    tiers: Sequence[Tensor] = (),
+) -> TrainingRows:
+    """Training rows whose views are made batch by batch.
+
+    Parameters
+    ----------
+    table : DiskTable
+    rows : range
+        Positions of the rows to train on; `y` and `weight` are theirs.
+    encoder : TableEncoder
+    guess : FoundationImputer or None
+        Makes the hybrid view.
+    y, weight : Tensor
+    free : {"true", "masked", "hybrid"} or None
+        The view that the public branch reads: all cells, no sensitive ones, or imputed ones.
+    private : bool
+        Whether there is a private branch; it reads the true view and, if there is one, the free one.
+    tiers : sequence of Tensors of shape (n_features,), bool
+        Features that each tier's difference makes true.
+
+    Returns
+    -------
+    TrainingRows
+    """
+    schema = encoder.schema_
+    reader = TableReader(table, rows, schema.public)
+    shape = (len(rows), len(encoder.sensitive_features_))
+    made = Guesses(guess, rows) if guess is not None and schema.sensitive else None
+
+    def imputed(public: pd.DataFrame, index: np.ndarray) -> Mapping[str, np.ndarray]:
+        if made is not None:
+            return made(public, index)
+        return {c: np.zeros((len(index), d.width), np.float32) for c, d in schema.domains.items()}
+
+    def encode_free(index: np.ndarray) -> np.ndarray:
+        public = reader.public_frame(index)
+        return encoder._encode(public, imputed(public, index))
+
+    def encode_true(index: np.ndarray) -> np.ndarray:
+        return encoder._encode(reader.frame(index))
+
+    true_view = LazyView(shape, encode_true)
+    free_view = None if free is None else true_view if free == "true" else LazyView(shape, encode_free)
+    views = None
+    if private:
+        views = [true_view] if free_view is None else [true_view, free_view]
+    return TrainingRows(free_view, views, y, weight, reader, tiers)
