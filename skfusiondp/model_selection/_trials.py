@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -200,12 +199,6 @@ def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
         )
     # Rate and steps are the same whatever the sensitive columns are, if there are any.
     schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
-    if "loss" in inspect.signature(plan_of).parameters:
-        from ..estimators.offset._mechanism import Loss
-
-        labelled = step.support_target is not None
-        plan = plan_of(n_rows, Loss("binary"), labelled, schema)
-        return plan.ledger(plan.steps)
     step._check_method()
     plan, *_ = plan_of(n_rows, schema)
     return step._cost(plan, schema, n_rows)

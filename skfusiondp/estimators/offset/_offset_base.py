@@ -285,6 +285,12 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             rows_per_unit=rows_per_unit,
         )
 
+    def _planned_ledger(self, n_rows: int) -> PrivacyLedger:
+        """The most that a fit on `n_rows` rows spends, whatever its task and its sensitive columns are."""
+        schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
+        plan = self._plan(n_rows, Loss("binary"), self.support_target is not None, schema)
+        return plan.ledger(plan.steps)
+
     def _seeds(self) -> list[Any]:
         if self.random_state is None:
             # The last, of the noise, stays with the operating system.
