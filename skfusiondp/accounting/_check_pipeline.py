@@ -191,17 +191,22 @@ def check_pipeline(
     """
     if isinstance(pipe, type) or not hasattr(pipe, "fit"):
         raise InvalidInputError(f"pipe={pipe!r} is no estimator; pass a pipeline or an estimator object.")
+    check = look_at(pipe, sensitive, X=X)
+    check._speak(on_leak)
+    return check
+
+
+def look_at(pipe: Any, sensitive: Any = None, *, X: Any = None, fitting: bool = False) -> PipelineCheck:
+    """Check a pipeline without a word; `fitting` leaves out what a fit of this library says itself."""
     start = start_of(pipe, X)
     names = _chosen(start, sensitive) if sensitive is not None else _discovered(pipe, start)
-    walk = Walk(_marked(start, names))
+    walk = Walk(_marked(start, names), fitting)
     walk.visit(pipe, walk.start)
     findings = tuple(
         Finding(s.path, s.estimator, tuple(sorted(s.sources)), s.severity, s.why, s.remedy) for s in walk.seen
     )
     known = [c.name for c in start.columns if c.name in names]
-    check = PipelineCheck(findings, (*known, *sorted(names - set(known))))
-    check._speak(on_leak)
-    return check
+    return PipelineCheck(findings, (*known, *sorted(names - set(known))))
 
 
 def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:

@@ -60,6 +60,8 @@ class Walk:
     ----------
     start : Flow
         The table that the pipeline is fitted on.
+    fitting : bool, default=False
+        Whether steps of this library are being fitted, and say themselves what their parameters leak.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class Walk:
         Columns that this library's own steps say are sensitive.
     """
 
-    def __init__(self, start: Flow):
+    def __init__(self, start: Flow, fitting: bool = False):
         self.start = start
+        self.fitting = fitting
         self.seen: dict[Seen, None] = {}
         self.stated: frozenset[str] = frozenset()
         self._instead: dict[str, Any] = {}
@@ -117,7 +120,7 @@ class Walk:
     def _meta(self, estimator: Any, flow: Flow, path: str) -> Flow:
         meta = meta_of(estimator)
         if meta.follows:
-            inner = Walk(self.start)
+            inner = Walk(self.start, self.fitting)
             inner._instead = self._instead
             inner._predictions(estimator, meta, flow, path)
             self.stated |= inner.stated
@@ -264,7 +267,7 @@ class Walk:
         # What pays for its own columns lets all others pass, and reads none of them.
         paid = is_a(estimator, "PrivateTransformer")
         treated_as_public = frozenset() if paid else self._undeclared(estimator, stated, flow, path)
-        if method == "non-private":
+        if method == "non-private" and not self.fitting:
             why = "reads true cells without noise (method='non-private')"
             self._say(estimator, path, flow.sources, "leak", why, "Use method='fusiondp'.")
         for callback in getattr(estimator, "callbacks", None) or ():
@@ -347,6 +350,8 @@ class Walk:
         return sources
 
     def _domains(self, estimator: Any, sensitive: Any, support: Any, stated: Flow, path: str) -> None:
+        if self.fitting:
+            return
         schema = getattr(estimator, "schema_", None)
         if schema is not None:
             part = stated.pick(list(schema.leaks))
