@@ -95,7 +95,7 @@ LAYERS = {
     "privacy": ("exceptions", "_parameters"),
     "tables": ("exceptions", "_parameters"),
     "_refit": ("privacy",),
-    "accounting": ("exceptions", "_parameters", "privacy", "tables", "audit"),
+    "accounting": ("exceptions", "_parameters", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
     "preprocessing": (
         "exceptions", "_parameters", "_random_state", "_refit", "privacy", "tables", "accounting"

@@ -8,7 +8,7 @@ True
 """
 
 from ..privacy import (
-    ADJACENCIES,
+    RELATIONS,
     BoundEntry,
     Clipping,
     LedgerEntry,
@@ -24,7 +24,7 @@ from ._composite_report import privacy_report
 from ._privacy_report import PrivacyReport
 
 __all__ = [
-    "ADJACENCIES",
+    "RELATIONS",
     "BoundEntry",
     "Clipping",
     "Finding",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
-from ..privacy._accountant import whose_rows
+from ..privacy._relations import whose_rows
 from ._check_pipeline import check_pipeline
 from ._known_steps import knows_meta, meta_of
 from ._privacy_report import PrivacyReport

@@ -10,7 +10,8 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 from ..privacy import PrivacyLedger
-from ..privacy._accountant import neighbours, whose_rows
+from ..privacy._attack_success import attack_success
+from ..privacy._relations import relation, whose_rows
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,6 @@ class PrivacyReport:
         same = self._same
         if self.method == "dp-sgd" or not len(same) or math.isinf(self.epsilon):
             return ""
-        from ..audit import attack_success
-
         chance = attack_success(same, prior=0.5)
         what = "values a cell has" if self.rows_per_unit == 1 else "versions of a unit's cells is true"
         return (
@@ -132,13 +131,13 @@ class PrivacyReport:
         if not len(self.ledger):
             return (
                 "No sensitive training cell was read, so the model is the same whatever they hold "
-                f"(epsilon = 0, delta = 0, neighbours: {neighbours(self.adjacency)})."
+                f"(epsilon = 0, delta = 0, neighbours: {relation(self.adjacency).neighbours})."
                 if self.protected
                 else "Nothing was declared sensitive, so nothing is protected."
             )
         return (
             f"({_up(self.epsilon)}, {_up(self.delta)})-differential privacy of {self.what}, between tables "
-            f"in which {neighbours(self.adjacency, self.rows_per_unit)} (neighbouring relation: "
+            f"in which {relation(self.adjacency).in_words(self.rows_per_unit)} (neighbouring relation: "
             f"{self.adjacency}).{self._row_in_words}"
         )
 
@@ -163,7 +162,7 @@ class PrivacyReport:
             "adversary": self.adversary,
             "guessing": self.guessing,
             "adjacency": self.adjacency,
-            "neighbours": neighbours(self.adjacency, self.rows_per_unit),
+            "neighbours": relation(self.adjacency).in_words(self.rows_per_unit),
             "epsilon": _finite(self.epsilon),
             "epsilon_is_of": self.whose,
             "epsilon_of_a_row": _finite(self.epsilon_of_a_row),

@@ -3,17 +3,13 @@
 Nothing here pays for what it reads: an audit's results stay with those who may see the training table.
 """
 
+from ..privacy._attack_success import attack_success
 from ._attribute import audit_attribute
 from ._inference import AttributeInference, attribute_inference
 from ._reconstruction import linear_reconstruction
 from ._replay import ReplayCheck, ReplayReport, replay
 from ._result import AttributeAudit
-from ._risk import (
-    Risk,
-    attack_success,
-    noise_floor,
-    risk,
-)
+from ._risk import Risk, noise_floor, risk
 from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
 
 __all__ = [

@@ -16,12 +16,18 @@ from .._random_state import seeded
 from .._refit import PaidFits, all_or_nothing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError
-from ..privacy import LedgerEntry, PrivacyLedger, calibrate_noise_multiplier
+from ..privacy import (
+    CELL_RELATIONS,
+    LedgerEntry,
+    PrivacyLedger,
+    calibrate_noise_multiplier,
+    relation,
+)
 from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
 from ..privacy._random_bits import check_seed
-from ..privacy._release import clipping_norm, noise_std_in_units, release
+from ..privacy._release import noise_std_in_units, release
 from ..privacy._weak_budgets import warn_of_plan
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domains import Categorical, Numeric
@@ -31,7 +37,6 @@ from ..tables._outside import warn_outside
 from ..tables._repeats import repeated_rows
 from ..tables._schema import SensitiveSchema, resolve_schema
 
-_ADJACENCIES = ("replace", "zero-out")
 _MOST_BINS = 2**16
 _EPSILON = 0.5
 
@@ -147,7 +152,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
 
     def _norm(self, n_columns: int) -> float:
         wide = math.sqrt(max(n_columns, 1))
-        return clipping_norm(self.adjacency, self._diameter * wide, self._reach * wide)
+        return relation(self.adjacency).clipping_norm(self._diameter * wide, self._reach * wide)
 
     def _noise_multiplier(self, n_rows: int, rows_per_unit: int = 1) -> float:
         if self.noise_multiplier is not None:
@@ -177,7 +182,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         return self._ledger_of(self._noise_multiplier(n_rows), ("?",), n_rows)
 
     def _check_parameters(self) -> None:
-        check_choice("adjacency", self.adjacency, _ADJACENCIES)
+        check_choice("adjacency", self.adjacency, CELL_RELATIONS)
         if self.epsilon is not None and self.noise_multiplier is not None:
             raise InvalidInputError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "

@@ -4,28 +4,29 @@ Nothing here knows scikit-learn, skorch or imputation. The accounting half (acco
 plan) does not import torch either.
 """
 
-from ._accountant import (
-    ADJACENCIES,
-    calibrate_noise_multiplier,
-    compute_delta,
-    compute_epsilon,
-)
+from ._accountant import calibrate_noise_multiplier, compute_delta, compute_epsilon
 from ._budget import PrivacyBudget
 from ._clipping import Clipping
-from ._ledger import BoundEntry, LedgerEntry, PrivacyLedger
+from ._entries import BoundEntry, LedgerEntry
+from ._ledger import PrivacyLedger
 from ._plan import PrivatePlan, Tier, make_plan
+from ._relations import CELL_RELATIONS, RELATIONS, ROW_RELATIONS, Relation, relation
 
 __all__ = [
-    "ADJACENCIES",
+    "CELL_RELATIONS",
+    "RELATIONS",
+    "ROW_RELATIONS",
     "BoundEntry",
     "Clipping",
     "LedgerEntry",
     "PrivacyBudget",
     "PrivacyLedger",
     "PrivatePlan",
+    "Relation",
     "Tier",
     "calibrate_noise_multiplier",
     "compute_delta",
     "compute_epsilon",
     "make_plan",
+    "relation",
 ]

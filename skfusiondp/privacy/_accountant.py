@@ -6,43 +6,13 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._parameters import as_float, check_choice, whole
 from ..exceptions import InvalidInputError
+from ._entries import Entry, relation_of
 from ._group_privacy import unit_loss
-
-if TYPE_CHECKING:
-    from ._ledger import Entry
-
-#: Neighbouring relations and what they say, in the words of the report.
-ADJACENCIES = {
-    "replace": "the sensitive cells of one row change to any other values",
-    "zero-out": "the sensitive cells of one row are erased (not: missing), so that it adds nothing to a sum",
-    "add-remove": "one whole row is added or removed",
-}
-
-
-def neighbours(adjacency: str, rows_per_unit: int = 1) -> str:
-    """What a neighbouring relation says of a row, or of a unit that may have several."""
-    if rows_per_unit == 1:
-        return ADJACENCIES[adjacency]
-    unit = f"one unit (a person, say, with at most {rows_per_unit} rows)"
-    return {
-        "replace": f"the sensitive cells of all rows of {unit} change to any other values",
-        "zero-out": f"the sensitive cells of any rows of {unit} are erased (not: missing), so that those "
-        "rows add nothing to a sum",
-        "add-remove": f"any rows of {unit} are added or removed",
-    }[adjacency]
-
-
-def whose_rows(rows_per_unit: int, unit: str = "") -> str:
-    """Whose epsilon it is, in words: a row's, or that of a unit of several rows."""
-    if rows_per_unit == 1:
-        return "one row"
-    named = f" of {unit}" if unit else ""
-    return f"one unit{named}, with at most {rows_per_unit} rows"
-
+from ._relations import RELATIONS, Relation
 
 # Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a
 # coarser grid is used while searching, and never gives a smaller epsilon.
@@ -105,8 +75,8 @@ def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") ->
     3.08
     """
     check_delta(delta)
-    adjacency = adjacency_of(entries)
-    return max(_epsilon(m, adjacency, as_float(delta), _GRID) for m in _read_of_one(entries, of))
+    relation = relation_of(entries)
+    return max(_epsilon(m, relation, as_float(delta), _GRID) for m in _read_of_one(entries, of))
 
 
 def compute_delta(entries: Sequence[Entry], epsilon: float, of: str = "unit") -> float:
@@ -126,8 +96,8 @@ def compute_delta(entries: Sequence[Entry], epsilon: float, of: str = "unit") ->
     """
     if not as_float(epsilon) >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
-    adjacency = adjacency_of(entries)
-    return max(_delta(m, adjacency, as_float(epsilon), _GRID) for m in _read_of_one(entries, of))
+    relation = relation_of(entries)
+    return max(_delta(m, relation, as_float(epsilon), _GRID) for m in _read_of_one(entries, of))
 
 
 def calibrate_noise_multiplier(
@@ -181,11 +151,11 @@ def calibrate_noise_multiplier(
         not 0 < as_float(sample_rate) <= 1
         or not 1 <= as_float(steps) < 1e15
         or not isinstance(adjacency, str)
-        or adjacency not in ADJACENCIES
+        or adjacency not in RELATIONS
     ):
         raise InvalidInputError(
             f"sample_rate={sample_rate!r} must be in (0, 1], steps={steps!r} at least 1 and "
-            f"adjacency={adjacency!r} one of {', '.join(ADJACENCIES)}."
+            f"adjacency={adjacency!r} one of {', '.join(RELATIONS)}."
         )
     whole("rows_per_unit", rows_per_unit)
     if beside and {e.adjacency for e in beside} != {adjacency}:
@@ -193,15 +163,15 @@ def calibrate_noise_multiplier(
             f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
         )
     others = _of_a_unit(beside, int(rows_per_unit))
-    epsilon, delta = as_float(epsilon), as_float(delta)
-    taken = _epsilon(others, adjacency, delta, _GRID)
+    epsilon, delta, relation = as_float(epsilon), as_float(delta), RELATIONS[adjacency]
+    taken = _epsilon(others, relation, delta, _GRID)
     if taken >= epsilon:
         raise InvalidInputError(
             f"epsilon={epsilon!r} is spent already by what runs beside, which costs {taken:.4g} at "
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
     q, rows = as_float(sample_rate), max([int(rows_per_unit), *(e.rows_per_unit for e in beside)])
-    return _calibrate(epsilon, delta, q, int(steps), adjacency, others, rows)
+    return _calibrate(epsilon, delta, q, int(steps), relation, others, rows)
 
 
 def check_epsilon(epsilon: float) -> None:
@@ -221,24 +191,13 @@ def check_delta(delta: float) -> None:
         )
 
 
-def adjacency_of(entries: Sequence[Entry]) -> str:
-    """The one neighbouring relation of `entries`."""
-    relations = {e.adjacency for e in entries}
-    if len(relations) > 1:
-        raise InvalidInputError(
-            f"The ledger holds mechanisms under different neighbouring relations ({sorted(relations)}), "
-            "which do not compose into one epsilon; ask for the epsilon of each part."
-        )
-    return relations.pop() if relations else "replace"
-
-
 @functools.lru_cache(maxsize=512)
 def _calibrate(
     epsilon: float,
     delta: float,
     q: float,
     steps: int,
-    adjacency: str,
+    relation: Relation,
     beside: tuple[Mechanism, ...],
     rows: int,
 ) -> float:
@@ -246,7 +205,7 @@ def _calibrate(
     grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
 
     def spent(sigma: float) -> float:
-        return _epsilon((*beside, _gaussian_of((sigma, q, steps), rows)), adjacency, delta, grid)
+        return _epsilon((*beside, _gaussian_of((sigma, q, steps), rows)), relation, delta, grid)
 
     # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
     high = max(0.3, rows * q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
@@ -334,21 +293,21 @@ def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _epsilon(mechanisms: tuple[Mechanism, ...], adjacency: str, delta: float, grid: float) -> float:
+def _epsilon(mechanisms: tuple[Mechanism, ...], relation: Relation, delta: float, grid: float) -> float:
     if _free_of_noise(mechanisms):
         return math.inf
     if not mechanisms:
         return 0.0
-    return float(_composed(mechanisms, adjacency, _grid(mechanisms, grid)).get_epsilon_for_delta(delta))
+    return float(_composed(mechanisms, relation, _grid(mechanisms, grid)).get_epsilon_for_delta(delta))
 
 
 @functools.lru_cache(maxsize=4096)
-def _delta(mechanisms: tuple[Mechanism, ...], adjacency: str, epsilon: float, grid: float) -> float:
+def _delta(mechanisms: tuple[Mechanism, ...], relation: Relation, epsilon: float, grid: float) -> float:
     if _free_of_noise(mechanisms):
         return 1.0
     if not mechanisms:
         return 0.0
-    return float(_composed(mechanisms, adjacency, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
+    return float(_composed(mechanisms, relation, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
 
 
 def _as_sampled(gaussian: Mechanism) -> tuple[float, float, int]:
@@ -371,16 +330,16 @@ def _reach(mechanisms: tuple[Mechanism, ...]) -> float:
 
 
 @functools.lru_cache(maxsize=32)
-def _composed(mechanisms: tuple[Mechanism, ...], adjacency: str, grid: float) -> Any:
+def _composed(mechanisms: tuple[Mechanism, ...], relation: Relation, grid: float) -> Any:
     """The privacy loss distribution; a ledger that has grown by an entry costs one convolution."""
-    last = _loss_distribution(mechanisms[-1], adjacency, grid)
+    last = _loss_distribution(mechanisms[-1], relation, grid)
     if len(mechanisms) == 1:
         return last
-    return _composed(mechanisms[:-1], adjacency, grid).compose(last)
+    return _composed(mechanisms[:-1], relation, grid).compose(last)
 
 
 @functools.lru_cache(maxsize=128)
-def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any:
+def _loss_distribution(mechanism: Mechanism, relation: Relation, grid: float) -> Any:
     import dp_accounting as dpa
     from dp_accounting.pld import common
     from dp_accounting.pld import privacy_loss_distribution as pld
@@ -389,19 +348,13 @@ def _loss_distribution(mechanism: Mechanism, adjacency: str, grid: float) -> Any
         return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*mechanism), grid)
     if len(mechanism) == 4:
         sigma, q, steps, rows = mechanism
-        sampled = unit_loss(min(sigma, 1e9), q, rows, adjacency, grid)
+        sampled = unit_loss(min(sigma, 1e9), q, rows, relation, grid)
         return sampled if steps == 1 else sampled.self_compose(steps)
     sigma, q, steps = _as_sampled(mechanism)
-    # "Zero-out" is dp-accounting's REPLACE_SPECIAL: the row's contribution becomes null. For
-    # "replace" see the docs' proof: the pair (+C, -C) dominates every pair of clipped vectors.
-    relation = {
-        "replace": dpa.NeighboringRelation.REPLACE_ONE,
-        "zero-out": dpa.NeighboringRelation.REPLACE_SPECIAL,
-        "add-remove": dpa.NeighboringRelation.ADD_OR_REMOVE_ONE,
-    }[adjacency]
     # So much noise that one step costs nothing to any digit: less of it is still an upper bound.
     sigma = min(sigma, 1e9)
+    named = dpa.NeighboringRelation[relation.pld_name]
     gaussian = pld.from_gaussian_mechanism(
-        sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=relation
+        sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=named
     )
     return gaussian if steps == 1 else gaussian.self_compose(steps)

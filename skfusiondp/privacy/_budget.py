@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .._parameters import as_float, check_choice
+from .._parameters import as_float
 from ..exceptions import InvalidInputError, PrivacyBudgetError
-from ._accountant import ADJACENCIES, check_delta, compute_epsilon
+from ._accountant import check_delta, compute_epsilon
 from ._ledger import PrivacyLedger
+from ._relations import relation
 from ._weak_budgets import warn_if_weak
 
 # How long a process that finds a lock but no budget waits for the one that is just starting it.
@@ -83,7 +84,7 @@ class PrivacyBudget:
         if not 0 < as_float(self.epsilon) < 1e300:
             raise InvalidInputError(f"epsilon={self.epsilon!r} must be a positive, finite number.")
         check_delta(self.delta)
-        check_choice("adjacency", self.adjacency, ADJACENCIES)
+        relation(self.adjacency)  # refuses a name that it does not know
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, as_float(getattr(self, name)))
         path = self.path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._parameters import as_float, check_choice
 from ..exceptions import InvalidInputError
+from ._relations import relation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +75,7 @@ class Clipping:
 
     def sensitivity(self, adjacency: str) -> float:
         """L2 sensitivity of the sum of clipped rows under a neighbouring relation."""
-        return self.max_grad_norm * {"replace": 2.0, "zero-out": 1.0, "add-remove": 1.0}[adjacency]
+        return relation(adjacency).sensitivity(self.max_grad_norm)
 
     def factors(self, squared_norms: Tensor) -> Tensor:
         """Scale of each row's gradient.

@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import binom
 
+from ._relations import Relation
+
 # Probabilities below this are moved to the largest number of rows, which only adds to the loss.
 _RARE = 1e-30
 # Of the first distribution, so much is left out on either side: above it counts as infinite loss.
@@ -18,7 +20,7 @@ _NODES = 4097
 _AT_ONCE = 2**20
 
 
-def unit_loss(sigma: float, q: float, k: int, adjacency: str, grid: float) -> Any:
+def unit_loss(sigma: float, q: float, k: int, relation: Relation, grid: float) -> Any:
     """Privacy loss distribution of one release, for a unit of at most k rows.
 
     Each row is Poisson-sampled at rate q and adds a vector of norm at most 1 (the clipping norm), so that
@@ -30,7 +32,7 @@ def unit_loss(sigma: float, q: float, k: int, adjacency: str, grid: float) -> An
         Noise multiplier.
     q : float in (0, 1)
     k : int, at least 1
-    adjacency : {"replace", "zero-out", "add-remove"}
+    relation : Relation
     grid : float
         Privacy losses are multiples of it.
 
@@ -38,8 +40,7 @@ def unit_loss(sigma: float, q: float, k: int, adjacency: str, grid: float) -> An
     -------
     dp_accounting.pld.privacy_loss_distribution.PrivacyLossDistribution
         Of the pair that dominates all others (docs/guarantee.md, section on units):
-        ``sum_m Bin(m; k, q) N(m, sigma^2)`` against the same with ``-m`` under "replace", against
-        ``N(0, sigma^2)`` in both orders otherwise.
+        ``sum_m Bin(m; k, q) N(m a, sigma^2)`` against the same with b, for each pair (a, b) of the relation.
 
     Notes
     -----
@@ -50,12 +51,11 @@ def unit_loss(sigma: float, q: float, k: int, adjacency: str, grid: float) -> An
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
     counts, weights = _sampled_rows(k, q)
-    many, none = (counts, weights), (np.zeros(1), np.ones(1))
-    if adjacency == "replace":
-        return PrivacyLossDistribution(_loss(many, (-counts, weights), sigma, grid))
-    return PrivacyLossDistribution(
-        _loss(many, none, sigma, grid), _loss(none, (-counts, weights), sigma, grid)
-    )
+
+    def sums(one: float) -> Mixture:
+        return (one * counts, weights) if one else (np.zeros(1), np.ones(1))
+
+    return PrivacyLossDistribution(*(_loss(sums(a), sums(b), sigma, grid) for a, b in relation.pairs))
 
 
 Mixture = tuple[np.ndarray, np.ndarray]

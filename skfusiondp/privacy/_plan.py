@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .._parameters import as_float, check_choice, whole
+from .._parameters import as_float, whole
 from ..exceptions import InvalidInputError
-from ._accountant import (
-    ADJACENCIES,
-    calibrate_noise_multiplier,
-    check_delta,
-    check_epsilon,
-)
+from ._accountant import calibrate_noise_multiplier, check_delta, check_epsilon
 from ._clipping import Clipping
-from ._ledger import LedgerEntry, PrivacyLedger
+from ._entries import LedgerEntry
+from ._ledger import PrivacyLedger
+from ._relations import relation
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,7 @@ def make_plan(
     InvalidInputError
         If an argument is out of range.
     """
-    check_choice("adjacency", adjacency, ADJACENCIES)
+    relation(adjacency)  # refuses a name that it does not know
     if not 1 <= batch_size <= n_rows:
         raise InvalidInputError(
             f"batch_size={batch_size} must lie between 1 and the number of rows, {n_rows}."

@@ -74,26 +74,6 @@ def in_units(values: np.ndarray) -> np.ndarray:
     return np.rint(values / UNIT).astype(np.int64)
 
 
-def clipping_norm(adjacency: str, diameter: float, reach: float) -> float:
-    """What the noise multiplier multiplies, for the set of vectors that one row can add.
-
-    Parameters
-    ----------
-    adjacency : {"replace", "zero-out"}
-    diameter : float
-        Largest distance of two vectors of the set.
-    reach : float
-        Largest distance of one from what an erased row adds.
-
-    Returns
-    -------
-    float
-        Half the diameter under "replace", since the accountant's pair lies two norms apart; the reach
-        under "zero-out". A Gaussian's divergence depends on the distance of the means alone.
-    """
-    return diameter / 2 if adjacency == "replace" else reach
-
-
 def noise_std_in_units(noise_multiplier: float, norm: float, unit: float) -> float:
     """Standard deviation in whole units, rounded up so that the noise is never below the plan's.
 

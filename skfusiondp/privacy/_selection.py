@@ -16,13 +16,9 @@ from scipy.special import logsumexp, pdtr
 
 from .._parameters import as_float, check_choice
 from ..exceptions import InvalidInputError
-from ._accountant import (
-    ADJACENCIES,
-    Mechanism,
-    check_delta,
-    check_epsilon,
-)
+from ._accountant import Mechanism, check_delta, check_epsilon
 from ._random_bits import RandomBits
+from ._relations import Relation, relation
 
 #: Orders at which divergences are computed; any subset gives a valid bound, more a tighter one.
 ORDERS = np.unique(
@@ -161,14 +157,14 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
 
     Notes
     -----
-    The pair of one step is the accountant's: ``(1 - q) N(0, s^2) + q N(1, s^2)`` against the same with -1
-    ("replace"), or against ``N(0, s^2)`` in the costlier order ("zero-out", "add-remove"). It dominates
-    all others in every hockey-stick divergence, hence in every Renyi divergence, which is a mixture of
-    those; and Renyi divergences of adaptive compositions add. ``E = exp((a - 1) D)`` is the integral of
-    ``P^a Q^(1 - a)``, an analytic function that decays like a Gaussian, for which the trapezoid rule
-    converges exponentially (Trefethen and Weideman 2014).
+    The pair of one step is the accountant's: ``(1 - q) N(0, s^2) + q N(a, s^2)`` against the same with b,
+    for the costliest pair (a, b) of the relation. It dominates all others in every hockey-stick
+    divergence, hence in every Renyi divergence, which is a mixture of those; and Renyi divergences of
+    adaptive compositions add. ``E = exp((a - 1) D)`` is the integral of ``P^a Q^(1 - a)``, an analytic
+    function that decays like a Gaussian, for which the trapezoid rule converges exponentially (Trefethen
+    and Weideman 2014).
     """
-    check_choice("adjacency", adjacency, ADJACENCIES)
+    under = relation(adjacency)
     total = np.zeros(len(ORDERS))
     for mechanism in mechanisms:
         if len(mechanism) != 3:
@@ -177,7 +173,7 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
                 "the ledger states."
             )
         sigma, q, steps = mechanism
-        total = total + steps * np.array(_step(float(sigma), float(q), adjacency))
+        total = total + steps * np.array(_step(float(sigma), float(q), under))
     return total
 
 
@@ -275,19 +271,14 @@ def _calibrated(spec: Spec, epsilon: float, delta: float, adjacency: str, repeti
 
 
 @functools.lru_cache(maxsize=4096)
-def _step(sigma: float, q: float, adjacency: str) -> tuple[float, ...]:
+def _step(sigma: float, q: float, relation: Relation) -> tuple[float, ...]:
     """Renyi divergences of one step."""
     if sigma <= 0.01:
         return (math.inf,) * len(ORDERS)
-    distance = 2.0 if adjacency == "replace" else 1.0
     if q == 1:
-        return tuple(ORDERS * distance**2 / (2 * sigma**2))
-    if adjacency == "replace":
-        return tuple(_divergence(a, sigma, (q, 1.0), (q, -1.0)) for a in ORDERS)
-    return tuple(
-        max(_divergence(a, sigma, (q, 1.0), (0.0, 0.0)), _divergence(a, sigma, (0.0, 0.0), (q, 1.0)))
-        for a in ORDERS
-    )
+        return tuple(ORDERS * relation.sensitivity(1.0) ** 2 / (2 * sigma**2))
+    pairs = [((q if a else 0.0, a), (q if b else 0.0, b)) for a, b in relation.pairs]
+    return tuple(max(_divergence(order, sigma, *pair) for pair in pairs) for order in ORDERS)
 
 
 def _divergence(order: float, sigma: float, p: tuple[float, float], q: tuple[float, float]) -> float:

@@ -6,7 +6,8 @@ import math
 import warnings
 
 from ..exceptions import WeakPrivacyWarning
-from ._ledger import LedgerEntry, PrivacyLedger
+from ._entries import LedgerEntry
+from ._ledger import PrivacyLedger
 
 # Whoever asks for a larger epsilon is told what it is worth.
 _LARGE_EPSILON = 10.0

@@ -15,7 +15,7 @@ from skfusiondp import (
     PrivacyLedger,
     PrivacyReport,
 )
-from skfusiondp.accounting import ADJACENCIES, LedgerEntry
+from skfusiondp.accounting import RELATIONS, LedgerEntry
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.preprocessing import PrivateStandardScaler
 
@@ -48,7 +48,7 @@ def test_epsilon_comes_with_delta_relation_and_columns_everywhere(method, adjace
     assert report.epsilon == model.ledger_.epsilon(model.delta_) > 0
     assert report.delta == model.delta_ == pytest.approx(1 / 2000)
     for text in (str(report), report.to_html(), report.to_json(), report.promise):
-        assert relation in text and ADJACENCIES[relation] in text
+        assert relation in text and RELATIONS[relation].neighbours in text
         assert f"{report.delta:.3g}" in text
         for epsilon in re.findall(r"ε = ([\d.]+)|\(([\d.]+), ", text):
             assert float(max(epsilon)) == pytest.approx(report.epsilon, rel=0.01)
@@ -189,7 +189,7 @@ def test_a_units_epsilon_is_called_a_units_and_a_rows_is_beside_it():
     for text in (str(report), report.to_html(), report.to_json(), report.promise):
         text = text.replace("&#x27;", "'")
         assert "at most 4 rows" in text and "'patient'" in text and f"{row:.3f}"[:4] in text
-        assert ADJACENCIES["replace"] not in text
+        assert RELATIONS["replace"].neighbours not in text
     plain = two_columns()
     assert plain.to_dict()["epsilon_is_of"] == "one row" and "unit" not in plain.promise
     assert plain.epsilon_of_a_row == plain.epsilon

@@ -9,7 +9,8 @@ from skfusiondp.accounting import LedgerEntry, calibrate_noise_multiplier
 from skfusiondp.audit import attack_success, linear_reconstruction
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateCategories
-from skfusiondp.privacy._release import clipping_norm, release
+from skfusiondp.privacy import relation
+from skfusiondp.privacy._release import release
 
 N, M = 200, 300
 
@@ -39,7 +40,7 @@ def test_category_shares_of_public_groups_without_noise_give_every_bit_away(bits
 
 def released(groups, bits, sigma):
     """Counts as the paid steps release them, what they cost together, and their noise."""
-    norm = clipping_norm("replace", PrivateCategories._diameter, PrivateCategories._reach)
+    norm = relation("replace").clipping_norm(PrivateCategories._diameter, PrivateCategories._reach)
     ledger = PrivacyLedger((LedgerEntry(sigma, 1.0, len(groups)),))
     return release(groups @ bits, sigma * norm, 0), ledger, sigma * norm
 

@@ -27,7 +27,7 @@ from skfusiondp import (
 )
 from skfusiondp.accounting import check_pipeline
 from skfusiondp.audit import audit_attribute, replay
-from skfusiondp.privacy import Clipping, PrivatePlan, _accountant
+from skfusiondp.privacy import Clipping, PrivatePlan, _accountant, relation
 from skfusiondp.privacy._noise import GaussianNoise
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
@@ -167,7 +167,7 @@ def forget_computed_epsilons():
 
 
 def two_c_forgotten(patch):
-    _accounted(patch, lambda m, a: (m, "zero-out"))
+    _accounted(patch, lambda m, a: (m, relation("zero-out")))
 
 
 def rate_squared(patch):

@@ -13,7 +13,7 @@ from variants import MONKEYPATCH, by_test, forget_computed_epsilons
 
 from skfusiondp import PrivacyBudget, PrivacyLedger
 from skfusiondp.accounting import LedgerEntry
-from skfusiondp.privacy import _accountant
+from skfusiondp.privacy import _accountant, relation
 from skfusiondp.tables._groups import Units
 from skfusiondp.tables._schema import SensitiveSchema
 from skfusiondp.training._batches import BatchSchedule
@@ -69,7 +69,7 @@ def an_error_before_the_read_costs_the_plan(patch):
 
 
 def only_floats_are_numbers(patch):
-    patch.setattr("skfusiondp.privacy._ledger._store", lambda entry, numbers: None)
+    patch.setattr("skfusiondp.privacy._entries._store", lambda entry, numbers: None)
 
 
 # Units ------------------------------------------------------------------------------------
@@ -84,7 +84,9 @@ def one_side_of_a_unit_stays(patch):
     forget_computed_epsilons()
     loss = _accountant._loss_distribution.__wrapped__
     patch.setattr(
-        _accountant, "_loss_distribution", lambda m, a, g: loss(m, "zero-out" if len(m) == 4 else a, g)
+        _accountant,
+        "_loss_distribution",
+        lambda m, a, g: loss(m, relation("zero-out") if len(m) == 4 else a, g),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from skfusiondp.accounting import (
-    ADJACENCIES,
+    RELATIONS,
     LedgerEntry,
     calibrate_noise_multiplier,
     compute_delta,
@@ -70,7 +70,7 @@ def one_step(epsilon, sigma, q, adjacency, points=40_001):
     return max(divergence(there, here, epsilon, cell), divergence(here, there, epsilon, cell))
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 @pytest.mark.parametrize(("sigma", "q"), [(0.6, 0.3), (1.0, 0.05), (2.0, 0.5)])
 @pytest.mark.parametrize("epsilon", [0.1, 0.5])
 def test_one_sampled_step(adjacency, sigma, q, epsilon):
@@ -129,7 +129,7 @@ def test_the_domination_test_sees_a_weaker_pair():
     assert one_step(0.3, 1.0, 0.3, "replace") > one_step(0.3, 1.0, 0.3, "zero-out") + 1e-2
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 def test_monotone_in_noise_steps_and_rate(adjacency):
     def epsilon(**change):
         return compute_epsilon([entry(**{"adjacency": adjacency, **change})], 1e-5)
@@ -142,7 +142,7 @@ def test_monotone_in_noise_steps_and_rate(adjacency):
 
 @pytest.mark.parametrize(("sigma", "q", "steps"), [(0.7, 0.01, 200), (1.0, 1.0, 1), (3.0, 0.2, 50)])
 def test_replace_costs_more_than_zero_out(sigma, q, steps):
-    cost = {a: compute_epsilon([entry(sigma, q, steps, a)], 1e-5) for a in ADJACENCIES}
+    cost = {a: compute_epsilon([entry(sigma, q, steps, a)], 1e-5) for a in RELATIONS}
     assert cost["replace"] > 1.05 * cost["zero-out"]
     # Through the zeroed-out table, replace is never more than two zero-outs in a row.
     assert compute_delta([entry(sigma, q, steps)], 2 * cost["zero-out"]) <= 1e-5 * (

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skfusiondp.accounting import ADJACENCIES, Clipping
+from skfusiondp.accounting import RELATIONS, Clipping
 from skfusiondp.exceptions import InvalidInputError
 
 KINDS = ["flat", "per-layer", "automatic"]
@@ -65,7 +65,7 @@ def test_automatic_brings_every_row_to_about_c():
 def test_sensitivity_of_each_relation(c, kind):
     clipping = Clipping(c, kind)
     wanted = {"replace": 2 * c, "zero-out": c, "add-remove": c}
-    assert {a: clipping.sensitivity(a) for a in ADJACENCIES} == wanted
+    assert {a: clipping.sensitivity(a) for a in RELATIONS} == wanted
 
 
 @given(

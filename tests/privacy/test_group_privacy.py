@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from skfusiondp.accounting import (
-    ADJACENCIES,
+    RELATIONS,
     BoundEntry,
     Clipping,
     LedgerEntry,
@@ -21,7 +21,7 @@ from skfusiondp.accounting import (
     compute_epsilon,
 )
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.privacy import make_plan
+from skfusiondp.privacy import make_plan, relation
 from skfusiondp.privacy._group_privacy import unit_loss
 
 
@@ -46,7 +46,7 @@ def one_step(epsilon, sigma, q, k, adjacency, points=60_001):
     return max(hockey_stick(*pair, epsilon, cell) for pair in ((mixture(1), here), (here, mixture(1))))
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 @pytest.mark.parametrize(("sigma", "q", "k"), [(0.8, 0.1, 3), (2.0, 0.3, 8), (5.0, 0.03, 40)])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0])
 def test_one_sampled_release_of_a_unit(adjacency, sigma, q, k, epsilon):
@@ -57,10 +57,10 @@ def test_one_sampled_release_of_a_unit(adjacency, sigma, q, k, epsilon):
     assert fewer < bound - 1e-8 or bound < 1e-7  # the test can fail
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 @pytest.mark.parametrize(("sigma", "q", "steps"), [(1.0, 0.02, 1), (1.0, 128 / 14293, 1443), (2.0, 0.5, 3)])
 def test_a_unit_of_one_row_costs_what_a_row_costs(adjacency, sigma, q, steps):
-    loss = unit_loss(sigma, q, 1, adjacency, 1e-4)
+    loss = unit_loss(sigma, q, 1, relation(adjacency), 1e-4)
     mine = (loss.self_compose(steps) if steps > 1 else loss).get_epsilon_for_delta(1e-6)
     assert mine == pytest.approx(compute_epsilon([entry(sigma, q, steps, adjacency)], 1e-6), abs=1e-4)
 
@@ -141,7 +141,7 @@ def test_the_domination_tests_see_a_weaker_pair():
 # Ledgers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 def test_a_unit_costs_more_than_a_row_and_less_than_the_general_bound(adjacency):
     k, steps = 4, 50
     ledger = PrivacyLedger((entry(3.0, 0.1, steps, adjacency, k),))

@@ -7,7 +7,6 @@ from scipy import stats
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._release import (
     UNIT,
-    clipping_norm,
     in_units,
     noise_std_in_units,
     release,
@@ -55,10 +54,6 @@ def test_the_noise_in_units_is_never_below_the_plan():
 
 def test_units_keep_bounds():
     assert in_units(np.array([1.0, -1.0, 0.0])).tolist() == [2**30, -(2**30), 0]
-
-
-def test_clipping_norm_is_half_the_diameter_or_the_reach():
-    assert clipping_norm("replace", 3.0, 2.0) == 1.5 and clipping_norm("zero-out", 3.0, 2.0) == 2.0
 
 
 @pytest.mark.parametrize(("total", "std"), [([0.5], 1.0), ([1], -1.0), ([1], np.nan), ([1], 1e30)])

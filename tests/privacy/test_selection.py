@@ -10,6 +10,7 @@ from scipy import stats
 
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
 from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.privacy import RELATIONS
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import (
     ORDERS,
@@ -19,8 +20,6 @@ from skfusiondp.privacy._selection import (
     epsilon_of,
     rdp_of,
 )
-
-ADJACENCIES = ["replace", "zero-out", "add-remove"]
 
 
 @pytest.mark.parametrize(("adjacency", "distance"), [("replace", 2), ("zero-out", 1), ("add-remove", 1)])
@@ -55,7 +54,7 @@ def test_the_replace_pair_against_adaptive_integration(q, sigma):
         assert rdp[a == ORDERS] == pytest.approx(np.log(moment) / (a - 1), rel=1e-6)
 
 
-@pytest.mark.parametrize("adjacency", ADJACENCIES)
+@pytest.mark.parametrize("adjacency", RELATIONS)
 @pytest.mark.parametrize("mechanism", [(1.0, 0.01, 1000), (5.0, 1.0, 1), (2.0, 0.1, 50)])
 def test_epsilon_by_these_divergences_is_above_the_accountants_and_close(mechanism, adjacency):
     tight = compute_epsilon([LedgerEntry(*mechanism, adjacency)], 1e-5)
