@@ -44,6 +44,7 @@ from skfusiondp.preprocessing import (
 )
 from skfusiondp.tables._frames import as_frame
 from skfusiondp.tables._schema import resolve_schema
+from skfusiondp.tables._table import FrameTable
 
 N = 14
 # Examples of each test: a default run, and the long one, which together has 10,000.
@@ -405,7 +406,7 @@ def test_calibration(epsilon):
 def test_schemas(table, sensitive, support):
     frame = attempt(as_frame, table)
     if frame is not None:
-        schema = attempt(resolve_schema, frame, sensitive, support=support, on_leak="ignore")
+        schema = attempt(resolve_schema, FrameTable(frame, table), sensitive, support=support, on_leak="ignore")
         if schema is not None:
             assert set(schema.sensitive) <= set(schema.columns) == set(frame.columns)
 

@@ -18,10 +18,9 @@ from skfusiondp import (
 from skfusiondp.exceptions import InvalidInputError, PrivacyLeakWarning
 from skfusiondp.impute._draws import uniforms_at
 from skfusiondp.nets import MLP
-from skfusiondp.tables import _disk_facts as facts
+from skfusiondp.preprocessing import TableEncoder
 from skfusiondp.tables._disk import ArrowTable, MemmapTable, as_disk_table
-from skfusiondp.tables._disk_facts import disk_schema, fit_encoder
-from skfusiondp.tables._frames import as_frame
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._row_file import RowFile
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training import PerRowEngine
@@ -287,15 +286,15 @@ def test_sensitive_cells_do_not_move_the_free_view(array, target, tmp_path):
 @pytest.mark.parametrize("sensitive", [None, DOMAINS, [0, 2], {0: None, 1: Numeric(-1, 1)}], ids=str)
 def test_the_schema_is_that_of_the_table_in_memory(sensitive, array, memmap, monkeypatch):
     monkeypatch.setattr("skfusiondp.tables._disk.CHUNK_ROWS", 64)
-    wanted = resolve_schema(as_frame(array), sensitive, on_leak="ignore")
-    assert disk_schema(as_disk_table(memmap), sensitive, on_leak="ignore") == wanted
+    wanted = resolve_schema(as_table(array), sensitive, on_leak="ignore")
+    assert resolve_schema(as_table(memmap), sensitive, on_leak="ignore") == wanted
 
 
 @pytest.mark.parametrize("sensitive", [None, PEOPLE, ["job", "smoker", "ward"]], ids=str)
 def test_the_schema_of_an_arrow_table(sensitive, people, on_disk, monkeypatch):
     monkeypatch.setattr("skfusiondp.tables._disk.CHUNK_ROWS", 64)
-    wanted = resolve_schema(as_frame(people), sensitive, on_leak="ignore")
-    got = disk_schema(as_disk_table(on_disk), sensitive, on_leak="ignore")
+    wanted = resolve_schema(as_table(people), sensitive, on_leak="ignore")
+    got = resolve_schema(as_table(on_disk), sensitive, on_leak="ignore")
     assert got.sources == wanted.sources and list(got.domains) == list(wanted.domains)
     for column, domain in wanted.domains.items():
         # Hidden categories have a salt of their own, and the same cells.
@@ -318,10 +317,11 @@ def test_an_infinite_public_cell_is_refused_before_training(array, target, tmp_p
 
 
 def test_statistics_of_a_sample_of_rows_are_close(array, memmap, monkeypatch):
-    monkeypatch.setattr(facts, "STATISTICS_ROWS", 300)
-    schema = resolve_schema(as_frame(array), DOMAINS, on_leak="ignore")
-    whole = fit_encoder(as_frame(array), schema).transform(array)
-    sampled = fit_encoder(as_disk_table(memmap), schema).transform(array)
+    monkeypatch.setattr("skfusiondp.tables._disk.STATISTICS_ROWS", 300)
+    schema = resolve_schema(as_table(array), DOMAINS, on_leak="ignore")
+    whole, sampled = (
+        TableEncoder()._fit_schema(as_table(X), schema).transform(array) for X in (array, memmap)
+    )
     assert not np.array_equal(whole, sampled)
     np.testing.assert_allclose(whole, sampled, atol=0.3)
 
@@ -365,14 +365,13 @@ def test_a_file_that_is_too_short_says_so(array, memmap, tmp_path):
         table.take(np.array([599]))
 
 
-def test_views_look_like_tensors(memmap):
+def test_views_look_like_tensors(memmap, monkeypatch):
     rows = []
-    real = lazy.TrainingRows
-    try:
-        lazy.TrainingRows = lambda *a: rows.append(real(*a)) or rows[-1]
-        made(steps=1).fit(memmap, np.arange(600) % 2)
-    finally:
-        lazy.TrainingRows = real
+    real = FusionDPClassifier._training_rows
+    monkeypatch.setattr(
+        FusionDPClassifier, "_training_rows", lambda *args: rows.append(real(*args)) or rows[-1]
+    )
+    made(steps=1).fit(memmap, np.arange(600) % 2)
     x, y = rows[0][7]
     assert x.shape == rows[0].free.shape[1:] and y.shape == (1,)
     assert torch.equal(x, rows[0].free[torch.tensor([7])][0])

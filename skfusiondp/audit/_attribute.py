@@ -18,6 +18,7 @@ from ..exceptions import InvalidInputError
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
+from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
 from ._claim import (
     fitted_part,
@@ -184,8 +185,8 @@ def _table(estimator: Any, X: Any) -> tuple[pd.DataFrame, SensitiveSchema]:
         return X.original.reset_index(drop=True), X.schema
     frame = as_frame(X)
     support = getattr(getattr(last_step(estimator), "imputer", None), "support", None)
-    schema = resolve_schema(frame, stated_sensitive(estimator), support=support, on_leak="ignore", original=X)
-    return frame, schema
+    sensitive = stated_sensitive(estimator)
+    return frame, resolve_schema(FrameTable(frame, X), sensitive, support=support, on_leak="ignore")
 
 
 def _black_box_scores(

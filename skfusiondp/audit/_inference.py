@@ -17,6 +17,7 @@ from .._random_state import random_generator
 from ..exceptions import InvalidInputError
 from ..tables._domains import Categorical, Domain
 from ..tables._frames import as_frame
+from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
 from ._claim import fitted_part
 
@@ -177,7 +178,7 @@ def _without_model(
     random_state: Any,
 ) -> np.ndarray:
     """Probability of each value from the row's other cells and label, by one who knows other rows."""
-    encoder = TableEncoder()._fit_schema(frame, part.schema_)
+    encoder = TableEncoder()._fit_schema(FrameTable(frame), part.schema_)
     own = [f"sensitive__{n}" for n in part.schema_.domains[column].feature_names(column)]
     others = ~np.isin(encoder.get_feature_names_out(), own)
     labels = np.unique(target, return_inverse=True)[1]

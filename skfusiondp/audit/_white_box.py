@@ -13,6 +13,7 @@ from ..exceptions import InvalidInputError
 from ..impute import FoundationImputer
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema
+from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
 from ._canaries import Canaries, two_values
 from ._claim import unbudgeted
@@ -44,7 +45,7 @@ def white_box_scores(
     stays = np.ones(len(table), dtype=bool)
     stays[canaries.rows[~canaries.coins]] = bool(canaries.columns)
     training = table[np.flatnonzero(stays)]
-    encoder = TableEncoder()._fit_schema(training.original, table.schema)
+    encoder = TableEncoder()._fit_schema(FrameTable(training.original), table.schema)
     names = list(encoder.get_feature_names_out())
     model = unbudgeted(estimator)
     target = torch.from_numpy(clone(model)._check_target(y, len(y))[0][canaries.rows])
@@ -95,7 +96,7 @@ def pair(estimator: Any, frame: pd.DataFrame, schema: SensitiveSchema) -> Paired
     imputer = FoundationImputer() if estimator.imputer is None else clone(estimator.imputer)
     if imputer.random_state is None:
         imputer.set_params(random_state=0)
-    return imputer._fit_schema(frame, schema)._pair(frame)
+    return imputer._fit_schema(schema)._pair(frame)
 
 
 def erases(estimator: Any) -> bool:

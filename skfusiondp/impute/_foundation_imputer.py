@@ -27,6 +27,7 @@ from ..tables._domains import Categorical, Domain, Numeric
 from ..tables._frames import as_frame, check_table
 from ..tables._paired_table import PairedTable
 from ..tables._schema import Selector, SensitiveSchema, resolve_schema
+from ..tables._table import FrameTable
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
@@ -164,9 +165,10 @@ class FoundationImputer(  # type: ignore[call-arg]
         self
         """
         self._check_parameters()
-        frame = check_table(self, X, reset=True)
-        schema = resolve_schema(frame, self.sensitive, support=self.support, on_leak=self.on_leak, original=X)
-        return self._fit_schema(frame, schema)
+        table = FrameTable(check_table(self, X, reset=True), X)
+        return self._fit_schema(
+            resolve_schema(table, self.sensitive, support=self.support, on_leak=self.on_leak)
+        )
 
     def transform(self, X: Any) -> Any:
         """Replace the sensitive columns.
@@ -191,11 +193,8 @@ class FoundationImputer(  # type: ignore[call-arg]
         names = list(self.schema_.columns)
         return self._contain(replace_columns(X, frame, imputed, names), X)
 
-    def _fit_schema(self, frame: pd.DataFrame, schema: SensitiveSchema) -> FoundationImputer:
-        """Fit with a schema that the caller has resolved; `frame` is not read, only its names.
-
-        Estimators call this when their imputer has no `sensitive` of its own.
-        """
+    def _fit_schema(self, schema: SensitiveSchema) -> FoundationImputer:
+        """Fit with a schema that the caller has resolved; the training table itself is not needed."""
         self._check_parameters()
         backend = make_backend(self.backend)
         public, sensitive = self._split_support(schema)
@@ -228,6 +227,12 @@ class FoundationImputer(  # type: ignore[call-arg]
             float64 for numeric columns, objects of the declared categories for others.
         """
         return self._impute(frame)[0]
+
+    def _expected(
+        self, public: pd.DataFrame, positions: np.ndarray | None = None
+    ) -> Mapping[str, np.ndarray]:
+        """Expected encodings of the sensitive columns, as `_impute` gives them."""
+        return self._impute(public, positions)[1]
 
     def _impute(
         self, frame: pd.DataFrame, positions: np.ndarray | None = None

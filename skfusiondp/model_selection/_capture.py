@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..tables._paired_table import PairedTable
+from ..tables._table import FrameTable
+
+if TYPE_CHECKING:
+    from ..estimators.fusion._views import FitTable
 
 # What an estimator must have for its training to be taken over.
-_HOOKS = ("_table", "_training_rows", "_fit_net", "_pay")
+_HOOKS = ("_fit_table", "_training_rows", "_fit_net", "_pay")
 
 
 def can_capture(estimator: Any) -> bool:
@@ -37,38 +45,40 @@ class SharedTable:
     def __init__(self, estimator: Any, X: Any):
         probe = _clone(estimator)
         before = set(vars(probe))
-        self.table, self.schema, self.imputer = probe._table(X)
+        self.whole: FitTable = probe._fit_table(X)
         self.names = {k: v for k, v in vars(probe).items() if k not in before}
-        self.usable = not self.schema.leaks and hasattr(self.table, "iloc")
-        self._hybrid: PairedTable | None = None
-        self._paired = X if isinstance(X, PairedTable) else None
+        self.usable = not self.whole.schema.leaks and self.whole.table.in_memory
+        self._expected: Mapping[str, np.ndarray] | None = None
 
-    def cut(self, rows: Any) -> tuple:
-        """What ``_table`` gives for some rows, by position."""
-        imputer = None if self.imputer is None else CutImputer(self, rows)
-        return self.table.iloc[rows].reset_index(drop=True), self.schema, imputer
+    def cut(self, rows: Any, X: Any) -> FitTable:
+        """What ``_fit_table`` gives for some rows by position, which `X` holds."""
+        imputer: Any = None if self.whole.imputer is None else CutImputer(self, rows)
+        views = X if isinstance(X, PairedTable) else None
+        cut = FrameTable(self.whole.table.take(rows), X if views is None else views.original, views)
+        return replace(self.whole, table=cut, imputer=imputer)
 
-    def hybrid(self, rows: Any) -> PairedTable:
-        """Both views of some rows; the table is imputed at the first call, and only then."""
-        assert self.imputer is not None
-        if self._hybrid is None:
-            self._hybrid = self.imputer._pair(self.table)
-        return self._hybrid[rows]
+    def expected(self, rows: Any) -> dict[str, np.ndarray]:
+        """Expected encodings of some rows; the table is imputed at the first call, and only then."""
+        assert self.whole.imputer is not None
+        if self._expected is None:
+            public = self.whole.table.sample(self.whole.schema.public)
+            self._expected = self.whole.imputer._expected(public)
+        return {c: v[rows] for c, v in self._expected.items()}
 
 
 class CutImputer:
-    """Stand in for a fitted imputer while a fold is prepared: its pairs are cut from the shared one."""
+    """Stand in for a fitted imputer while a fold is prepared: its rows are cut from the shared ones."""
 
     def __init__(self, shared: SharedTable, rows: Any):
-        self.fitted = shared.imputer
+        self.fitted: Any = shared.whole.imputer
         self._shared = shared
         self._rows = rows
 
-    def _pair(self, frame: Any, *positions: Any) -> PairedTable:
+    def _expected(self, public: Any, *positions: Any) -> Any:
         # Draws go by a row's position in its table, so they cannot be cut from a larger table's.
         if self.fitted.strategy == "sample":
-            return self.fitted._pair(frame, *positions)
-        return self._shared.hybrid(self._rows)
+            return self.fitted._expected(public, *positions)
+        return self._shared.expected(self._rows)
 
 
 class Fold:
@@ -105,11 +115,11 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
     caught: dict[str, Any] = {}
 
     class Capturing(cls):  # type: ignore[misc, valid-type]
-        def _table(self, X: Any) -> tuple:
+        def _fit_table(self, X: Any) -> FitTable:
             if shared is None:
-                return super()._table(X)
+                return super()._fit_table(X)
             self.__dict__.update(shared.names)
-            return shared.cut(fold.rows)
+            return shared.cut(fold.rows, X)
 
         def _spending(self, *args: Any) -> Any:
             return nullcontext(lambda spent: None)  # what is stacked has no budget of its own

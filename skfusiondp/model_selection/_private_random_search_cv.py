@@ -33,9 +33,10 @@ from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Repetitions, Spec, calibrate_repeated
 from ..privacy._weak_budgets import warn_if_weak
 from ..tables._disk import as_disk_table
-from ..tables._frames import as_frame, own_cells
+from ..tables._frames import own_cells
 from ..tables._outside import one_for_all, tell_data_holder, warn_outside
 from ..tables._paired_table import PairedTable
+from ..tables._read_table import as_table
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
 from ._scores import (
@@ -288,8 +289,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
         schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
-            frame = as_frame(X.original if isinstance(X, PairedTable) else X)
-            warn_outside((frame,), schema.public_domains)
+            warn_outside(as_table(X), schema.public_domains)
         return self
 
     @property

@@ -36,6 +36,7 @@ from ..tables._groups import read_units
 from ..tables._outside import warn_outside
 from ..tables._repeats import repeated_rows
 from ..tables._schema import SensitiveSchema, resolve_schema
+from ..tables._table import FrameTable
 
 _MOST_BINS = 2**16
 _EPSILON = 0.5
@@ -103,7 +104,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """
         self._check_parameters()
         frame = check_table(self, X, reset=True)
-        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X, budget=self.budget)
+        table = FrameTable(frame, X)
+        schema = resolve_schema(table, self.sensitive, on_leak=self.on_leak, budget=self.budget)
         own = [c for c, d in schema.domains.items() if d.epsilon is not None]
         if own:
             raise InvalidInputError(
@@ -112,7 +114,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             )
         units = read_units(X, self.groups, groups, self.max_rows_per_unit, schema.sensitive)[1]
         if units is None:
-            units = repeated_rows(frame, X, schema, self.on_leak)
+            units = repeated_rows(table, schema, self.on_leak)
         columns = self._columns_to_read(schema, y)
         n = len(frame)
         delta = self._delta(n)
@@ -133,7 +135,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             self._pay(spent, delta, self.adjacency)
             pay()
             self._release(self._kept(frame, units.of(n)), std, columns)
-        warn_outside((frame,), {c: d for c, d in schema.public_domains.items() if c in columns})
+        warn_outside(table, {c: d for c, d in schema.public_domains.items() if c in columns})
         return self
 
     def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:

@@ -2,75 +2,96 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..exceptions import InvalidInputError, MissingDependencyError
+from ._frames import is_numeric, missing_cells, numeric_values
 from ._row_file import RowFile
+from ._table import CHUNK_ROWS, Table
 
-CHUNK_ROWS = 65_536
+# Rows whose public columns give medians, scales and categories; a table of fewer gives all of its rows.
+STATISTICS_ROWS = 2**17
 
 
-class DiskTable(ABC):
+class DiskTable(Table):
     """A table of which a fit holds a few rows at a time.
 
-    Attributes
+    Parameters
     ----------
-    columns : tuple of str
-    named : bool
-        Whether the columns have names of their own.
-    cheap_rows : bool
-        Whether single rows are read at a cost that does not grow with the table.
+    given : object
+        What the user passed.
+    columns : sequence of str
+    n_rows : int
     """
 
-    columns: tuple[str, ...]
+    in_memory = False
     named: bool
-    cheap_rows: bool
 
-    @abstractmethod
-    def __len__(self) -> int: ...
+    def __init__(self, given: Any, columns: Sequence[str], n_rows: int):
+        self.given = given
+        self._own = dict(zip(columns, columns, strict=True))
+        if len(self._own) < len(columns):
+            twice = sorted({c for c in columns if list(columns).count(c) > 1})
+            raise InvalidInputError(f"Column names {twice} occur twice in X; rename them.")
+        self._n_rows = n_rows
 
-    @abstractmethod
-    def empty(self) -> pd.DataFrame:
-        """No rows, but every column with its type."""
-
-    @abstractmethod
-    def take(self, index: np.ndarray, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Rows at positions, which may be any and in any order, in the columns named."""
-
-    @abstractmethod
-    def chunks(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pd.DataFrame]]:
-        """The whole table in order: the position of a chunk's first row, and the chunk."""
+    def known_as(self, names: Sequence[str]) -> DiskTable:
+        """The same table under an estimator's names, or those of its columns that are named."""
+        table = copy.copy(self)
+        own = self.columns if len(names) == len(self.columns) else names
+        table._own = dict(zip(names, own, strict=True))
+        return table
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(n_rows, n_columns)."""
-        return len(self), len(self.columns)
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self._own)
+
+    @property
+    def labels(self) -> list | None:
+        return list(self.columns) if self.named else None
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def sample(self, columns: Sequence[str]) -> pd.DataFrame:
+        index = np.arange(len(self))
+        if len(self) > STATISTICS_ROWS:
+            # A fixed seed: which public rows these are is no secret, and a refit takes the same.
+            drawn = np.random.default_rng(0).choice(index, STATISTICS_ROWS, replace=False, shuffle=False)
+            index = np.sort(drawn)
+        return self.take(index, columns)
+
+    def witnesses(self, columns: Sequence[str]) -> Mapping[str, pd.Series]:
+        found: dict[str, pd.Series] = {}
+        for _, frame in self.chunks(columns):
+            for column in columns:
+                cells = frame[column]
+                present = cells[~missing_cells(cells)]
+                kept = pd.concat([found[column], present]) if column in found else present
+                found[column] = _extremes(kept) if len(kept) else kept
+        return found
 
 
 class MemmapTable(DiskTable):
     """A memory-mapped matrix of numbers, read row by row from its file."""
 
     named = False
-    cheap_rows = True
 
-    def __init__(self, array: np.memmap):
-        self._n_rows, width = array.shape
-        self.columns = tuple(f"x{i}" for i in range(width))
+    def __init__(self, array: np.memmap, given: Any):
+        super().__init__(given, [f"x{i}" for i in range(array.shape[1])], len(array))
+        self._position = {name: i for i, name in enumerate(self.columns)}
         self._dtype = array.dtype.newbyteorder("=")
         self._file = RowFile.of_memmap(array)
         self._array = array if self._file is None else None
 
-    def __len__(self) -> int:
-        return self._n_rows
-
     def empty(self) -> pd.DataFrame:
-        return self._frame(np.empty((0, len(self.columns)), self._dtype), None)
+        return self._frame(np.empty((0, len(self._position)), self._dtype), None)
 
     def take(self, index: np.ndarray, columns: Sequence[str] | None = None) -> pd.DataFrame:
         if self._file is not None:
@@ -85,8 +106,9 @@ class MemmapTable(DiskTable):
     def _frame(self, values: np.ndarray, columns: Sequence[str] | None) -> pd.DataFrame:
         # As in memory, whole numbers are floats: one missing cell would have made them so.
         kind = self._dtype if self._dtype.kind == "f" else np.dtype(np.float64)
-        frame = pd.DataFrame(values.astype(kind, copy=False), columns=list(self.columns))
-        return frame if columns is None else frame[list(columns)]
+        names = list(self.columns if columns is None else columns)
+        wanted = values[:, [self._position[self._own[n]] for n in names]]
+        return pd.DataFrame(wanted.astype(kind, copy=False), columns=names)
 
 
 class ArrowTable(DiskTable):
@@ -99,18 +121,15 @@ class ArrowTable(DiskTable):
     named = True
     cheap_rows = False
 
-    def __init__(self, dataset: Any):
+    def __init__(self, dataset: Any, given: Any):
         self._dataset = dataset
         index = (dataset.schema.pandas_metadata or {}).get("index_columns", [])
         hidden = {name for name in index if isinstance(name, str)}
-        self.columns = tuple(n for n in dataset.schema.names if n not in hidden)
-        self._n_rows = dataset.count_rows()
-
-    def __len__(self) -> int:
-        return self._n_rows
+        columns = [n for n in dataset.schema.names if n not in hidden]
+        super().__init__(given, columns, dataset.count_rows())
 
     def empty(self) -> pd.DataFrame:
-        return _pandas(self._dataset.schema.empty_table().select(list(self.columns)))
+        return self._pandas(self._dataset.schema.empty_table().select(list(self._own.values())), self.columns)
 
     def take(self, index: np.ndarray, columns: Sequence[str] | None = None) -> pd.DataFrame:
         names = list(self.columns if columns is None else columns)
@@ -125,7 +144,7 @@ class ArrowTable(DiskTable):
         if not parts:
             return self.empty()[names]
         # Small copies, so that no batch is kept alive whole.
-        taken = pd.concat([_pandas(part) for part in parts], ignore_index=True)
+        taken = pd.concat([self._pandas(part, names) for part in parts], ignore_index=True)
         return taken.iloc[place].reset_index(drop=True)
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pd.DataFrame]]:
@@ -134,7 +153,7 @@ class ArrowTable(DiskTable):
             yield 0, pd.DataFrame(index=range(len(self)))
             return
         for start, batch in self._batches(names):
-            yield start, _pandas(batch)
+            yield start, self._pandas(batch, names)
 
     def _batches(self, names: list[str]) -> Iterator[tuple[int, Any]]:
         start = 0
@@ -146,10 +165,14 @@ class ArrowTable(DiskTable):
             few["fragment_scan_options"] = ParquetFragmentScanOptions(
                 use_buffered_stream=True, buffer_size=2**20, pre_buffer=False
             )
-        for batch in self._dataset.to_batches(columns=names, batch_size=CHUNK_ROWS, **few):
+        own = [self._own[n] for n in names]
+        for batch in self._dataset.to_batches(columns=own, batch_size=CHUNK_ROWS, **few):
             if len(batch):
                 yield start, batch
             start += len(batch)
+
+    def _pandas(self, rows: Any, names: Sequence[str]) -> pd.DataFrame:
+        return rows.to_pandas().reset_index(drop=True).set_axis(list(names), axis=1)
 
 
 def as_disk_table(X: Any) -> DiskTable | None:
@@ -169,20 +192,19 @@ def as_disk_table(X: Any) -> DiskTable | None:
     MissingDependencyError
         If a path needs pyarrow and it is not installed.
     """
-    if isinstance(X, str | os.PathLike):
-        return as_disk_table(_opened(os.fspath(X)))
-    if isinstance(X, np.memmap):
-        numbers = X.ndim == 2 and X.dtype.kind in "biuf" and X.size > 0
-        return MemmapTable(X) if numbers and getattr(X, "_mmap", None) is not None else None
+    source = _opened(os.fspath(X)) if isinstance(X, str | os.PathLike) else X
+    if isinstance(source, np.memmap):
+        numbers = source.ndim == 2 and source.dtype.kind in "biuf" and source.size > 0
+        return MemmapTable(source, X) if numbers and getattr(source, "_mmap", None) is not None else None
     # An object of pyarrow's shows that pyarrow is there; nobody else has to import it.
-    if type(X).__module__.split(".")[0] != "pyarrow":
+    if type(source).__module__.split(".")[0] != "pyarrow":
         return None
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    if isinstance(X, pa.Table):
-        return ArrowTable(ds.dataset(X))
-    return ArrowTable(X) if isinstance(X, ds.Dataset) else None
+    if isinstance(source, pa.Table):
+        return ArrowTable(ds.dataset(source), X)
+    return ArrowTable(source, X) if isinstance(source, ds.Dataset) else None
 
 
 def _opened(path: str) -> Any:
@@ -208,5 +230,13 @@ def _opened(path: str) -> Any:
     return ds.dataset(path, format=kind)
 
 
-def _pandas(rows: Any) -> pd.DataFrame:
-    return rows.to_pandas().reset_index(drop=True)
+def _extremes(cells: pd.Series) -> pd.Series:
+    """Of numbers the least and the greatest, of anything else one cell of each kind."""
+    if not is_numeric(cells) or pd.api.types.is_bool_dtype(cells.dtype):
+        texts = cells.astype(object).map(lambda v: (type(v), str(v)))  # lists cannot be compared
+        return cells[~texts.duplicated().to_numpy()]
+    values = numeric_values(cells, sensitive=True)
+    finite = np.flatnonzero(np.isfinite(values))
+    if not len(finite):
+        return cells.iloc[:1]
+    return cells.iloc[[finite[values[finite].argmin()], finite[values[finite].argmax()]]]

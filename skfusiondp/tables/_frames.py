@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from ..exceptions import InvalidInputError
-from ._disk import DiskTable
 
 
 def is_polars(X: Any) -> bool:
@@ -110,7 +109,7 @@ def as_text(value: Any) -> str:
 
 
 def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple = ()) -> pd.DataFrame:
-    """Validate `X` as scikit-learn does, and return it as a frame.
+    """Validate a table in memory as scikit-learn does, and return it as a frame.
 
     Parameters
     ----------
@@ -156,30 +155,6 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
         )
     return _named_as_fitted(estimator, frame, reset)
-
-
-def check_disk_table(
-    estimator: BaseEstimator, table: DiskTable, *, reset: bool, optional: tuple = ()
-) -> list[str]:
-    """As `check_table`, for a table on disk: its columns are checked, and no cell is read.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-    table : DiskTable
-    reset, optional
-        As in `check_table`.
-
-    Returns
-    -------
-    list of str
-        Columns to read.
-    """
-    if not len(table):
-        raise InvalidInputError(f"The table on disk has no rows; {type(estimator).__name__} needs some.")
-    # A made-up row stands for the real ones.
-    row = table.empty().reindex(range(1)) if table.named else np.zeros((1, table.shape[1]))
-    return list(check_table(estimator, row, reset=reset, optional=optional).columns)
 
 
 def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:

@@ -11,9 +11,8 @@ import pandas as pd
 
 from .._parameters import whole
 from ..exceptions import InvalidInputError
-from ._disk import as_disk_table
-from ._frames import as_frame, is_frame, is_polars
-from ._paired_table import PairedTable
+from ._frames import is_frame, is_polars
+from ._read_table import count_rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def read_units(
     if most is not None:
         whole("max_rows_per_unit", most)
     if column is None:
-        return X, _units(groups, _n_rows(X), most, "fit's groups")
+        return X, _units(groups, count_rows(X), most, "fit's groups")
     _must_be_public(column, sensitive)
     labels, rest = _taken(X, column)
     return rest, _units(labels, len(labels), most, repr(column))
@@ -102,15 +101,13 @@ def _must_be_public(column: Any, sensitive: Any) -> None:
 
 def without_column(X: Any, column: Any) -> Any:
     """A table to predict on, without the column that says whose row it is, which it may lack."""
-    if column is None or isinstance(X, PairedTable) or as_disk_table(X) is not None:
+    if column is None or not is_frame(X) or column not in X.columns:
         return X
-    if is_frame(X):
-        return _taken(X, column)[1] if column in X.columns else X
-    return X
+    return _taken(X, column)[1]
 
 
 def _taken(X: Any, column: Any) -> tuple[Any, Any]:
-    if not is_frame(X) or isinstance(X, PairedTable):
+    if not is_frame(X):
         raise InvalidInputError(
             f"groups={column!r} names a column, which only a data frame has; pass whose row it is to fit, "
             "as fit(X, y, groups=array)."
@@ -126,15 +123,6 @@ def _taken(X: Any, column: Any) -> tuple[Any, Any]:
     if isinstance(labels, pd.DataFrame):
         raise InvalidInputError(f"groups={column!r} occurs twice among the columns of X; rename them.")
     return labels, X.drop(columns=[column])
-
-
-def _n_rows(X: Any) -> int:
-    if isinstance(X, PairedTable):
-        return len(X.original)
-    disk = as_disk_table(X)
-    if disk is not None:
-        return len(disk)
-    return len(X) if hasattr(X, "__len__") else len(as_frame(X))
 
 
 def _units(groups: Any, n_rows: int, most: Any, name: str) -> Units:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass, replace
@@ -19,6 +19,7 @@ import pandas as pd
 from ..exceptions import DataHolderWarning
 from ._domains import Domain, Numeric
 from ._frames import missing_cells, numeric_values
+from ._table import Table
 
 _MOST_SHOWN = 8
 # What PrivateCategories writes for the categories that it merges.
@@ -81,21 +82,20 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
     return Outside(present, unknown=int((unknown & ~merged).sum()))
 
 
-def warn_outside(chunks: Iterable[pd.DataFrame], domains: Mapping[str, Domain]) -> None:
+def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
     """Warn the data holder of each column of which more than 1 % lies outside its domain.
 
     Call it after everything that reads the table has been paid for and has ended.
 
     Parameters
     ----------
-    chunks : iterable of DataFrame
-        The table, in one piece or several.
+    table : Table
     domains : mapping of str to Numeric or Categorical
     """
-    if _quiet.get():
+    if _quiet.get() or not domains:
         return
     counts = {c: Outside() for c in domains}
-    for frame in chunks:
+    for _, frame in table.chunks(list(domains)):
         for column, domain in domains.items():
             counts[column] += outside(frame[column], domain)
     for column, domain in domains.items():

@@ -12,6 +12,7 @@ import pandas as pd
 from ..exceptions import InvalidInputError
 from ._frames import as_frame
 from ._schema import Selector, SensitiveSchema, resolve_schema
+from ._table import FrameTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class PairedTable:
             differ = sorted(set(true.columns) ^ set(imputed.columns))
             raise InvalidInputError(f"The two views do not have the same columns; they differ in {differ}.")
         imputed = imputed[list(true.columns)]
-        schema = resolve_schema(true, sensitive, on_leak=on_leak, original=original)
+        schema = resolve_schema(FrameTable(true, original), sensitive, on_leak=on_leak)
         paired = cls(true, imputed, schema)
         for column in schema.public:
             if not _same_cells(true[column], imputed[column]):
@@ -121,6 +122,13 @@ class PairedTable:
             self.schema,
             None if self.expected is None else {c: v[rows] for c, v in self.expected.items()},
         )
+
+    @property
+    def encoded(self) -> Mapping[str, np.ndarray]:
+        """Encoding of the sensitive columns of the hybrid view, column by column."""
+        given = self.expected or {}
+        domains = self.schema.domains
+        return {c: given[c] if c in given else d.encode(self.hybrid[c]) for c, d in domains.items()}
 
     def __repr__(self) -> str:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,10 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..exceptions import report_leak
-from ._disk import DiskTable
 from ._groups import Units
-from ._paired_table import PairedTable
 from ._same_rows import compared_as_numbers, row_codes
 from ._schema import SensitiveSchema
+from ._table import Table
 
 # A table on disk is looked at as far as this.
 _LOOKED_AT = 2**18
@@ -22,16 +22,12 @@ _FEW = 20
 _CHANCE = 0.05
 
 
-def repeated_rows(
-    table: pd.DataFrame | DiskTable, original: Any, schema: SensitiveSchema, on_leak: str
-) -> Units:
+def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
     """Units where nobody said whose row it is: single rows, or what repeated labels or rows give away.
 
     Parameters
     ----------
-    table : pandas.DataFrame or DiskTable
-    original : table
-        As the user passed it, for its index labels.
+    table : Table
     schema : SensitiveSchema
     on_leak : {"warn", "raise", "ignore"}
         What happens where rows are repeated.
@@ -43,8 +39,8 @@ def repeated_rows(
     """
     if not schema.sensitive:
         return Units()
-    by_label = _repeated_labels(original.original if isinstance(original, PairedTable) else original)
-    by_cells = _repeated_cells(_public_part(table, schema), schema.public)
+    by_label = _repeated_labels(table.given)
+    by_cells = _repeated_cells(_first_rows(table, schema.public), schema.public)
     most = max(by_label, by_cells)
     if most == 1:
         return Units()
@@ -61,16 +57,11 @@ def repeated_rows(
     return Units(most, None, "repeated rows")
 
 
-def _public_part(table: pd.DataFrame | DiskTable, schema: SensitiveSchema) -> pd.DataFrame:
-    if not isinstance(table, DiskTable):
-        return table
-    pieces, rows = [], 0
-    for _, piece in table.chunks(schema.public):
-        pieces.append(piece)
-        rows += len(piece)
-        if rows >= _LOOKED_AT:
-            break
-    return pd.concat(pieces, ignore_index=True)
+def _first_rows(table: Table, columns: tuple[str, ...]) -> pd.DataFrame:
+    if table.in_memory:
+        return table.sample(columns)
+    pieces = itertools.takewhile(lambda piece: piece[0] < _LOOKED_AT, table.chunks(columns))
+    return pd.concat([frame for _, frame in pieces], ignore_index=True)
 
 
 def _repeated_labels(table: Any) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +27,7 @@ from ._select import (
     brief,
     select_columns,
 )
+from ._table import Table
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,7 @@ class SensitiveSchema:
 
 
 def resolve_schema(
-    X: pd.DataFrame,
-    sensitive: Selector,
-    *,
-    support: Any = None,
-    on_leak: str = "warn",
-    original: Any = None,
-    budget: Any = None,
-    read: Callable[[Sequence[str]], Mapping[str, pd.Series]] | None = None,
+    table: Table, sensitive: Selector, *, support: Any = None, on_leak: str = "warn", budget: Any = None
 ) -> SensitiveSchema:
     """Turn the user's ``sensitive=`` into a schema.
 
@@ -115,23 +109,19 @@ def resolve_schema(
 
     Parameters
     ----------
-    X : pandas.DataFrame of shape (n_rows, n_columns)
+    table : Table
         The training table. Its sensitive cells are read only where neither the user nor
-        `support` gives a domain, and then `on_leak` speaks.
+        `support` gives a domain, and then `on_leak` says what happens.
     sensitive : None, mapping or column selector
         None protects every column. A mapping gives each column's domain (None: infer it).
         Anything else is what ColumnTransformer takes as columns.
     support : table, optional
         Public rows of other people, from which missing domains are inferred, and on which callables are
-        called. Training rows among them are a leak, of which `on_leak` speaks too.
+        called. Training rows among them are a leak too.
     on_leak : {"warn", "raise", "ignore"}
-        What happens when a domain has to be read off the training cells, or nothing is sensitive.
-    original : table, optional
-        What the user passed: its column labels are what integers mean; `X` if not given.
+        What happens at a leak, or when nothing is sensitive.
     budget : PrivacyBudget or None, optional
         A shared budget pays for no read without noise, so that with one no domain may be missing.
-    read : callable, optional
-        Gives the training cells of the columns named; those of `X` if not given.
 
     Returns
     -------
@@ -147,9 +137,8 @@ def resolve_schema(
         If there is a budget and a domain would be read off the training cells.
     """
     check_choice("on_leak", on_leak, ON_LEAK)
-    columns = tuple(X.columns)
-    support_frame = None if support is None else as_frame(support)
-    declared = select_columns(columns, sensitive, original=original, support=support_frame)
+    public = None if support is None else as_frame(support)
+    declared = select_columns(table.columns, table.labels, sensitive, support=public)
     if not declared:
         report_leak(
             f"sensitive={sensitive!r} selects no column: nothing is protected. Name the sensitive "
@@ -159,12 +148,12 @@ def resolve_schema(
     guessed = [
         c
         for c, d in declared.items()
-        if d is None and (support_frame is None or c not in support_frame or support_frame[c].isna().all())
+        if d is None and (public is None or c not in public or public[c].isna().all())
     ]
-    leaked = _leaked(X, guessed, on_leak, budget, read)
+    leaked = _leaked(table, guessed, on_leak, budget)
     domains: dict[str, Domain] = {}
     sources: dict[str, str] = {}
-    for column in columns:
+    for column in table.columns:
         if column not in declared:
             continue
         domain = declared[column]
@@ -173,54 +162,29 @@ def resolve_schema(
         elif column in leaked:
             domains[column], sources[column] = leaked[column], "training cells"
         else:
-            assert support_frame is not None
-            domains[column], sources[column] = _infer(support_frame[column]), "support"
+            assert public is not None
+            domains[column], sources[column] = _infer(public[column]), "support"
         found = domains[column]
-        if isinstance(found, Numeric) and support_frame is not None and column in support_frame:
-            public = numeric_values(support_frame[column], sensitive=True)
-            domains[column] = found.with_knots_of(public)
-    found_how = ""
-    if support_frame is not None and declared:
-        given = (X if original is None else original, support)
-        found_how = check_support_rows(X, support_frame, set(declared), on_leak, given)
-    return SensitiveSchema(columns, domains, sources, found_how)
+        if isinstance(found, Numeric) and public is not None and column in public:
+            domains[column] = found.with_knots_of(numeric_values(public[column], sensitive=True))
+    schema = SensitiveSchema(table.columns, domains, sources)
+    if public is None or not declared:
+        return schema
+    return replace(schema, training_support=_training_support(table, schema, public, support, on_leak))
 
 
-def check_support_rows(
-    X: pd.DataFrame | Iterable[pd.DataFrame],
-    support: pd.DataFrame,
-    sensitive: set[str],
-    on_leak: str,
-    originals: tuple[Any, Any] = (None, None),
+def _training_support(
+    table: Table, schema: SensitiveSchema, public: pd.DataFrame, support: Any, on_leak: str
 ) -> str:
-    """Speak of training rows among the support rows, as far as public facts give them away.
+    """How training rows were found among the support rows, by public cells; empty if none were.
 
-    Parameters
-    ----------
-    X : pandas.DataFrame, or iterable of them
-        The training table, or its pieces.
-    support : pandas.DataFrame
-    sensitive : set of str
-        Columns whose training cells are not read.
-    on_leak : {"warn", "raise", "ignore"}
-    originals : (training table, support), optional
-        As the user passed them.
-
-    Returns
-    -------
-    str
-        How they were found; empty if they were not.
+    `support` is what the user passed, and `public` the same as a frame.
     """
-    codes: list[np.ndarray] = []
-    columns: list[str] = []
-    numbers: list[str] = []
-    for piece in [X] if isinstance(X, pd.DataFrame) else X:
-        if not codes:
-            columns = [c for c in piece.columns if c not in sensitive and c in support]
-            numbers = compared_as_numbers([piece, support], columns)
-        codes.append(row_codes(piece, columns, numbers))
+    columns = [c for c in schema.public if c in public]
+    numbers = compared_as_numbers([table.sample(columns), public], columns)
+    codes = [row_codes(piece, columns, numbers) for _, piece in table.chunks(columns)]
     training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
-    how = training_rows_given(training, row_codes(support, columns, numbers), originals)
+    how = training_rows_given(training, row_codes(public, columns, numbers), (table.given, support))
     if how:
         report_leak(
             f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "
@@ -231,9 +195,7 @@ def check_support_rows(
     return how
 
 
-def _leaked(
-    X: pd.DataFrame, guessed: list[str], on_leak: str, budget: Any, read: Callable | None
-) -> dict[str, Domain]:
+def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict[str, Domain]:
     """Domains that only training cells give; they are read after a leak has been put up with."""
     if not guessed:
         return {}
@@ -256,7 +218,7 @@ def _leaked(
             f"{start}bounds and categories would be read off the training cells without noise: that costs "
             f"an infinite epsilon, which no budget has. Nothing was read. {generic}"
         )
-    cells = X if read is None else read(guessed)
+    cells = table.witnesses(guessed)
     domains = {c: leaked_domain(cells[c]) for c in guessed}
     remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:MOST_NAMED])
     report_leak(

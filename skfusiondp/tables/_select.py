@@ -12,7 +12,6 @@ import pandas as pd
 
 from ..exceptions import InvalidInputError
 from ._domains import Categorical, Domain, Numeric
-from ._frames import is_frame
 
 MOST_NAMED = 8
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
@@ -43,9 +42,9 @@ _MADE_UP: tuple[tuple[str, tuple], ...] = (
 
 def select_columns(
     columns: Sequence[str],
+    labels: list | None,
     sensitive: Selector,
     *,
-    original: Any = None,
     support: pd.DataFrame | None = None,
 ) -> dict[str, Domain | None]:
     """Resolve a selector to {column name: declared domain, or None}; no training cell is read.
@@ -54,9 +53,10 @@ def select_columns(
     ----------
     columns : sequence of str
         Names of the table's columns, as ``as_frame`` gives them.
+    labels : list or None
+        What the user calls the columns of a frame, where integers are labels. None: they have no names,
+        and integers are positions.
     sensitive : None, mapping or column selector
-    original : table, optional
-        What the user passed. On a frame integers are labels, on anything else positions.
     support : DataFrame, optional
         Public rows, on which a callable is called. Without, it has to choose by names: its answer must
         be the same on made-up tables of every type.
@@ -72,22 +72,17 @@ def select_columns(
         For a column that the table does not have, an integer on a frame that is not labelled 0 to n-1, a
         domain that is none, or a callable that goes by types or cells.
     """
-    return _Columns(columns, original).select(sensitive, support)
+    return _Columns(columns, labels).select(sensitive, support)
 
 
 class _Columns:
     """The columns of a table: their names, and the labels that they have on a frame."""
 
-    def __init__(self, names: Sequence[str], original: Any):
+    def __init__(self, names: Sequence[str], labels: list | None):
         self.names = list(names)
-        numbered = self.names == [f"x{i}" for i in range(len(self.names))]
-        if is_frame(original):
-            self.labels: list | None = list(original.columns)
-        else:
-            # A frame of its own, or a named table on disk; what has no names goes by position.
-            self.labels = None if original is not None or numbered else self.names
-        self.by_position = self.labels is None or (
-            all(map(_is_integer, self.labels)) and self.labels == list(range(len(self.labels)))
+        self.labels = labels
+        self.by_position = labels is None or (
+            all(map(_is_integer, labels)) and labels == list(range(len(labels)))
         )
 
     def select(

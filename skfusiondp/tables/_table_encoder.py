@@ -20,6 +20,7 @@ from ._frames import (
 )
 from ._piecewise import piecewise_linear, quantile_knots
 from ._schema import SensitiveSchema, resolve_schema
+from ._table import FrameTable, Table
 
 _MISSING = "<missing>"
 _MAX_CATEGORIES = 64
@@ -84,10 +85,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self
         """
         frame = check_table(self, X, reset=True)
-        schema = resolve_schema(frame, self.sensitive, on_leak=self.on_leak, original=X)
-        return self._fit_schema(frame, schema)
+        table = FrameTable(frame, X)
+        return self._fit_schema(table, resolve_schema(table, self.sensitive, on_leak=self.on_leak))
 
-    def _fit_schema(self, frame: pd.DataFrame, schema: SensitiveSchema) -> TableEncoder:
+    def _fit_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
+        """Fit on a table's public columns: on a sample of rows, where it is large and lies on disk.
+
+        Of the rows beyond the sample, what cannot be encoded is refused before training begins.
+        """
+        frame = table.sample(schema.public)
         self.schema_ = schema
         self.n_features_in_ = len(schema.columns)
         self._numeric = [c for c in schema.public if is_numeric(frame[c])]
@@ -111,6 +117,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         sensitive = [n for c, d in schema.domains.items() for n in d.feature_names(c)]
         self._names = [f"public__{n}" for n in names] + [f"sensitive__{n}" for n in sensitive]
         self.sensitive_features_ = np.arange(len(self._names)) >= len(names)
+        if len(frame) < len(table) and self._numeric:
+            for _, piece in table.chunks(self._numeric):
+                self._numbers(piece)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -172,11 +181,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"The public column {column!r} holds an infinite value; replace it by a number or NaN."
             )
         return values
-
-    def _check_public(self, frame: pd.DataFrame) -> None:
-        """Refuse public cells that cannot be encoded."""
-        if self._numeric:
-            self._numbers(frame)
 
     def _facts(self) -> str:
         """What was learnt, as a text: equal where the public columns were."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -90,6 +91,7 @@ class Reader(Protocol):
         """Fetch the rows of some steps at once."""
 
 
+@dataclass(frozen=True, eq=False)
 class TrainingRows(Dataset):
     """What a fit trains on. As a dataset it shows the free view only.
 
@@ -113,25 +115,14 @@ class TrainingRows(Dataset):
         its bound, are in the public branch alone.
     """
 
-    def __init__(
-        self,
-        free: View | None,
-        views: Sequence[View] | None,
-        y: Tensor,
-        weight: Tensor,
-        reader: Reader | None = None,
-        tiers: Sequence[Tensor] = (),
-        extra: Rows | None = None,
-        kept: np.ndarray | None = None,
-    ):
-        self.free = free
-        self.views = views
-        self.y = y
-        self.weight = weight
-        self.reader = reader
-        self.tiers = tuple(tiers)
-        self.extra = extra
-        self.kept = kept
+    free: View | None
+    views: Sequence[View] | None
+    y: Tensor
+    weight: Tensor
+    reader: Reader | None = None
+    tiers: Sequence[Tensor] = ()
+    extra: Rows | None = None
+    kept: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -182,51 +173,60 @@ class TrainingRows(Dataset):
         return Rows(views, self.y[index_], self.weight[index_])
 
 
+@dataclass(frozen=True, eq=False)
 class RepresentedRows(TrainingRows):
-    """The same rows as a module represents them, for training what comes after.
+    """Rows as a module represents them, for training what comes after; made by `of`.
 
     Parameters
     ----------
-    rows : TrainingRows
-    represent : callable
-        ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness, in double
-        precision: what a row's representation is must not follow the sample that it comes in. (Where it
-        is made once for all steps, it comes in the same block of rows each time.)
+    represent : callable or None
+        Represents the rows of a step when they are read; None where `free` and `views` hold
+        representations already.
     """
 
-    def __init__(self, rows: TrainingRows, represent: Callable[[Tensor], Tensor]):
-        self._rows = rows
-        self._represent = represent
-        # Once for all steps, if all rows are at hand, a step reads them as they are, and they fit in memory.
-        private = None if rows.views is None else list(rows.views)
-        views = [rows.free, *(private or [])]
-        self._made = len(rows.tiers) < 2 and all(isinstance(v, Tensor) for v in views)
-        if self._made:
-            width = represent(torch.cat([v[:1] for v in views if isinstance(v, Tensor)])).shape[1]
-            self._made = len({id(v) for v in views}) * len(rows) * width <= _KEPT_NUMBERS
-        free, extra = rows.free, rows.extra
-        if self._made:
-            made = {id(v): self._in_pieces(v) for v in views}
-            free = made[id(free)]
-            private = None if private is None else [made[id(v)] for v in private]
-            extra = None if extra is None else extra._replace(x=self._in_pieces(extra.x))
-        super().__init__(free, private, rows.y, rows.weight, rows.reader, rows.tiers, extra, rows.kept)
+    represent: Callable[[Tensor], Tensor] | None = None
 
-    def _in_pieces(self, x: Any) -> Tensor:
-        parts = [self._represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
-        return torch.cat(parts).float()
+    @classmethod
+    def of(cls, rows: TrainingRows, represent: Callable[[Tensor], Tensor]) -> RepresentedRows:
+        """The representations of some rows, made once for all steps where they fit in memory.
+
+        Parameters
+        ----------
+        rows : TrainingRows
+        represent : callable
+            ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness, in
+            double precision: what a row's representation is must not follow the sample that it comes in.
+            (Where it is made once for all steps, it comes in the same block of rows each time.)
+        """
+        given = {f.name: getattr(rows, f.name) for f in fields(TrainingRows)}
+        views = [rows.free, *(rows.views or ())]
+        # Tiers mix encoded views before they are represented.
+        if len(rows.tiers) > 1 or not all(isinstance(v, Tensor) for v in views):
+            return cls(**given, represent=represent)
+        width = represent(torch.cat([v[:1] for v in views if isinstance(v, Tensor)])).shape[1]
+        if len({id(v) for v in views}) * len(rows) * width > _KEPT_NUMBERS:
+            return cls(**given, represent=represent)
+        made = {id(v): _in_pieces(represent, v) for v in views}
+        given["free"] = made[id(rows.free)]
+        given["views"] = None if rows.views is None else [made[id(v)] for v in rows.views]
+        if rows.extra is not None:
+            given["extra"] = rows.extra._replace(x=_in_pieces(represent, rows.extra.x))
+        return cls(**given)
 
     def public_rows(self, index: np.ndarray) -> Rows:
-        if self._made:
-            return super().public_rows(index)
-        rows = self._rows.public_rows(index)
-        return rows._replace(x=self._represent(rows.x).float())
+        rows = super().public_rows(index)
+        return rows if self.represent is None else rows._replace(x=self.represent(rows.x).float())
 
     def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
-        if self._made:
-            return super().private_rows(index, tier)
-        rows = self._rows.private_rows(index, tier)
-        return rows._replace(x=torch.stack([self._represent(view) for view in rows.x]))
+        rows = super().private_rows(index, tier)
+        if self.represent is None:
+            return rows
+        return rows._replace(x=torch.stack([self.represent(view) for view in rows.x]))
+
+
+def _in_pieces(represent: Callable[[Tensor], Tensor], x: Any) -> Tensor:
+    parts = [represent(x[i : i + _REPRESENTED]) for i in range(0, len(x), _REPRESENTED)]
+    return torch.cat(parts).float()
 
 
 class BatchSchedule:

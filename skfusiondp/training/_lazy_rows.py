@@ -1,8 +1,8 @@
-"""Training rows that stay on disk and are encoded when a batch asks for them."""
+"""Rows that stay on disk and are read, imputed and encoded when a batch asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..tables._disk import DiskTable
 from ..tables._row_file import RowFile
-from ..tables._table_encoder import TableEncoder
-from ._batches import TrainingRows
+from ..tables._table import Table
 
 if TYPE_CHECKING:
     from ..impute import FoundationImputer
@@ -25,18 +23,18 @@ _ENCODED = 2**14
 
 
 class TableReader:
-    """Rows of a table on disk, for the views of one fit.
+    """Rows of a table, for the views of one fit.
 
     Parameters
     ----------
-    table : DiskTable
+    table : Table
     rows : range
         Positions in the table of the rows to train on.
     public : sequence of str
         Columns that the free view is made of.
     """
 
-    def __init__(self, table: DiskTable, rows: range, public: Sequence[str]):
+    def __init__(self, table: Table, rows: range, public: Sequence[str]):
         self._table = table
         self._rows = rows
         self._public = list(public)
@@ -119,67 +117,8 @@ class Guesses:
         new = ~self._known[index]
         if new.any():
             rows = index[new]
-            _, expected = self._imputer._impute(public[new], rows + self._first)
+            expected = self._imputer._expected(public[new], rows + self._first)
             self._file.write(rows, np.concatenate([expected[c] for c in self._widths], axis=1))
             self._known[rows] = True
         parts = np.split(self._file.read(index), np.cumsum(list(self._widths.values()))[:-1], axis=1)
         return dict(zip(self._widths, parts, strict=True))
-
-
-def lazy_rows(
-    table: DiskTable,
-    rows: range,
-    encoder: TableEncoder,
-    guess: FoundationImputer | None,
-    y: Tensor,
-    weight: Tensor,
-    *,
-    free: str | None,
-    private: bool,
-    tiers: Sequence[Tensor] = (),
-) -> TrainingRows:
-    """Training rows whose views are made batch by batch.
-
-    Parameters
-    ----------
-    table : DiskTable
-    rows : range
-        Positions of the rows to train on; `y` and `weight` are theirs.
-    encoder : TableEncoder
-    guess : FoundationImputer or None
-        Makes the hybrid view.
-    y, weight : Tensor
-    free : {"true", "masked", "hybrid"} or None
-        The view that the public branch reads: all cells, no sensitive ones, or imputed ones.
-    private : bool
-        Whether there is a private branch; it reads the true view and, if there is one, the free one.
-    tiers : sequence of Tensors of shape (n_features,), bool
-        Features that each tier's difference makes true.
-
-    Returns
-    -------
-    TrainingRows
-    """
-    schema = encoder.schema_
-    reader = TableReader(table, rows, schema.public)
-    shape = (len(rows), len(encoder.sensitive_features_))
-    made = Guesses(guess, rows) if guess is not None and schema.sensitive else None
-
-    def imputed(public: pd.DataFrame, index: np.ndarray) -> Mapping[str, np.ndarray]:
-        if made is not None:
-            return made(public, index)
-        return {c: np.zeros((len(index), d.width), np.float32) for c, d in schema.domains.items()}
-
-    def encode_free(index: np.ndarray) -> np.ndarray:
-        public = reader.public_frame(index)
-        return encoder._encode(public, imputed(public, index))
-
-    def encode_true(index: np.ndarray) -> np.ndarray:
-        return encoder._encode(reader.frame(index))
-
-    true_view = LazyView(shape, encode_true)
-    free_view = None if free is None else true_view if free == "true" else LazyView(shape, encode_free)
-    views = None
-    if private:
-        views = [true_view] if free_view is None else [true_view, free_view]
-    return TrainingRows(free_view, views, y, weight, reader, tiers)

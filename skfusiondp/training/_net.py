@@ -219,7 +219,7 @@ class FusionDPNet(NeuralNet):
         self._head_only = False
         self._run(rows, None, self._warm_epochs, self.public_lr)
         self._head_only = True
-        return None if self._batches.remaining else RepresentedRows(rows, self._represent)
+        return None if self._batches.remaining else RepresentedRows.of(rows, self._represent)
 
     def train_head(self, rows: TrainingRows) -> None:
         """Train what is private of the head, with a fresh optimizer; all else stays as it is."""

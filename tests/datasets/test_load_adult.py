@@ -7,6 +7,7 @@ import pytest
 
 from skfusiondp import Categorical, Numeric
 from skfusiondp.datasets import load_adult
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
@@ -62,7 +63,7 @@ def test_domains_cover_every_cell(adult):
 
 
 def test_domains_serve_as_declarations(adult):
-    schema = resolve_schema(adult.table, adult.sensitive, on_leak="raise")
+    schema = resolve_schema(as_table(adult.table), adult.sensitive, on_leak="raise")
     assert schema.sensitive == tuple(adult.sensitive)
     assert set(schema.sources.values()) == {"declared"}
     assert schema.public == tuple(adult.public)

@@ -26,6 +26,7 @@ from skfusiondp.impute import (
     NumericPredictive,
     PairedTable,
 )
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
 
@@ -263,8 +264,8 @@ def test_own_backends(train):
 
 def test_fit_with_the_schema_of_an_estimator(domains, support, train):
     imputer = FoundationImputer(support=support, random_state=0)
-    schema = resolve_schema(train, domains)
-    imputer._fit_schema(train, schema)
+    schema = resolve_schema(as_table(train), domains)
+    imputer._fit_schema(schema)
     assert imputer.schema_ is schema
     absent = imputer._impute_frame(train[["ward", "lab"]])
     own = FoundationImputer(domains, support=support, random_state=0).fit(train)

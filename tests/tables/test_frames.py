@@ -23,7 +23,6 @@ from skfusiondp.impute._public_encoder import PublicEncoder
 from skfusiondp.impute._sentence_backend import write_sentences
 from skfusiondp.preprocessing import PrivateSelector, PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._disk import as_disk_table
-from skfusiondp.tables._disk_facts import fit_encoder
 from skfusiondp.tables._frames import as_frame, as_text, own_cells
 from skfusiondp.tables._schema import resolve_schema
 
@@ -260,8 +259,13 @@ def test_a_memory_map_of_whole_numbers_gives_what_floats_give(tmp_path):
     for i, kind in enumerate((np.int64, np.int8, np.float64)):
         np.save(tmp_path / f"{i}.npy", np.clip(WHOLE, 0, 100).astype(kind))
         table = as_disk_table(tmp_path / f"{i}.npy")
-        schema = resolve_schema(table.empty(), DOMAIN)
-        facts.append((fit_encoder(table, schema)._facts(), str(table.take(np.arange(3)).dtypes.tolist())))
+        schema = resolve_schema(table, DOMAIN)
+        facts.append(
+            (
+                TableEncoder()._fit_schema(table, schema)._facts(),
+                str(table.take(np.arange(3)).dtypes.tolist()),
+            )
+        )
     assert len(set(facts)) == 1
 
 

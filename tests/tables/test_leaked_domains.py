@@ -37,6 +37,7 @@ from skfusiondp.preprocessing import (
     TableEncoder,
 )
 from skfusiondp.tables._leaked_domains import HiddenCategorical, leaked_domain
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
 pytestmark = [
@@ -169,7 +170,7 @@ def test_an_imputer_s_users_pay_for_its_leak():
     imputer = FoundationImputer(UNDECLARED, backend="domain")
     model = FusionDPClassifier(imputer=imputer, **QUICK).fit(TABLE, Y)
     assert model.epsilon_ == np.inf
-    declared = dict(resolve_schema(TABLE, UNDECLARED, on_leak="ignore").domains)
+    declared = dict(resolve_schema(as_table(TABLE), UNDECLARED, on_leak="ignore").domains)
     pipe = make_pipeline(imputer, FusionDPClassifier(declared, **QUICK)).fit(TABLE, Y)
     assert privacy_report(pipe).epsilon == np.inf
 
@@ -289,14 +290,14 @@ def test_an_error_names_every_kind_without_a_look_at_the_cells():
     said = set()
     for table in (TABLE, TABLE.assign(age="x"), TABLE.assign(age=TABLE["born"])):
         with pytest.raises(PrivacyLeakError) as caught:
-            resolve_schema(table, UNDECLARED, on_leak="raise")
+            resolve_schema(as_table(table), UNDECLARED, on_leak="raise")
         said.add(str(caught.value))
     (text,) = said
     assert "Numeric(low, high)" in text and "Categorical([...])" in text and "number of days" in text
 
 
 def test_where_support_rows_give_domains_nothing_changes():
-    schema = resolve_schema(TABLE[50:], UNDECLARED, support=TABLE[:50], on_leak="raise")
+    schema = resolve_schema(as_table(TABLE[50:]), UNDECLARED, support=TABLE[:50], on_leak="raise")
     assert schema.leaks == () and set(schema.sources.values()) == {"support"}
     assert schema.domains["race"] == Categorical(sorted(WORDS))
     assert schema.domains["age"] == Numeric(TABLE["age"][:50].min(), TABLE["age"][:50].max())

@@ -12,6 +12,7 @@ from sklearn.compose import make_column_selector
 
 from skfusiondp import Categorical, Numeric, PrivacyLeakWarning
 from skfusiondp.exceptions import InvalidInputError, PrivacyLeakError
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
 bounds = st.tuples(st.floats(-1e9, 1e9), st.floats(1e-3, 1e9)).map(lambda b: (b[0], b[0] + b[1]))
@@ -154,7 +155,7 @@ TABLE = pd.DataFrame({"lab": [1.0, 2.0], "ward": ["n", "s"], "age": [30, 40], "s
     ],
 )
 def test_selectors(selector, chosen):
-    schema = resolve_schema(TABLE, selector, on_leak="ignore")
+    schema = resolve_schema(as_table(TABLE), selector, on_leak="ignore")
     assert schema.sensitive == chosen  # in table order
     assert schema.public == tuple(c for c in TABLE if c not in chosen)
 
@@ -163,16 +164,16 @@ def test_where_domains_come_from():
     support = TABLE.assign(lab=[5.0, 6.0], age=[20, 50], sex=[None, None])
     declared = {"lab": Numeric(0, 9), "age": None, "sex": None}
     with pytest.warns(PrivacyLeakWarning, match="'sex'"):
-        schema = resolve_schema(TABLE, declared, support=support)
+        schema = resolve_schema(as_table(TABLE), declared, support=support)
     assert dict(schema.sources) == {"lab": "declared", "age": "support", "sex": "training cells"}
     assert schema.domains["age"] == Numeric(20, 50) and schema.leaks == ("sex",)
     assert schema.domains["sex"].codes(["f", "m", "x"]).tolist() == [0, 1, 2]
     with pytest.raises(PrivacyLeakError):
-        resolve_schema(TABLE, declared, support=support, on_leak="raise")
+        resolve_schema(as_table(TABLE), declared, support=support, on_leak="raise")
 
 
 def test_schema_is_immutable_and_pickles():
-    schema = resolve_schema(TABLE, {"age": Numeric(0, 99)})
+    schema = resolve_schema(as_table(TABLE), {"age": Numeric(0, 99)})
     with pytest.raises(TypeError):
         schema.domains["age"] = Numeric(0, 1)
     again = pickle.loads(pickle.dumps(schema))

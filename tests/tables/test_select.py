@@ -15,7 +15,7 @@ from skfusiondp import (
 )
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateStandardScaler, TableEncoder
-from skfusiondp.tables._frames import as_frame
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.tables._select import select_columns
 
@@ -38,9 +38,14 @@ def other_types(table):
     yield table.assign(age=table["age"].astype("category"))
 
 
+def selected(X, key):
+    table = as_table(X)
+    return select_columns(table.columns, table.labels, key)
+
+
 def refused(selector, table=TABLE, support=None):
     with pytest.raises(InvalidInputError) as caught:
-        resolve_schema(as_frame(table), selector, support=support, original=table, on_leak="ignore")
+        resolve_schema(as_table(table), selector, support=support, on_leak="ignore")
     return str(caught.value)
 
 
@@ -101,7 +106,7 @@ def test_a_callable_that_goes_by_names_is_called_on_made_up_tables(selector, cho
         if chosen is None:
             assert "selects no columns" in refused(spied, table)
             continue
-        schema = resolve_schema(as_frame(table), spied, original=table, on_leak="ignore")
+        schema = resolve_schema(as_table(table), spied, on_leak="ignore")
         assert schema.sensitive == chosen
     assert all(list(X.columns) == list(TABLE) and len(X) != N for X in seen), "never the training table"
 
@@ -112,9 +117,7 @@ def test_with_support_rows_a_callable_sees_them_and_nothing_else():
     )
     selector = make_column_selector(dtype_include="int")
     for table in (TABLE, *other_types(TABLE)):
-        schema = resolve_schema(
-            as_frame(table), selector, support=others.astype({"age": float}), original=table
-        )
+        schema = resolve_schema(as_table(table), selector, support=others.astype({"age": float}))
         assert schema.sensitive == ("kids",)
     model = FusionDPClassifier(
         selector, imputer=FoundationImputer(support=others), steps=1, public_epochs=1, on_leak="raise"
@@ -142,7 +145,7 @@ def test_every_estimator_resolves_callables_so(made):
 def test_a_callable_on_arrays_returns_positions_or_names():
     array = TABLE.to_numpy()
     for selector in (lambda X: [1], lambda X: "x1", lambda X: slice(1, 2), lambda X: [False, True, False]):
-        assert tuple(select_columns(("x0", "x1", "x2"), selector, original=array)) == ("x1",)
+        assert tuple(selected(array, selector)) == ("x1",)
 
 
 # Labels ---------------------------------------------------------------------------------------------
@@ -174,35 +177,35 @@ def test_polars_frames_and_named_tables_on_disk_have_labels_too():
      (np.array([2]), ["x2"]), ([True, False, False], ["x0"]), ("x1", ["x1"])],
 )  # fmt: skip
 def test_where_labels_are_the_positions_integers_are_both(key, chosen):
-    assert list(select_columns(("x0", "x1", "x2"), key, original=ORDERED)) == chosen
-    assert list(select_columns(("x0", "x1", "x2"), key, original=TABLE.to_numpy())) == chosen
-    assert list(select_columns(("x0", "x1", "x2"), key, original=TABLE.to_numpy().tolist())) == chosen
+    assert list(selected(ORDERED, key)) == chosen
+    assert list(selected(TABLE.to_numpy(), key)) == chosen
+    assert list(selected(TABLE.to_numpy().tolist(), key)) == chosen
 
 
 def test_negative_positions_are_for_tables_without_labels():
-    assert list(select_columns(("x0", "x1", "x2"), -1, original=TABLE.to_numpy())) == ["x2"]
+    assert list(selected(TABLE.to_numpy(), -1)) == ["x2"]
     assert "does not have" in refused([-1], ORDERED)
 
 
 def test_what_a_callable_returns_on_a_frame_are_labels():
     """Its labels were read as positions: 1 protected the second column, not the one called 1."""
-    chosen = resolve_schema(as_frame(LABELLED), lambda X: [1], original=LABELLED, on_leak="ignore")
+    chosen = resolve_schema(as_table(LABELLED), lambda X: [1], on_leak="ignore")
     assert chosen.sensitive == ("x2",)
     by_type = make_column_selector(dtype_include="int")
-    schema = resolve_schema(as_frame(LABELLED), by_type, original=LABELLED, support=LABELLED[:50])
+    schema = resolve_schema(as_table(LABELLED), by_type, support=LABELLED[:50])
     assert schema.sensitive == ("x1", "x2")
     assert "does not have" in refused(lambda X: [1], TABLE)
     assert "could be a label" in refused(lambda X: slice(0, 1), LABELLED)
-    mapped = resolve_schema(as_frame(LABELLED), lambda X: {2: Numeric(-4, 4)}, original=LABELLED)
+    mapped = resolve_schema(as_table(LABELLED), lambda X: {2: Numeric(-4, 4)})
     assert mapped.sensitive == ("x0",)
 
 
 def test_other_labels_are_labels():
     dated = TABLE.set_axis(pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"]), axis=1)
-    chosen = select_columns(("x0", "x1", "x2"), [pd.Timestamp("2020-01-02")], original=dated)
+    chosen = selected(dated, [pd.Timestamp("2020-01-02")])
     assert list(chosen) == ["x1"]
     pairs = TABLE.set_axis(pd.Index([("a", 1), ("a", 2), ("b", 1)], tupleize_cols=False), axis=1)
-    assert list(select_columns(("x0", "x1", "x2"), [("b", 1)], original=pairs)) == ["x2"]
+    assert list(selected(pairs, [("b", 1)])) == ["x2"]
 
 
 def test_the_column_that_is_named_is_the_one_that_is_protected():

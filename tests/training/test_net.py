@@ -11,6 +11,7 @@ from skfusiondp.accounting import Clipping
 from skfusiondp.nets import MLP
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._sampling import PoissonSampler
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training._batches import TrainingRows
 from skfusiondp.training._net import FusionDPNet
@@ -221,7 +222,7 @@ def test_accounted_steps_are_the_steps_run(adult, used, parameters, steps):
 )
 def test_small_tables_have_fewer_public_epochs_by_default(adult, given, rows, epochs):
     model = made_classifier(adult, public_epochs=given, batch_size=None, epochs=2)
-    schema = resolve_schema(adult.table, adult.sensitive, support=None, on_leak="raise")
+    schema = resolve_schema(as_table(adult.table), adult.sensitive, support=None, on_leak="raise")
     plan, steps, _ = model._plan(rows, schema)
     assert sum(steps[:epochs]) == sum(steps) - plan.steps
 

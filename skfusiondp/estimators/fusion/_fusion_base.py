@@ -20,6 +20,7 @@ from ..._random_state import random_generator, seeded
 from ..._refit import PaidFits, all_or_nothing
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
+from ...impute._completed import completed
 from ...privacy import (
     Clipping,
     PrivacyLedger,
@@ -29,21 +30,20 @@ from ...privacy import (
 from ...privacy._budget import spending
 from ...privacy._ledger import read_without_noise
 from ...privacy._weak_budgets import warn_of_plan
-from ...tables._disk import CHUNK_ROWS, DiskTable, as_disk_table
-from ...tables._disk_facts import disk_schema, fit_encoder
-from ...tables._frames import check_disk_table, check_table
+from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
 from ...tables._outside import warn_outside
-from ...tables._paired_table import PairedTable
+from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
 from ...tables._select import select_columns
+from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
 from ...tables._targets import support_labels
 from ...training._process_group import Ranks
 from ._fusion_report import Reporting
 from ._net_parameters import NetParameters
-from ._views import PRIVATE_METHODS, training_rows
+from ._views import PRIVATE_METHODS, FitTable, training_rows
 
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
@@ -102,24 +102,24 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             )
         self._check_method()
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
-        original, schema, imputer = self._table(X)
+        source = self._fit_table(X)
+        table, schema = source.table, source.schema
         if units is None:
-            units = repeated_rows(original, X, schema, self.on_leak)
-        n = len(original)
+            units = repeated_rows(table, schema, self.on_leak)
+        n = len(table)
         target, weight, task, n_outputs = self._check_target(y, n)
         if n < _MIN_ROWS:
             raise InvalidInputError(
-                f"X has n_samples={n} rows (n_features={original.shape[1]}); private training "
+                f"X has n_samples={n} rows (n_features={table.shape[1]}); private training "
                 f"needs at least {_MIN_ROWS}, and gives useful models from some thousands on: add rows."
             )
         plan, epoch_steps, public_batch_size = self._plan(n, schema, units.rows_per_unit)
         ranks = Ranks.current()
         seeds = ranks.same(self._seeds())
-        encoder = fit_encoder(original, schema)
+        encoder = TableEncoder()._fit_schema(table, schema)
         ranks.check_same(**self._facts(encoder, target, weight, plan, epoch_steps, public_batch_size))
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
-        source = X if isinstance(X, PairedTable) else original
         extra = self._labelled_support(encoder)
         planned = self._cost(plan, schema, n)
         before = len(getattr(self, "ledger_", ()))
@@ -127,11 +127,10 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             warn_of_plan(planned, plan.delta, n)
         with self._spending(planned, ranks) as pay:
             tiers = () if plan is None else [t.columns for t in plan.tiers]
-            mine = ranks.rows(n)
-            rows = self._training_rows(encoder, source, imputer, target, weight, mine, tiers)
-            rows.extra = extra
-            rows.kept = None if units.kept is None else units.kept[mine.start : mine.stop]
-            self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, imputer, encoder, plan
+            rows = self._training_rows(
+                encoder, source, target, weight, ranks.rows(n), tiers, extra, units.kept
+            )
+            self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, source.imputer, encoder, plan
             self._method, self._seeded = self.method, seeded(self.random_state)
             self.n_rows_, self.unit_, self.rows_per_unit_ = n, units.name, units.rows_per_unit
             delta = plan.delta if plan else float(self.delta or 1 / (10 * n))
@@ -150,15 +149,12 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
                 # Without private steps all that was read are domains that training cells gave.
                 self._pay(self._cost(None, schema, n), delta, self._adjacency)
         if len(self.ledger_) > before and ranks.rank == 0:
-            self._warn_outside(original)
+            self._warn_outside(table)
         return self
 
-    def _warn_outside(self, table: pd.DataFrame | DiskTable) -> None:
+    def _warn_outside(self, table: Table) -> None:
         """Tell the data holder, after a fit that paid, what share of cells the domains do not hold."""
-        domains = self.schema_.public_domains
-        if domains:
-            disk = isinstance(table, DiskTable)
-            warn_outside((f for _, f in table.chunks(list(domains))) if disk else (table,), domains)
+        warn_outside(table, self.schema_.public_domains)
 
     def _spending(self, planned: PrivacyLedger, ranks: Ranks) -> AbstractContextManager:
         """Reserve a fit's cost in the shared budget; it is refused before it reads anything."""
@@ -223,32 +219,12 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             if not (default or (number and 0 < given < 1e300)):
                 raise InvalidInputError(f"{name}={given!r} must be a positive, finite number.")
 
-    def _table(self, X: Any) -> tuple[pd.DataFrame | DiskTable, SensitiveSchema, FoundationImputer | None]:
-        """The original table, its schema, and the fitted imputer where one is needed."""
-        if isinstance(X, PairedTable):
-            original = check_table(self, X.original, reset=True)
-            if self.sensitive is not None:
-                stated = select_columns(tuple(original.columns), self.sensitive)
-                other = [
-                    c
-                    for c in sorted({*stated, *X.schema.sensitive})
-                    if c not in stated
-                    or c not in X.schema.sensitive
-                    or (stated[c] is not None and stated[c] != X.schema.domains[c])
-                ]
-                if other:
-                    raise InvalidInputError(
-                        f"sensitive={self.sensitive!r} says other things about {other} than the paired "
-                        "table; leave sensitive=None, the imputer has stated it."
-                    )
-            return original, X.schema, None
-        disk = as_disk_table(X)
-        if disk is None:
-            frame = check_table(self, X, reset=True)
-        else:
-            check_disk_table(self, disk, reset=True)
-            frame = disk.empty()
-        table = frame if disk is None else disk
+    def _fit_table(self, X: Any) -> FitTable:
+        """The table that was passed, its schema, and the fitted imputer where one is needed."""
+        table = read_table(self, X, reset=True)
+        if table.views is not None:
+            self._check_stated(table, table.views.schema)
+            return FitTable(table, table.views.schema, None)
         imputer = self.imputer
         if imputer is not None and not isinstance(imputer, FoundationImputer):
             raise InvalidInputError(
@@ -259,18 +235,34 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         if sensitive is None and imputer is not None:
             sensitive = imputer.sensitive
         support = None if imputer is None else imputer.support
-        if disk is None:
-            schema = resolve_schema(
-                frame, sensitive, support=support, on_leak=self.on_leak, original=X, budget=self.budget
+        schema = resolve_schema(table, sensitive, support=support, on_leak=self.on_leak, budget=self.budget)
+        return FitTable(table, schema, self._fitted_imputer(schema))
+
+    def _check_stated(self, table: Table, schema: SensitiveSchema) -> None:
+        """Refuse `sensitive` where a paired table says something else."""
+        if self.sensitive is None:
+            return
+        stated = select_columns(table.columns, table.labels, self.sensitive)
+        other = [
+            c
+            for c in sorted({*stated, *schema.sensitive})
+            if c not in stated
+            or c not in schema.sensitive
+            or (stated[c] is not None and stated[c] != schema.domains[c])
+        ]
+        if other:
+            raise InvalidInputError(
+                f"sensitive={self.sensitive!r} says other things about {other} than the paired "
+                "table; leave sensitive=None, the imputer has stated it."
             )
-        else:
-            schema = disk_schema(disk, sensitive, support=support, on_leak=self.on_leak, budget=self.budget)
-        if imputer is None and self.method not in ("fusiondp", "hybrid"):
-            return table, schema, None
-        fitted = FoundationImputer() if imputer is None else clone(imputer)
+
+    def _fitted_imputer(self, schema: SensitiveSchema) -> FoundationImputer | None:
+        if self.imputer is None and self.method not in ("fusiondp", "hybrid"):
+            return None
+        fitted = FoundationImputer() if self.imputer is None else clone(self.imputer)
         if fitted.random_state is None:
             fitted.set_params(random_state=self._imputer_seed())
-        return table, schema, fitted._fit_schema(frame, schema)
+        return fitted._fit_schema(schema)
 
     def _support_target(self) -> np.ndarray | None:
         """Targets of the support rows, where the public branch reads any."""
@@ -463,37 +455,20 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")
         X = without_column(X, self.groups)
-        if isinstance(X, PairedTable):
-            check_table(self, X.original, reset=False)
-            if self.method == "hybrid":
-                return self.net_.outputs(self.encoder_._encode(X.hybrid, X.expected))
-            return self.net_.outputs(self.encoder_._encode(X.original))
-        table = as_disk_table(X)
-        if table is not None:
-            chunks = table.chunks(check_disk_table(self, table, reset=False, optional=self.schema_.sensitive))
-        else:
-            frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-            chunks = ((i, frame.iloc[i : i + CHUNK_ROWS]) for i in range(0, len(frame), CHUNK_ROWS))
-        return np.concatenate([self.net_.outputs(self._encode_completed(f, i)) for i, f in chunks])
+        table = read_table(self, X, reset=False, optional=self.schema_.sensitive)
+        return np.concatenate([self.net_.outputs(self._encode(table, f, i)) for i, f in table.chunks()])
 
-    def _encode_completed(self, frame: pd.DataFrame, first: int) -> np.ndarray:
-        """Encode; impute absent sensitive columns, and all where training never saw a true one.
+    def _encode(self, table: Table, frame: pd.DataFrame, first: int) -> np.ndarray:
+        """Encode a chunk of a table from its row `first` on.
 
-        `first` is the position of the frame's first row in its table.
+        Absent sensitive columns are imputed, and all of them where training never saw a true one.
         """
-        absent = [c for c in self.schema_.sensitive if c not in frame]
-        never_seen = self.method == "hybrid" and self.imputer_ is not None
-        wanted = self.schema_.sensitive if never_seen else absent
-        if not wanted:
-            return self.encoder_._encode(frame)
-        if self.imputer_ is None:
-            raise InvalidInputError(
-                f"X lacks the sensitive column(s) {absent} and this model was fitted without an imputer of "
-                "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
-            )
-        paired = self.imputer_._pair(frame, np.arange(first, first + len(frame)))
-        assert paired.expected is not None
-        return self.encoder_._encode(paired.original, {c: paired.expected[c] for c in wanted})
+        hybrid = self.method == "hybrid"
+        if hybrid and table.views is not None:
+            return self.encoder_._encode(frame, table.views[first : first + len(frame)].encoded)
+        imputes_all = hybrid and self.imputer_ is not None
+        rows = completed(frame, self.schema_, self.imputer_, first, impute_all=imputes_all)
+        return self.encoder_._encode(rows.frame, rows.expected)
 
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())  # a copy: saving changes nothing

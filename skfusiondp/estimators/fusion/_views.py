@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ...impute import FoundationImputer
-from ...tables._disk import DiskTable
-from ...tables._paired_table import PairedTable
+from ...tables._schema import SensitiveSchema
+from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
 
 if TYPE_CHECKING:
-    from ...training._batches import TrainingRows
+    from ...training._batches import Rows, TrainingRows, View
 
 PRIVATE_METHODS = ("fusiondp", "feature-dp", "dp-sgd")
 # What the public branch reads: true cells, no sensitive ones, imputed ones, or nothing.
@@ -27,31 +28,52 @@ _FREE_VIEW = {
 }
 
 
+@dataclass(frozen=True)
+class FitTable:
+    """What a fit knows of its table before it trains.
+
+    Parameters
+    ----------
+    table : Table
+    schema : SensitiveSchema
+    imputer : FoundationImputer or None
+        Fitted; None where no hybrid view is made, or the user passed one.
+    """
+
+    table: Table
+    schema: SensitiveSchema
+    imputer: FoundationImputer | None
+
+
 def training_rows(
     method: str,
     encoder: TableEncoder,
-    source: pd.DataFrame | DiskTable | PairedTable,
-    imputer: FoundationImputer | None,
+    source: FitTable,
     target: np.ndarray,
     weight: np.ndarray,
     shard: range,
     tiers: Sequence[tuple[str, ...]] = (),
+    extra: Rows | None = None,
+    kept: np.ndarray | None = None,
 ) -> TrainingRows:
     """Encode the views that a method's branches read; no other view is made.
+
+    Rows in memory are encoded at once, rows on disk when a batch asks for them.
 
     Parameters
     ----------
     method : str
     encoder : TableEncoder
-    source : DataFrame, DiskTable or PairedTable
-        The original table, or both views of it. One on disk is encoded batch by batch.
-    imputer : FoundationImputer or None
-        Fitted; makes the hybrid view where `source` does not have it.
+    source : FitTable
     target, weight : ndarray of shape (n_rows, ...)
     shard : range
         Positions of the rows to train on.
     tiers : sequence of tuple of str
         Columns that each tier's difference makes true.
+    extra : Rows, optional
+        Labelled public rows that the public branch reads too.
+    kept : ndarray of shape (n_rows,), bool, optional
+        Rows of the table that the private branch may read; None for all.
 
     Returns
     -------
@@ -60,31 +82,56 @@ def training_rows(
     import torch
 
     from ...training._batches import TrainingRows
-    from ...training._lazy_rows import lazy_rows
+    from ...training._lazy_rows import LazyView, TableReader
 
+    table = source.table
+    reader = TableReader(table, shard, encoder.schema_.public)
+    sensitive_part = _sensitive_part(method, source, shard)
+
+    def true(index: np.ndarray) -> np.ndarray:
+        return encoder._encode(reader.frame(index))
+
+    def without_sensitive_cells(index: np.ndarray) -> np.ndarray:
+        public = reader.public_frame(index)
+        return encoder._encode(public, sensitive_part(public, index))
+
+    def view(encode: Callable[[np.ndarray], np.ndarray]) -> View:
+        if table.in_memory:
+            return torch.from_numpy(encode(np.arange(len(shard))))
+        return LazyView((len(shard), len(encoder.sensitive_features_)), encode)
+
+    kind, private = _FREE_VIEW[method], method in PRIVATE_METHODS
+    true_view = view(true) if private or kind == "true" else None
+    free = None if kind is None else true_view if kind == "true" else view(without_sensitive_cells)
     mine = slice(shard.start, shard.stop)
-    y, weights = torch.from_numpy(target[mine]), torch.from_numpy(weight[mine])
-    made_true = [torch.from_numpy(encoder._features_of(columns)) for columns in tiers]
-    kind = _FREE_VIEW[method]
-    private = method in PRIVATE_METHODS
-    if isinstance(source, DiskTable):
-        guess = imputer if kind == "hybrid" else None
-        return lazy_rows(
-            source, shard, encoder, guess, y, weights, free=kind, private=private, tiers=made_true
-        )
-    part = source[mine] if isinstance(source, PairedTable) else source.iloc[mine]
-    true = free = None
-    if method != "hybrid":
-        true = encoder._encode(part.original if isinstance(part, PairedTable) else part)
-    if kind == "true":
-        free = true
-    elif kind == "masked":
-        assert true is not None
-        free = np.where(encoder.sensitive_features_, np.float32(0), true)
-    elif kind == "hybrid":
-        if not isinstance(part, PairedTable):
-            assert imputer is not None
-            part = imputer._pair(part, None if len(shard) == len(source) else np.array(shard))
-        free = encoder._encode(part.hybrid, part.expected)
-    views = [torch.from_numpy(v) for v in (true, free) if v is not None] if private else None
-    return TrainingRows(None if free is None else torch.from_numpy(free), views, y, weights, tiers=made_true)
+    return TrainingRows(
+        free,
+        [v for v in (true_view, free) if v is not None] if private else None,
+        torch.from_numpy(target[mine]),
+        torch.from_numpy(weight[mine]),
+        None if table.in_memory else reader,
+        tuple(torch.from_numpy(encoder._features_of(columns)) for columns in tiers),
+        extra,
+        None if kept is None else kept[mine],
+    )
+
+
+def _sensitive_part(
+    method: str, source: FitTable, shard: range
+) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, np.ndarray]]:
+    """What stands for the encoded sensitive columns in the free view: a function of public rows, and
+    their positions in the shard."""
+    from ...training._lazy_rows import Guesses
+
+    domains = source.schema.domains
+    paired, imputer = source.table.views, source.imputer
+    if _FREE_VIEW[method] != "hybrid" or not domains:
+        widths = {c: d.width for c, d in domains.items()}
+        return lambda public, index: {c: np.zeros((len(index), k), np.float32) for c, k in widths.items()}
+    if paired is not None:
+        return lambda public, index: paired[index + shard.start].encoded
+    assert imputer is not None
+    if not source.table.in_memory:
+        return Guesses(imputer, shard)
+    whole = len(shard) == len(source.table)
+    return lambda public, index: imputer._expected(public, None if whole else index + shard.start)

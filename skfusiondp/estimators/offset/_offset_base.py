@@ -24,6 +24,7 @@ from ..._refit import PaidFits, all_or_nothing
 from ...accounting._privacy_report import PrivacyReport
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
+from ...impute._completed import completed
 from ...privacy import PrivacyLedger, PrivatePlan, make_plan
 from ...privacy._budget import spending
 from ...privacy._ledger import read_without_noise
@@ -35,6 +36,7 @@ from ...tables._groups import Units, read_units, without_column
 from ...tables._outside import warn_outside
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
+from ...tables._table import FrameTable
 from ...tables._targets import support_labels
 from ._mechanism import (
     Loss,
@@ -123,13 +125,9 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         support = self._support()
         imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
         sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
+        table = FrameTable(frame, X)
         schema = resolve_schema(
-            frame,
-            sensitive,
-            support=self._given_support(),
-            on_leak=self.on_leak,
-            original=X,
-            budget=self.budget,
+            table, sensitive, support=self._given_support(), on_leak=self.on_leak, budget=self.budget
         )
         target, strata, loss = self._encode_target(y, n)
         if n < _MIN_ROWS:
@@ -152,7 +150,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 )
         labelled = self.support_target is not None
         if units is None:
-            units = repeated_rows(frame, X, schema, self.on_leak)
+            units = repeated_rows(table, schema, self.on_leak)
         plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
         release_std(plan, loss, n)  # refuses what 64 bits do not hold
         seeds = self._seeds()
@@ -170,7 +168,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
 
             self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin, units)
         if len(self.ledger_) > before:
-            warn_outside((frame,), schema.public_domains)
+            warn_outside(table, schema.public_domains)
         return self
 
     def _cost(self, plan: PrivatePlan, schema: SensitiveSchema) -> PrivacyLedger:
@@ -209,7 +207,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             rows if rows is not None else None if support is None else {"frame": support},
             np.random.default_rng(seeds[1]),
         )  # fmt: skip
-        self.imputer_ = None if self.imputer is None else self._fit_imputer(frame, schema, seeds[2])
+        self.imputer_ = None if self.imputer is None else self._fit_imputer(schema, seeds[2])
         self.schema_, self.plan_, self.n_rows_ = schema, plan, n
         self._loss, self._columns, self._structure = loss, columns, structure
         self._labelled, self._supported = rows is not None, support is not None
@@ -297,13 +295,13 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             return [*np.random.SeedSequence().generate_state(3).tolist(), None]
         return random_generator(self.random_state).randint(2**31 - 2, size=4).tolist()
 
-    def _fit_imputer(self, frame: pd.DataFrame, schema: SensitiveSchema, seed: int) -> FoundationImputer:
+    def _fit_imputer(self, schema: SensitiveSchema, seed: int) -> FoundationImputer:
         imputer = clone(self.imputer)
         if imputer.support is None and self.support is not None:
             imputer.set_params(support=self.support)
         if imputer.random_state is None:
             imputer.set_params(random_state=int(seed) % (2**31 - 1))
-        return imputer._fit_schema(frame, schema)
+        return imputer._fit_schema(schema)
 
     def _fit_public(
         self,
@@ -393,16 +391,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         check_is_fitted(self, "shapes_")
         X = without_column(X, self.groups)
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-        absent = [c for c in self.schema_.sensitive if c not in frame]
-        if absent:
-            if self.imputer_ is None:
-                raise InvalidInputError(
-                    f"X lacks the sensitive column(s) {absent} and this model has no imputer; pass "
-                    "imputer=FoundationImputer(...) at construction, or a table with all columns."
-                )
-            imputed = self.imputer_._impute_frame(frame)
-            frame = frame.assign(**{c: imputed[c] for c in absent})[list(self.schema_.columns)]
-        return self._score_frame(frame)
+        return self._score_frame(completed(frame, self.schema_, self.imputer_).frame)
 
     def _shapes(self, public: pd.DataFrame, rng: np.random.Generator) -> dict:
         """Partial dependence over public cells of training rows; other sensitive cells are drawn."""

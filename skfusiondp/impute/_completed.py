@@ -1,0 +1,74 @@
+"""A table whose sensitive columns may be absent, completed by an imputer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import InvalidInputError
+from ..tables._schema import SensitiveSchema
+
+if TYPE_CHECKING:
+    from ._foundation_imputer import FoundationImputer
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Rows with all columns.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+    expected : mapping of str to ndarray of shape (n_rows, width)
+        Expected encodings of the sensitive columns that were imputed.
+    """
+
+    frame: pd.DataFrame
+    expected: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def completed(
+    frame: pd.DataFrame,
+    schema: SensitiveSchema,
+    imputer: FoundationImputer | None,
+    first: int = 0,
+    *,
+    impute_all: bool = False,
+) -> Completed:
+    """Impute the sensitive columns that a table lacks.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, at least n_public)
+    schema : SensitiveSchema
+    imputer : FoundationImputer or None
+        Fitted.
+    first : int
+        Position of the first row in the table that `frame` is a part of.
+    impute_all : bool
+        Whether expected encodings replace the sensitive columns that are there too.
+
+    Returns
+    -------
+    Completed
+
+    Raises
+    ------
+    InvalidInputError
+        If columns are absent and there is no imputer.
+    """
+    absent = tuple(c for c in schema.sensitive if c not in frame)
+    wanted = schema.sensitive if impute_all else absent
+    if not wanted:
+        return Completed(frame)
+    if imputer is None:
+        raise InvalidInputError(
+            f"X lacks the sensitive column(s) {list(absent)} and this model was fitted without an imputer of "
+            "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
+        )
+    paired = imputer._pair(frame, np.arange(first, first + len(frame)))
+    return Completed(paired.original, {c: paired.encoded[c] for c in wanted})
