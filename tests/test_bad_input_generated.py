@@ -406,7 +406,9 @@ def test_calibration(epsilon):
 def test_schemas(table, sensitive, support):
     frame = attempt(as_frame, table)
     if frame is not None:
-        schema = attempt(resolve_schema, FrameTable(frame, table), sensitive, support=support, on_leak="ignore")
+        schema = attempt(
+            resolve_schema, FrameTable(frame, table), sensitive, support=support, on_leak="ignore"
+        )
         if schema is not None:
             assert set(schema.sensitive) <= set(schema.columns) == set(frame.columns)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -267,13 +268,14 @@ def bound_from_data(patch):
 
 
 def imputer_fitted_on_training_cells(patch):
-    plain = FoundationImputer._fit_schema
+    plain = FusionDPClassifier._fit_table
 
-    def peeking(self, frame, schema):
-        self.support = frame
-        return plain(self, frame, schema)
+    def peeking(self, X):
+        source = plain(self, X)
+        imputer = clone(source.imputer).set_params(support=source.table.frame)
+        return replace(source, imputer=imputer._fit_schema(source.schema))
 
-    patch.setattr(FoundationImputer, "_fit_schema", peeking)
+    patch.setattr(FusionDPClassifier, "_fit_table", peeking)
 
 
 def the_same_noise_each_step(patch):

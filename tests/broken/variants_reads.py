@@ -14,6 +14,7 @@ from skfusiondp.privacy import PrivacyLedger
 from skfusiondp.tables import _schema as schema
 from skfusiondp.tables._outside import outside
 from skfusiondp.tables._select import _Columns
+from skfusiondp.tables._table import FrameTable
 
 
 def refuses_no_cell(name, *args):
@@ -31,10 +32,10 @@ def refuses_no_cell(name, *args):
 def a_domain_that_excludes_every_cell_is_refused(patch):
     plain = base.resolve_schema
 
-    def looking(X, *args, **kwargs):
-        found = plain(X, *args, **kwargs)
+    def looking(table, *args, **kwargs):
+        found = plain(table, *args, **kwargs)
         for column, domain in found.domains.items():
-            if isinstance(domain, Numeric) and outside(X[column], domain).share == 1:
+            if isinstance(domain, Numeric) and outside(table.frame[column], domain).share == 1:
                 raise InvalidInputError(f"The domain of {column!r} excludes every cell.")
         return found
 
@@ -54,20 +55,20 @@ def _strict(column):
 
 def the_share_outside_is_kept(patch):
     def keeping(self, table):
-        self.outside_ = {c: outside(table[c], d).share for c, d in self.schema_.domains.items()}
+        self.outside_ = {c: outside(table.frame[c], d).share for c, d in self.schema_.domains.items()}
 
     patch.setattr(FusionDPClassifier, "_warn_outside", keeping)
 
 
 def the_share_is_told_before_it_is_paid(patch):
-    plain = FusionDPClassifier._table
+    plain = FusionDPClassifier._fit_table
 
     def telling(self, X):
-        table, found, imputer = plain(self, X)
-        base.warn_outside((table,), found.domains)
-        return table, found, imputer
+        source = plain(self, X)
+        base.warn_outside(source.table, source.schema.domains)
+        return source
 
-    patch.setattr(FusionDPClassifier, "_table", telling)
+    patch.setattr(FusionDPClassifier, "_fit_table", telling)
 
 
 def every_trial_tells(patch):
@@ -75,22 +76,22 @@ def every_trial_tells(patch):
 
 
 def callables_see_the_training_table(patch):
-    plain = _Columns.__init__
+    plain = FrameTable.__init__
+    given = []
 
-    def keeping(self, names, original):
-        plain(self, names, original)
-        self.original = original
+    def keeping(self, *args):
+        plain(self, *args)
+        given.append(self.given)
 
-    patch.setattr(_Columns, "__init__", keeping)
-    patch.setattr(_Columns, "_called", lambda self, selector, support: self._answer(selector, self.original))
+    patch.setattr(FrameTable, "__init__", keeping)
+    patch.setattr(_Columns, "_called", lambda self, selector, support: self._answer(selector, given[-1]))
 
 
 def integers_are_positions(patch):
     plain = _Columns.__init__
 
-    def by_position(self, names, original):
-        plain(self, names, original)
-        self.labels, self.by_position = None, True
+    def by_position(self, names, labels):
+        plain(self, names, None)
 
     patch.setattr(_Columns, "__init__", by_position)
 
@@ -118,9 +119,7 @@ def a_leaked_domain_keeps_its_cells(patch):
 
 def a_leak_is_read_before_the_budget_is_asked(patch):
     plain = schema._leaked
-    patch.setattr(
-        schema, "_leaked", lambda X, names, on_leak, budget, read: plain(X, names, on_leak, None, read)
-    )
+    patch.setattr(schema, "_leaked", lambda table, names, on_leak, budget: plain(table, names, on_leak, None))
 
 
 _OUTSIDE, _SELECT, _TABLES, _LEAKED = (
