@@ -31,7 +31,7 @@ from ..privacy._release import noise_std_in_units, release
 from ..privacy._weak_budgets import warn_of_plan
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domains import Categorical, Numeric
-from ..tables._frames import check_table, is_polars
+from ..tables._frames import check_table
 from ..tables._groups import read_units
 from ..tables._outside import warn_outside
 from ..tables._repeats import repeated_rows
@@ -212,8 +212,6 @@ class PrivateTransformer(  # type: ignore[call-arg]
         check_is_fitted(self, "schema_")
         frame = check_table(self, X, reset=False, optional=self._may_be_absent)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
-        if is_polars(X):
-            return self._contain(_replaced_in_polars(X, new, tuple(frame.columns)), X)
         return self._contain(replace_columns(X, frame, new, list(frame.columns)), X)
 
     @property
@@ -288,17 +286,6 @@ class PrivateTransformer(  # type: ignore[call-arg]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _replaced_in_polars(X: Any, new: pd.DataFrame, names: tuple[str, ...]) -> Any:
-    import polars as pl
-
-    given = dict(zip(names, X.columns, strict=True))  # the fit may have seen a table without names
-    columns = []
-    for name in new:
-        cells = new[name].astype(object)
-        columns.append(pl.Series(given[name], cells.where(cells.notna(), None).tolist(), strict=False))
-    return X.with_columns(columns)
 
 
 def check_bins(n_bins: Any) -> None:

@@ -1,4 +1,4 @@
-"""The hybrid table as the kind of table that was given, or that `set_output` asks for."""
+"""Transformed tables of the kind that was given, or that `set_output` asks for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ._frames import as_frame, is_frame, is_polars
 
 
 class SetOutput:
-    """`set_output` for a transformer that may also return something that is no table.
+    """`set_output` for a transformer that may also return a `PairedTable`.
 
-    scikit-learn's own wraps whatever `transform` returns, a `PairedTable` too, so the mixin
-    reads the same two settings (the object's and the global one) and wraps hybrid tables only.
+    scikit-learn's own mixin wraps whatever `transform` returns. This one reads the same two settings
+    (the object's and the global one), and the transformer says which results are wrapped.
     """
 
     get_feature_names_out: Any
@@ -27,7 +27,7 @@ class SetOutput:
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None
-            "default" returns the kind given; None changes nothing.
+            Which kind of table; "default" is the kind given, and None leaves the setting as it is.
 
         Returns
         -------
@@ -94,20 +94,28 @@ def _replace_pandas(X: pd.DataFrame, values: dict, names: list[str]) -> pd.DataF
 def _replace_polars(X: Any, values: dict, names: list[str]) -> Any:
     import polars as pl
 
-    # Where no column is absent they count by position: the fit may have seen a table without names.
+    # If all columns are there they count by position: the fit may have seen a table without names.
     given = dict(zip(names, X.columns if X.width == len(names) else names, strict=True))
-    out = X.with_columns([pl.Series(given[c], v.to_numpy(), strict=False) for c, v in values.items()])
-    return out.select(list(given.values()))
+    columns = [pl.Series(given[c], _polars_cells(v), strict=False) for c, v in values.items()]
+    return X.with_columns(columns).select(list(given.values()))
+
+
+def _polars_cells(column: pd.Series) -> np.ndarray | list:
+    """A column's cells, of which missing ones are null in polars."""
+    if column.dtype.kind in "fiub" and column.notna().all():
+        return column.to_numpy()
+    cells = column.astype(object)
+    return cells.where(cells.notna(), None).tolist()
 
 
 def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) -> np.ndarray:
     columns = [values.get(name, frame[name]) for name in names]
     given = getattr(X, "dtype", None)
-    # By what it holds, not by the given array's type, which a replaced cell may have decided.
+    # The type follows the new cells: a cell that is replaced may have decided the type of the given array.
     if not all(c.dtype.kind in "fiub" for c in columns):
         dtype = np.dtype(object)
     elif isinstance(given, np.dtype) and given.kind == "f":
-        dtype = given  # float32 in, float32 out; the imputed floats are not more exact than that
+        dtype = given  # float32 stays float32
     else:
         dtype = np.dtype(np.float64)
     out = np.empty(frame.shape, dtype=dtype)

@@ -29,9 +29,9 @@ def as_frame(X: Any) -> pd.DataFrame:
     """Return `X` as a pandas frame whose columns are strings.
 
     Columns of arrays, and of frames whose labels are no strings, are called
-    ``x0, x1, ...`` as scikit-learn calls them. Each column is read by itself, so that what one
-    cell is (a text, a missing one) changes the type of no other column: numbers are numbers in
-    arrays of whole numbers, of objects and of texts, and in lists.
+    ``x0, x1, ...`` as scikit-learn calls them. Each column is read on its own, so that one odd cell
+    (a text, a missing one) changes the type of its own column at most, and a column of numbers has
+    the same type whether an array of numbers, objects or texts, or a list holds it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def as_frame(X: Any) -> pd.DataFrame:
         raise InvalidInputError(f"X has shape {X.shape}; a table has two dimensions.")
     names = _numbered(X.shape[1])
     if X.dtype.kind in "biu":
-        # One missing cell makes floats of all of them; they are floats without it too.
+        # Floats with or without a missing cell, which would turn whole numbers into floats.
         X = X.astype(np.float64)
     if X.dtype.kind in "fMm":
         return pd.DataFrame(X, columns=names)
@@ -69,10 +69,10 @@ def as_frame(X: Any) -> pd.DataFrame:
 
 
 def own_cells(X: Any) -> Any:
-    """A list of rows, or an array of texts or complex numbers, as an array of the cells' own values.
+    """Return a list of rows, or an array of texts or complex numbers, as an array of objects.
 
-    One text in a list makes texts of all its numbers where numpy converts it, and one complex number
-    complex numbers; both can be a sensitive cell. Everything else is returned as it is.
+    numpy turns every number of a list into a text if one cell is a text, and into a complex number if
+    one cell is complex, and that cell may be sensitive. Any other input is returned unchanged.
 
     Parameters
     ----------
@@ -81,7 +81,6 @@ def own_cells(X: Any) -> Any:
     Returns
     -------
     array-like
-        Of objects, if `X` is of one of these kinds.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "Uc":
         read = _read_text if X.dtype.kind == "U" else _read_complex
@@ -91,7 +90,7 @@ def own_cells(X: Any) -> Any:
         return X
     rows = [own_cells(row) if isinstance(row, np.ndarray) else row for row in X]
     if not rows or not all(isinstance(r, list | tuple) or getattr(r, "ndim", 0) == 1 for r in rows):
-        return X  # no rows of cells: whoever asked refuses it
+        return X  # not a list of rows; the caller refuses it
     width = len(rows[0])
     if not width or any(len(r) != width for r in rows):
         return X
@@ -102,7 +101,7 @@ def own_cells(X: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A cell as a text, whole numbers alike whether their column holds whole numbers or floats."""
+    """Write a cell as a text; whole numbers are written alike, as integers or as floats."""
     if isinstance(value, float | np.floating) and np.isfinite(value) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -146,14 +145,11 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
             return frame[[c for c in known if c in have]]
     frame = as_frame(X)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    if frame.shape[0] == 0:
-        raise InvalidInputError(
-            f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
-        )
-    if frame.shape[1] == 0:
-        raise InvalidInputError(
-            f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required by {name}."
-        )
+    for count, what in zip(frame.shape, ("sample(s)", "feature(s)"), strict=True):
+        if not count:
+            raise InvalidInputError(
+                f"Found array with 0 {what} (shape={frame.shape}) while a minimum of 1 is required by {name}."
+            )
     return _named_as_fitted(estimator, frame, reset)
 
 
@@ -164,9 +160,9 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
     ----------
     column : Series of shape (n_rows,)
     sensitive : bool
-        Whether cells may be refused: those of a sensitive column never are, since a refusal tells of
-        them. What is no number (a text, a date, a list, a complex number) is missing then, and whole
-        numbers that no float holds are infinite.
+        Cells of a sensitive column are never refused, since a refusal would reveal something about
+        them: what is not a number (a text, a date, a list, a complex number) counts as missing, and
+        whole numbers too large for a float become infinite.
 
     Returns
     -------
@@ -204,7 +200,7 @@ def is_numeric(column: pd.Series) -> bool:
 
 
 def missing_cells(column: pd.Series) -> np.ndarray:
-    """Which cells are missing, whatever they are: pandas raises at a few, such as Decimal("sNaN").
+    """Which cells are missing. Works for cells at which pandas raises, such as Decimal("sNaN").
 
     Parameters
     ----------
@@ -224,20 +220,20 @@ def _is_missing(cell: Any) -> bool:
     try:
         return pd.isna(cell) is True
     except Exception:
-        return True  # a number that is none
+        return True  # pandas cannot tell, as for a signalling NaN
 
 
 def _numbers_or_missing(column: pd.Series) -> np.ndarray:
     kind = column.dtype
     plain = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind)
     if plain and not isinstance(kind, pd.CategoricalDtype):
-        with np.errstate(all="ignore"):  # what is too large for a float becomes infinite, without a word
+        with np.errstate(all="ignore"):  # a number too large for a float becomes infinite; no warning
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return np.array([_number(v) for v in column.astype(object).tolist()], dtype=np.float64)
 
 
 def _number(cell: Any) -> float:
-    """A cell's number; NaN where it is none. One cell at a time: no other cell has a say."""
+    """The number in one cell, NaN if it holds none. No other cell is looked at."""
     try:
         if isinstance(cell, complex | np.complexfloating):
             cell = _read_complex(complex(cell))
@@ -248,7 +244,7 @@ def _number(cell: Any) -> float:
             return float(cell)
         except OverflowError:
             return np.inf if cell > 0 else -np.inf
-    except Exception:  # whatever a number of some other library raises, even when it is asked what it is
+    except Exception:  # numbers of other libraries may raise anything
         return np.nan
 
 
@@ -257,7 +253,7 @@ def _read_complex(value: complex) -> Any:
 
 
 def _read_text(text: str) -> Any:
-    """The number or truth value that numpy writes like this, or the text itself."""
+    """The number or truth value that numpy would write as this text, or else the text."""
     for kind in (int, float):
         try:
             value = kind(text)
@@ -274,7 +270,7 @@ _NO_NUMBERS = (bool, np.timedelta64)
 
 
 def _narrowed(column: pd.Series) -> pd.Series:
-    """A column of objects as floats where it holds numbers alone, none of which that changes."""
+    """Convert a column of objects to floats if it holds only numbers and no number changes."""
     cells = column.tolist()
     kinds = {type(v) for v in cells} - {type(None), type(pd.NA)}
     if not kinds or not all(issubclass(k, _NUMBERS) and not issubclass(k, _NO_NUMBERS) for k in kinds):
@@ -283,13 +279,13 @@ def _narrowed(column: pd.Series) -> pd.Series:
         if any(isinstance(v, int | np.integer) and abs(int(v)) > _WHOLE_IN_FLOATS for v in cells):
             return column
         numbers = [np.nan if v is None or v is pd.NA else float(v) for v in cells]
-    except Exception:  # a number of the user's own class that cannot be converted is a cell like others
+    except Exception:  # a number of a class of the user's own that cannot be converted
         return column
     return pd.Series(numbers, index=column.index, name=column.name, dtype=np.float64)
 
 
 def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool) -> pd.DataFrame:
-    # scikit-learn has refused other names, and has warned where only one of the tables has any.
+    # By now scikit-learn has refused other names, and warned if only one of the two tables has names.
     if reset:
         return frame
     names = getattr(estimator, "feature_names_in_", None)
@@ -305,8 +301,8 @@ def _numbered(n: int) -> list[str]:
 
 
 def _polars_values(series: Any) -> np.ndarray | list:
-    # Numbers of 128 bits, which one cell can make of a column, are none of numpy's.
+    # numpy has no numbers of 128 bits, and one large cell gives them to the whole column.
     if series.dtype.is_numeric() and str(series.dtype) not in ("Int128", "UInt128"):
         return series.to_numpy()
-    # Lists of one length would make a matrix of a column.
+    # np.array would turn a column of lists of one length into a matrix.
     return np.fromiter(series.to_list(), dtype=object, count=len(series))

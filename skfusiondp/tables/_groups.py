@@ -1,4 +1,4 @@
-"""Whose row it is: units of several rows, such as a person with several visits, by public facts."""
+"""Units of several rows, such as a person with several visits, by public labels."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ._read_table import count_rows
 
 @dataclass(frozen=True)
 class Units:
-    """The rows of each unit that private branches read.
+    """Which rows belong to one person, and how many of them private branches read.
 
     Parameters
     ----------
     rows_per_unit : int
-        The most of them.
+        The most rows of a unit that private branches read.
     kept : ndarray of shape (n_rows,), bool, or None
         Rows that private branches read; None for all.
     name : str
-        What says whose row it is, in words; empty where each row is a unit.
+        Where the labels come from, in the words of the report; empty where each row is a unit.
     """
 
     rows_per_unit: int = 1
@@ -41,7 +41,7 @@ class Units:
 def read_units(
     X: Any, column: Any, groups: Any, most: Any, sensitive: Any = None
 ) -> tuple[Any, Units | None]:
-    """The table without the column that says whose row it is, and the units.
+    """Take the column that says whose row it is out of a table, and count the rows of each unit.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def read_units(
     groups : array-like of shape (n_rows,) or None
         Whose row it is.
     most : int or None
-        Rows of a unit that are read privately; the first ones, in the order of the table. None: all.
-    sensitive : mapping, sequence or str, or what chooses columns otherwise, optional
-        Columns that it names are not read as `column`.
+        How many rows of a unit are read privately: its first ones in the table. None: all.
+    sensitive : mapping, sequence, str or column selector, optional
+        `column` must not be among the columns that it names.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def read_units(
     Raises
     ------
     InvalidInputError
-        If both are given, or a label is missing, or the number of labels is not that of the rows, or
-        `column` is sensitive: of which no cell is read.
+        If both are given, a label is missing, there is not one label a row, or `column` is sensitive (no
+        cell of it has been read then).
     """
     if column is None and groups is None:
         if most is not None:
@@ -100,7 +100,7 @@ def _must_be_public(column: Any, sensitive: Any) -> None:
 
 
 def without_column(X: Any, column: Any) -> Any:
-    """A table to predict on, without the column that says whose row it is, which it may lack."""
+    """Drop the column that says whose row it is from a table to predict on, if the table has it."""
     if column is None or not is_frame(X) or column not in X.columns:
         return X
     return _taken(X, column)[1]

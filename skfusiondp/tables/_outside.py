@@ -1,7 +1,7 @@
-"""What share of a sensitive column lies outside its declared domain: told to the data holder alone.
+"""What share of a sensitive column lies outside its declared domain: a warning to the data holder.
 
-The shares are read off sensitive cells, so no estimator, report or file may hold them: they are said
-once, after a fit has been paid for, as a warning that whoever runs the fit sees.
+The shares are read off sensitive cells, so no estimator, report or file may hold them. Whoever runs the
+fit sees them once, in a warning, after the fit has been paid for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_SHOWN = 8
 # What PrivateCategories writes for the categories that it merges.
 OTHER = "(other)"
 _quiet: ContextVar[bool] = ContextVar("_quiet", default=False)
-# Of a column's present cells; rarer ones are what clipping and "other" are for.
+# The share of a column's present cells that is worth a warning: clipping and "other" are for rare cells.
 WORTH_SAYING = 0.01
 
 
@@ -83,9 +83,9 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
 
 
 def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
-    """Warn the data holder of each column of which more than 1 % lies outside its domain.
+    """Warn the data holder of each column with more than 1 % of its cells outside its domain.
 
-    Call it after everything that reads the table has been paid for and has ended.
+    Call it last, when everything that reads the table has been paid for.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
 
 @contextmanager
 def one_for_all() -> Iterator[None]:
-    """Keep fits inside quiet: how often they speak would tell how many there are. The caller speaks once."""
+    """Silence the warnings of fits inside: their number would reveal how many there are. The caller warns."""
     token = _quiet.set(True)
     try:
         yield
@@ -114,7 +114,7 @@ def one_for_all() -> Iterator[None]:
 
 
 def tell_data_holder(message: str) -> None:
-    """Warn, whatever the filters are: an exception in place of the warning would be an output of the fit."""
+    """Warn, and never raise, even under an error filter: an exception would be an output of the fit."""
     try:
         warnings.warn(message, DataHolderWarning, stacklevel=4)
     except Exception:
@@ -143,7 +143,7 @@ def _sentence(column: str, domain: Domain, found: Outside) -> str:
 
 def _brief(domain: Domain) -> str:
     if isinstance(domain, Numeric):
-        return repr(replace(domain, knots=None))  # how a column is encoded is of no interest here
+        return repr(replace(domain, knots=None))
     few = domain.categories[:_MOST_SHOWN]
     more = len(domain.categories) - len(few)
     return f"Categorical({list(few)!r})" + (f" and {more} more" if more else "")

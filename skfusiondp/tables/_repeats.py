@@ -1,4 +1,4 @@
-"""Rows that are in a table several times, as over-sampling and bootstraps leave them: by public facts."""
+"""Rows that over-sampling or a bootstrap has copied, found by public facts alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from ._same_rows import compared_as_numbers, row_codes
 from ._schema import SensitiveSchema
 from ._table import Table
 
-# A table on disk is looked at as far as this.
+# How many rows of a table on disk are looked at.
 _LOOKED_AT = 2**18
+# A number column with more values than this has neighbouring values; one with fewer is like a category.
 _FEW = 20
+# Copies are assumed unless neighbours explain the repeated rows with at least this probability.
 _CHANCE = 0.05
 
 
 def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
-    """Units where nobody said whose row it is: single rows, or what repeated labels or rows give away.
+    """The units where nobody said whose row it is: single rows, unless labels or rows are repeated.
 
     Parameters
     ----------
@@ -72,20 +74,20 @@ def _repeated_labels(table: Any) -> int:
     if pd.api.types.is_integer_dtype(labels):
         values = labels.to_numpy()
         if ((np.diff(values) == 1) | (values[1:] == 0)).all() and values[0] == 0:
-            return 1  # tables put one under the other, each numbered from 0
+            return 1  # several tables concatenated, each numbered from 0
     counts = labels[~labels.isna()].value_counts() if labels.nlevels == 1 else labels.value_counts()
     return int(counts.iloc[0]) if len(counts) else 1
 
 
 def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
-    """How often the most frequent row occurs, if rows repeat in a way that single cells do not.
+    """How often the most frequent row occurs, if chance does not explain that rows are repeated; else 1.
 
-    Rows of discrete columns coincide by chance. But then there are rows too that coincide in all columns
-    but one, and rows whose numbers are next to each other. A row that was copied has copies, and no
-    such neighbours: in no column may half of the repeated rows be explained by neighbours.
+    Rows of discrete columns coincide by chance. But then other rows coincide in all columns but one, or
+    have the next larger number in one column: neighbours. Copied rows are equal and have no such
+    neighbours. So rows count as copied if in no column neighbours explain half of the repeated rows.
 
-    Rows that consist of what most rows have, as where nothing was earned or measured, coincide without
-    such neighbours. Who copies rows copies others too: it must be so in the rarer half as well.
+    Rows of nothing but the commonest cells (nothing earned, nothing measured) coincide without having
+    neighbours. Copying does not prefer them, so the rarer half of the rows must look copied too.
     """
     numbers = compared_as_numbers([frame], columns)
     parts: dict[str, np.ndarray] = {}
@@ -93,7 +95,8 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     labels: list[np.ndarray] = []
     for i, column in enumerate(columns):
         codes = row_codes(frame, [column], numbers)
-        # Of columns that say the same in other words, one is enough: rows would agree in the others for sure.
+        # Of columns that determine each other, such as a code and its name, only one is used: rows never
+        # differ in just one of them, and so would never have neighbours.
         kind = pd.factorize(codes)[0]
         if kind.tobytes() not in kinds:
             kinds.add(kind.tobytes())
@@ -130,12 +133,12 @@ def _copied(
 
 
 def _odd(i: int) -> np.uint64:
-    # Columns with the same cells must not cancel.
+    # A factor of its own for each column, so that equal columns do not cancel in the sum.
     return np.uint64((2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 | 1)
 
 
 def _mixed(others: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
-    """Of the rows that agree in all other columns: groups that agree in this one too, and that do not."""
+    """Among groups of rows that agree in all other columns: how many agree in this one too, how many not."""
     order = np.lexsort((whole, others))
     others, whole = others[order], whole[order]
     first = np.flatnonzero(np.r_[True, others[1:] != others[:-1]])
@@ -147,7 +150,7 @@ def _mixed(others: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
 
 
 def _beside(others: np.ndarray, values: np.ndarray) -> tuple[int, int]:
-    """Numbers, among rows that agree otherwise, that repeat, and that have another one next to them."""
+    """Among rows that agree in all other columns: how many numbers repeat, how many have a neighbour."""
     distinct = np.unique(values[np.isfinite(values)])
     gaps = np.diff(distinct)
     close = np.quantile(gaps, 0.1) * (1 + 1e-6) if len(gaps) else 0.0

@@ -11,10 +11,10 @@ import numpy as np
 
 
 class RowFile:
-    """A matrix in a file, of which only the rows asked for enter memory.
+    """A matrix in a file, of which only the rows asked for are read into memory.
 
-    A mapped file counts as resident memory page by page as rows are touched, until all of it does;
-    plain reads leave no more in the process than what they return.
+    A memory map fills the process's resident memory page by page as rows are touched, until all of the
+    file is in it; plain reads keep only what they return.
 
     Parameters
     ----------

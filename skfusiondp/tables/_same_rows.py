@@ -1,4 +1,4 @@
-"""Rows that are there twice: training rows given as support, found by public facts alone."""
+"""Training rows among the support rows, found by public facts alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scipy.stats import binom
 
 from ._frames import is_numeric
 
-# What chance brings about less often is no chance. Columns differ between tables, so that rates are
-# only trusted up to a factor.
+# A coincidence less probable than this is taken as proof. Two tables differ in their distributions, so
+# rates of coincidence are trusted only up to a factor.
 _CHANCE = 1e-6
 _FACTOR = 1.5
 
@@ -124,29 +124,27 @@ def _same_labels(training: np.ndarray, support: np.ndarray, originals: tuple[Any
     if _name_rows(ours) and _name_rows(theirs):
         return True
     pairs = training[ours_first][position[met]] == support[theirs_first][met]
-    # Rows of other tables with the same numbers as labels are equal as often as any two rows are.
-    values, counts = np.unique(training, return_counts=True)
+    # If labels are only row numbers, rows with the same label are equal as often as any two rows.
     seen, times = np.unique(support, return_counts=True)
-    at = np.clip(np.searchsorted(values, seen), 0, len(values) - 1)
-    by_chance = float((np.where(values[at] == seen, counts[at], 0) * (times / len(support))).sum())
+    by_chance = float((_occurrences(training, seen) * (times / len(support))).sum())
     if _beyond(int(pairs.sum()), len(pairs), by_chance / len(training)):
         return True
     if not (pd.api.types.is_integer_dtype(ours) and pd.api.types.is_integer_dtype(theirs)):
         return False
-    # Numbers that are far apart, as those of records are, meet by chance as rarely as they are dense.
+    # Record numbers leave gaps: two tables share one by chance as often as their range is filled.
     distinct = ours[ours_first]
     dense = len(distinct) / (int(distinct.max()) - int(distinct.min()) + 1.0)
     return _beyond(int(met.sum()), len(met), dense)
 
 
 def _name_rows(labels: pd.Index) -> bool:
-    """Whether labels are texts that differ: they say whose row it is, whatever table it is in."""
+    """Whether labels are texts that differ between rows: such labels identify people in every table."""
     texts = pd.api.types.infer_dtype(labels, skipna=False) in ("string", "bytes")
     return bool(texts and labels.nunique() > 0.9 * len(labels))
 
 
 def _beyond(hits: int, trials: int, rate: float) -> bool:
-    """Whether so many hits are more than chance brings, with one hit and one miss for what is unknown."""
+    """Whether there are more hits than chance explains; one hit and one miss are added to a low rate."""
     rate = min(1.0, _FACTOR * (rate * trials + 1) / (trials + 2)) if rate * trials < 1 else _FACTOR * rate
     return bool(trials and rate < 1 and binom.sf(hits - 1, trials, rate) < _CHANCE)
 
@@ -156,19 +154,23 @@ def _rare_rows_met(training: np.ndarray, support: np.ndarray) -> bool:
 
     Of rows drawn anew from the same people, a share N1/n has cells that no training row has, and a share
     2 N2/n cells that exactly one has (Good 1953), with N1, N2 the numbers of kinds of rows that occur
-    once and twice. Rows of the training table itself have none of the first kind. Cells that many rows
-    have are left out, so that it matters not how often either table holds them.
+    once and twice. Rows of the training table itself never have new cells. Cells that several training
+    rows have are not counted: how common they are may differ between the tables.
     """
-    values, counts = np.unique(training, return_counts=True)
-    seen = np.unique(support)
-    at = np.clip(np.searchsorted(values, seen), 0, len(values) - 1)
-    found = values[at] == seen
-    once = int((found & (counts[at] == 1)).sum())
-    new = int((~found).sum())
+    counts = np.unique(training, return_counts=True)[1]
+    often = _occurrences(training, np.unique(support))
+    once, new = int((often == 1).sum()), int((often == 0).sum())
     n1, n2 = int((counts == 1).sum()), int((counts == 2).sum())
     rate = (2 * n2 + 1) / (2 * n2 + n1 + 2)
     rate = min(_FACTOR * rate, (1 + rate) / 2)
     return bool(once and binom.sf(once - 1, once + new, rate) < _CHANCE)
+
+
+def _occurrences(training: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """How many training rows are of each kind."""
+    values, counts = np.unique(training, return_counts=True)
+    at = np.clip(np.searchsorted(values, kinds), 0, len(values) - 1)
+    return np.where(values[at] == kinds, counts[at], 0)
 
 
 def _all_rows_met(training: np.ndarray, support: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""Which columns the user's ``sensitive=`` names, told from names and public rows alone."""
+"""Which columns the user's ``sensitive=`` selects, decided by names and public rows alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._domains import Categorical, Domain, Numeric
 MOST_NAMED = 8
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
 
-# Types and cells of the made-up tables on which a callable has to give one answer.
+# Types and cells of made-up tables: a callable must select the same columns on all of them.
 _MADE_UP: tuple[tuple[str, tuple], ...] = (
     *((kind, (0, 7)) for kind in ("int8", "int16", "int32", "int64", "uint8", "uint64", "Int64")),
     *((kind, (0.5, np.nan)) for kind in ("float32", "float64", "Float64")),
@@ -47,7 +47,7 @@ def select_columns(
     *,
     support: pd.DataFrame | None = None,
 ) -> dict[str, Domain | None]:
-    """Resolve a selector to {column name: declared domain, or None}; no training cell is read.
+    """Resolve a selector to {column name: declared domain, or None} without reading a training cell.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def select_columns(
         and integers are positions.
     sensitive : None, mapping or column selector
     support : DataFrame, optional
-        Public rows, on which a callable is called. Without, it has to choose by names: its answer must
-        be the same on made-up tables of every type.
+        Public rows, on which a callable is called. Without them it must choose by names: it has to select
+        the same columns on made-up tables of every type.
 
     Returns
     -------
@@ -120,7 +120,7 @@ class _Columns:
         return self._answer(selector, next(self._made_up()))
 
     def _outcome(self, selector: Callable, table: pd.DataFrame) -> Any:
-        """What a callable makes of a table, to be compared; None if it cannot be used."""
+        """What a callable selects on a table, in a form that can be compared; None if it fails."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -16,9 +16,9 @@ from ..tables._table import Table
 if TYPE_CHECKING:
     from ..impute import FoundationImputer
 
-# Rows fetched at once from a table that is read by passes over all of it.
+# Rows fetched by one pass over a table whose rows cannot be read alone.
 _ROWS_AHEAD = 2**18
-# Rows encoded at once: encoding takes several times the memory of what comes out.
+# Rows encoded at once: encoding takes several times the memory of its result.
 _ENCODED = 2**14
 
 
@@ -50,7 +50,7 @@ class TableReader:
             return
         index = np.unique(np.concatenate([np.empty(0, np.int64), *public, *private]))
         if len(index) > 2 * self.rows_ahead:
-            return  # one step alone is larger than that: its pieces are fetched one by one
+            return  # a single step is larger than that; its rows are fetched piece by piece
         columns = None if private else self._public
         self._held = index, self._table.take(index + self._rows.start, columns)
 
@@ -70,7 +70,7 @@ class TableReader:
 
 
 class LazyView:
-    """One view's encoded rows: indexed as a tensor is, and read and encoded at each access."""
+    """One view's encoded rows, indexed like a tensor; each access reads and encodes them."""
 
     def __init__(self, shape: tuple[int, int], encode: Callable[[np.ndarray], np.ndarray]):
         self.shape = shape
@@ -84,7 +84,7 @@ class LazyView:
 
 
 class Guesses:
-    """Imputed encodings of rows, each made once and then kept in a temporary file.
+    """Imputed encodings of rows, each imputed once and then kept in a temporary file.
 
     Parameters
     ----------
