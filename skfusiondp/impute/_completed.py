@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._foundation_imputer import FoundationImputer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Completed:
     """Rows with all columns.
 

@@ -91,7 +91,7 @@ class Reader(Protocol):
         """Fetch the rows of some steps at once."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingRows(Dataset):
     """What a fit trains on. As a dataset it shows the free view only.
 
@@ -173,7 +173,7 @@ class TrainingRows(Dataset):
         return Rows(views, self.y[index_], self.weight[index_])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RepresentedRows(TrainingRows):
     """Rows as a module represents them, for training what comes after; made by `of`.
 
@@ -199,7 +199,8 @@ class RepresentedRows(TrainingRows):
             (Where it is made once for all steps, it comes in the same block of rows each time.)
         """
         given = {f.name: getattr(rows, f.name) for f in fields(TrainingRows)}
-        views = [rows.free, *(rows.views or ())]
+        private = None if rows.views is None else list(rows.views)
+        views = [rows.free, *(private or [])]
         # Tiers mix encoded views before they are represented.
         if len(rows.tiers) > 1 or not all(isinstance(v, Tensor) for v in views):
             return cls(**given, represent=represent)
@@ -208,7 +209,7 @@ class RepresentedRows(TrainingRows):
             return cls(**given, represent=represent)
         made = {id(v): _in_pieces(represent, v) for v in views}
         given["free"] = made[id(rows.free)]
-        given["views"] = None if rows.views is None else [made[id(v)] for v in rows.views]
+        given["views"] = None if private is None else [made[id(v)] for v in private]
         if rows.extra is not None:
             given["extra"] = rows.extra._replace(x=_in_pieces(represent, rows.extra.x))
         return cls(**given)
