@@ -37,9 +37,6 @@ class WeakPrivacyWarning(UserWarning):
     """A budget under which the guarantee rules out next to nothing; the message says what it allows."""
 
 
-ON_LEAK = ("warn", "raise", "ignore")
-
-
 def report_leak(message: str, on_leak: str) -> None:
     """Warn, raise or stay silent about a leak, as ``on_leak`` asks.
 

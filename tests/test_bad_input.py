@@ -117,7 +117,10 @@ CASES = {
     "callbacks in an array": ({"callbacks": np.arange(3)}, "must be a list of skorch callbacks"),
     "callbacks of one number": ({"callbacks": np.float32(3)}, "must be a list of skorch callbacks"),
     "method in an array": ({"method": np.array(["fusiondp", "hybrid"])}, "is not one of fusiondp"),
-    "adjacency in an array": ({"adjacency": np.array(["replace"])}, "is not one of replace, zero-out;"),
+    "adjacency in an array": (
+        {"adjacency": np.array(["replace"])},
+        "is not one of replace, zero-out, add-remove; only",
+    ),
     "verbose": ({"verbose": np.arange(2)}, "verbose=.* must be a whole number of at least 0"),
     "device of no name": ({"device": "gpu"}, "device='gpu' cannot be used here: Expected one of cpu"),
     "device that is not there": ({"device": "cuda:99"}, "device='cuda:99' cannot be used here"),

@@ -5,7 +5,6 @@ import math
 import traceback
 import warnings
 from decimal import Decimal
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from skfusiondp import (
     PrivacyBudget,
     PrivacyLedger,
 )
-from skfusiondp._parameters import is_number
+from skfusiondp._parameters import Anything, Integer, OneOf, Real
 from skfusiondp.accounting import (
     BoundEntry,
     Clipping,
@@ -217,12 +216,23 @@ selectors = st.one_of(
 )
 
 
-def parameters(*classes):
-    """One parameter of one of the classes, or none of them."""
-    names = [(c, n) for c in classes for n in signature(c).parameters if n not in ("sensitive", "kwargs")]
-    return st.one_of(
-        st.sampled_from([(c, "") for c in classes]), st.sampled_from(names), st.sampled_from(names)
-    )
+def values_near(constraint):
+    """Values at the edges of what a parameter may be, and beyond them."""
+    near = [None]
+    if isinstance(constraint, Integer | Real):
+        for edge in (constraint.low, constraint.high):
+            near += [] if edge is None else [edge, math.nextafter(edge, -math.inf), edge + 1, -edge]
+    elif isinstance(constraint, OneOf):
+        near += [*constraint.choices, f"{next(iter(constraint.choices))} "]
+    return anything if isinstance(constraint, Anything) else st.one_of(st.sampled_from(near), anything)
+
+
+@st.composite
+def parameters(draw, *classes):
+    """One parameter of one of the classes, with a value near what its constraint allows; or none of them."""
+    cls = draw(st.sampled_from(classes))
+    name = draw(st.sampled_from(["", *(n for n in cls._constraints if n != "sensitive")]))
+    return cls, name, draw(values_near(cls._constraints[name])) if name else None
 
 
 def endless(value):
@@ -441,12 +451,12 @@ def test_encoders(table, sensitive, other):
     st.one_of(st.none(), tables()),
     tables(),
     parameters(FoundationImputer),
-    anything,
 )
-def test_imputers(table, sensitive, support, other, parameter, value):
+def test_imputers(table, sensitive, support, other, parameter):
+    _, name, value = parameter
     settings = {"support": support, "backend": "domain", "on_leak": "ignore", "random_state": 0}
-    if parameter[1]:
-        settings[parameter[1]] = value
+    if name:
+        settings[name] = value
     imputer = FoundationImputer(sensitive, **settings)
     used_or_refused(imputer, "transform", (table,), other, left=("backend_",))
     sound = FoundationImputer(good, backend="domain", random_state=0).fit(pd.DataFrame(plain))
@@ -459,9 +469,9 @@ def test_imputers(table, sensitive, support, other, parameter, value):
 PAYING = [PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelector]
 
 
-@generated("table", tables(), selectors, parameters(*PAYING), anything)
-def test_transformers_that_pay(table, sensitive, parameter, value):
-    cls, name = parameter
+@generated("table", tables(), selectors, parameters(*PAYING))
+def test_transformers_that_pay(table, sensitive, parameter):
+    cls, name, value = parameter
     settings = {"random_state": 0, **({name: value} if name else {})}
     transformer = cls(sensitive, **settings)
     target = np.arange(N) % 2
@@ -482,10 +492,10 @@ targets = st.one_of(
 )
 
 
-@generated("fit", tables(), targets, parameters(FusionDPClassifier, FusionDPRegressor), anything)
-def test_estimators(table, target, parameter, value):
+@generated("fit", tables(), targets, parameters(FusionDPClassifier, FusionDPRegressor))
+def test_estimators(table, target, parameter):
     # Every public column is there and of its kind, so that refusals come from further in as well.
-    cls, name = parameter
+    cls, name, value = parameter
     settings = {
         "steps": 1,
         "public_epochs": 0,
@@ -505,9 +515,9 @@ def test_estimators(table, target, parameter, value):
         assert_finite(result)
 
 
-@generated("fit", tables(), targets, parameters(OffsetFusionClassifier, OffsetFusionRegressor), anything)
-def test_offset_estimators(table, target, parameter, value):
-    cls, name = parameter
+@generated("fit", tables(), targets, parameters(OffsetFusionClassifier, OffsetFusionRegressor))
+def test_offset_estimators(table, target, parameter):
+    cls, name, value = parameter
     settings = {"noise_multiplier": 1.0, "random_state": 0}
     if name == "epsilon":
         settings.pop("noise_multiplier")
@@ -517,15 +527,15 @@ def test_offset_estimators(table, target, parameter, value):
     used_or_refused(model, "predict", (table, target), table, left=("ledger_",))
 
 
-@generated("fit", tables(), targets, parameters(PrivateRandomSearchCV, StackedGridSearchCV), anything)
-def test_searches(table, target, parameter, value):
-    cls, name = parameter
+@generated("fit", tables(), targets, parameters(PrivateRandomSearchCV, StackedGridSearchCV))
+def test_searches(table, target, parameter):
+    cls, name, value = parameter
     model = FusionDPClassifier(good, steps=1, public_epochs=0, module__hidden=(4,), random_state=0)
     grid = {"max_grad_norm": [0.5, 1.0]}
     private = cls is PrivateRandomSearchCV
     settings = {"n_trials": 1.5, "random_state": 0} if private else {"cv": 2}
     settings |= {"estimator": model, ("param_distributions" if private else "param_grid"): grid}
-    many = endless(value) or (name in ("n_trials", "eta") and is_number(value))
+    many = endless(value) or (name in ("n_trials", "eta") and isinstance(value, float | int | np.generic))
     # Bytes have a split of their own, and scikit-learn takes what has one for a splitter.
     if name and not many and not (name == "cv" and isinstance(value, bytes)):
         settings[name] = value

@@ -89,16 +89,18 @@ def under(folder):
 LAYERS = {
     "exceptions": (),
     "_parameters": ("exceptions",),
-    "_random_state": ("exceptions",),
+    "_random_state": ("exceptions", "_parameters"),
     "_copies": (),
     "_contents": (),
     "privacy": ("exceptions", "_parameters"),
     "tables": ("exceptions", "_parameters"),
+    "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
     "preprocessing": (
-        "exceptions", "_parameters", "_random_state", "_refit", "privacy", "tables", "accounting"
+        "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "privacy", "tables",
+        "accounting"
     ),
     "training": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "impute"),
     "nets": ("exceptions", "tables"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from .._parameters import check_choice
-from ..exceptions import ON_LEAK, InvalidInputError, report_leak
+from .._parameters import ON_LEAK
+from ..exceptions import InvalidInputError, report_leak
 from ._provenance import EVERY, Column, Flow
 from ._walk import Walk, start_of
 
@@ -90,7 +90,7 @@ class PipelineCheck(Sequence):
 
     def _speak(self, on_leak: str) -> None:
         message = "\n".join(str(f) for f in self.leaks)
-        check_choice("on_leak", on_leak, ON_LEAK)
+        ON_LEAK.check("on_leak", on_leak)
         if message:
             report_leak(message, on_leak)
 

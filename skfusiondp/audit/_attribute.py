@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 
-from .._parameters import check_choice
+from .._parameters import Integer, OneOf, Real
 from .._random_state import random_generator
-from ..exceptions import InvalidInputError
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
@@ -28,7 +26,7 @@ from ._claim import (
     unbudgeted,
 )
 from ._result import AttributeAudit
-from ._statistics import epsilon_lower_bound
+from ._statistics import CONFIDENCE, epsilon_lower_bound
 from ._white_box import (
     check_white_box,
     erases,
@@ -36,7 +34,8 @@ from ._white_box import (
     white_box_scores,
 )
 
-SCORES = ("white-box", "black-box")
+SCORE = OneOf(("white-box", "black-box"))
+CLAIM = Real(0, math.inf, closed="both", none=True, says="must be an epsilon of at least 0, or None")
 
 
 def audit_attribute(
@@ -117,7 +116,9 @@ def audit_attribute(
     >>> audit.epsilon_lower < audit.claim
     True
     """
-    _check(score, confidence, claim)
+    SCORE.check("score", score)
+    CONFIDENCE.check("confidence", confidence)
+    CLAIM.check("claim", claim)
     part = last_step(estimator)
     if score == "white-box":
         check_white_box(estimator)
@@ -159,23 +160,11 @@ def audit_attribute(
     )
 
 
-def _check(score: str, confidence: float, claim: float | None) -> None:
-    check_choice("score", score, SCORES)
-    if not (isinstance(confidence, Real) and 0 < confidence < 1):
-        raise InvalidInputError(f"confidence={confidence!r} must lie in (0, 1); 0.95 is usual.")
-    if claim is not None and not (isinstance(claim, Real) and claim >= 0):
-        raise InvalidInputError(f"claim={claim!r} must be an epsilon of at least 0, or None.")
-
-
 def _guesses(guesses: int | None, n_canaries: int, reach: float) -> int:
     if guesses is None:
         needed = n_canaries if reach > math.log(n_canaries) else math.ceil(4 * math.exp(reach))
         return min(n_canaries, max(n_canaries // 10, needed, 1))
-    if not (isinstance(guesses, Integral) and 1 <= guesses <= n_canaries):
-        raise InvalidInputError(
-            f"guesses={guesses!r} must be a whole number from 1 to the number of canaries, "
-            f"{n_canaries}, or None."
-        )
+    Integer(1, n_canaries, remedy="no more than there are canaries").check("guesses", guesses)
     return int(guesses)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .._parameters import Integer
 from ..exceptions import InvalidInputError
 from ..tables._domains import Categorical, Domain
 from ..tables._frames import numeric_values
@@ -43,11 +43,8 @@ class Canaries:
     ) -> Canaries:
         """Choose rows at random and throw a fair coin for each."""
         count = n_rows // 2 if n_canaries is None else n_canaries
-        if not (isinstance(count, Integral) and 1 <= count <= n_rows):
-            raise InvalidInputError(
-                f"n_canaries={n_canaries!r} must be a whole number from 1 to the number of rows, {n_rows}; "
-                "hundreds are needed for a bound above 0, and None takes half of the rows."
-            )
+        few = "hundreds of rows are needed for a bound above 0, and None takes half of all"
+        Integer(1, n_rows, none=True, remedy=few).check("n_canaries", n_canaries)
         rows = rng.permutation(n_rows)[:count]
         return cls(rows, rng.randint(2, size=count).astype(bool), tuple(columns))
 

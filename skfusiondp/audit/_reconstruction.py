@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .._parameters import Real
 from ..exceptions import InvalidInputError
 from ._inference import AttributeInference
 
@@ -77,8 +77,7 @@ def linear_reconstruction(
         )
     if not np.isin(bits, (0, 1)).all() or not 0 < bits.mean() < 1:
         raise InvalidInputError("secret must hold zeros and ones, and both; compare a column to one value.")
-    if not (isinstance(noise_std, Real) and 0 <= noise_std < math.inf):
-        raise InvalidInputError(f"noise_std={noise_std!r} must be a finite number of at least 0.")
+    Real(0, closed="left").check("noise_std", noise_std)
     share = bits.mean()
     spread = float(noise_std) ** 2 / (share * (1 - share))
     moments = equations @ equations.T + spread * np.eye(len(right))

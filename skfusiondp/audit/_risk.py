@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import asdict, dataclass
-from numbers import Integral
 from typing import Any
 
-from ..exceptions import InvalidInputError
+from .._parameters import Integer
 from ..privacy import PrivacyLedger, compute_delta, relation
 from ..privacy._attack_success import attack_success
 from ..privacy._entries import relation_of
@@ -49,8 +48,7 @@ def noise_floor(rounds: int) -> float:
     >>> round(noise_floor(100), 3)
     0.33
     """
-    if not (isinstance(rounds, Integral) and rounds >= 2):
-        raise InvalidInputError(f"rounds={rounds!r} must be a whole number of at least 2.")
+    Integer(2).check("rounds", rounds)
     return 1 / math.sqrt(2 * math.log(rounds))
 
 

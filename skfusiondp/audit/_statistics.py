@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import beta, binom
 
+from .._parameters import Real
 from ..exceptions import InvalidInputError
 
 # Guesses of one run cannot show more than this; past it all probabilities are 1 in floating point.
 _MOST = 40.0
+CONFIDENCE = Real(0, 1, exact=True, remedy="0.95 is usual")
 
 
 def guess_p_value(
@@ -109,8 +111,7 @@ def epsilon_lower_bound(
     >>> round(epsilon_lower_bound(100, 100, 100), 2)  # all right: ln(q / (1 - q)) at q = 0.05 ** 0.01
     3.49
     """
-    if not 0 < confidence < 1:
-        raise InvalidInputError(f"confidence={confidence!r} must lie in (0, 1); 0.95 is usual.")
+    CONFIDENCE.check("confidence", confidence)
     level = 1 - confidence
 
     def excess(epsilon: float) -> float:
@@ -186,8 +187,7 @@ class EpsilonPosterior:
 
     def quantile(self, probability: float) -> float:
         """Epsilon below which the posterior has `probability`; 0 where an atom at 0 has as much."""
-        if not 0 < probability < 1:
-            raise InvalidInputError(f"probability={probability!r} must lie in (0, 1).")
+        Real(0, 1).check("probability", probability)
         if self.cdf(0.0) >= probability:
             return 0.0
         if self.cdf(_MOST) < probability:
@@ -217,5 +217,5 @@ def _check_counts(correct: int, guesses: int, n_canaries: int) -> None:
 
 
 def _check_bounds(epsilon: float, delta: float) -> None:
-    if not (isinstance(epsilon, Real) and epsilon >= 0 and isinstance(delta, Real) and 0 <= delta < 1):
-        raise InvalidInputError(f"epsilon={epsilon!r} must be at least 0 and delta={delta!r} lie in [0, 1).")
+    Real(0, math.inf, closed="both", exact=True, says="must be at least 0").check("epsilon", epsilon)
+    Real(0, 1, closed="left", exact=True).check("delta", delta)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import pandas as pd
-from sklearn.utils import check_random_state
 
+from .._parameters import Integer
+from .._random_state import random_generator
 from ..exceptions import InvalidInputError
 from ..tables._domains import Domain
 
@@ -121,7 +121,7 @@ class SensitiveTable:
         ----------
         n : int
             Number of support rows, at least 1 and fewer than the table has.
-        random_state : int, RandomState or None
+        random_state : int, RandomState, Generator or None
             Makes the draw repeatable.
 
         Returns
@@ -144,12 +144,8 @@ class SensitiveTable:
         ((500, 12), (32061, 12))
         """
         rows = len(self.table)
-        if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n < rows:
-            raise InvalidInputError(
-                f"n={n!r} is no number of support rows; give an integer from 1 to {rows - 1}, "
-                f"for the table {self.name!r} has {rows} rows."
-            )
-        shuffled = check_random_state(random_state).permutation(rows)
+        Integer(1, rows - 1, remedy=f"the table {self.name!r} has {rows} rows").check("n", n)
+        shuffled = random_generator(random_state).permutation(rows)
         chosen, rest = sorted(shuffled[:n]), sorted(shuffled[n:])
         return (
             self.table.iloc[chosen],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._parameters import check_parameters, constraints
 from ..tables._domains import Domain, Numeric
 from ._backend import Predictive
 from ._heads import Head, MarginalHead, UniformHead
@@ -25,6 +26,7 @@ class ColumnwiseBackend(BaseEstimator):
     to its domain, and one with few rows, one value or no public features to its marginal.
     """
 
+    _constraints = constraints()
     needs_support = True
     _encoding = "dense"
 
@@ -35,6 +37,7 @@ class ColumnwiseBackend(BaseEstimator):
         domains: Mapping[str, Domain],
     ) -> ColumnwiseBackend:
         """Fit one head a sensitive column; see `Backend.fit`."""
+        check_parameters(self)
         self._check(domains)
         features = self._fit_features(public_support)
         self.heads_: dict[str, Head] = {}

@@ -17,6 +17,8 @@ from sklearn.ensemble import (
 )
 from threadpoolctl import threadpool_limits
 
+from .._parameters import N_JOBS, Integer, constraints
+from .._random_state import RANDOM_STATE, seed_of
 from ..tables._domains import Categorical, Domain, Numeric
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._columnwise import ColumnwiseBackend
@@ -39,7 +41,7 @@ class ConditionalBackend(ColumnwiseBackend):
         Trees of each forest.
     n_jobs : int, optional
         Processor cores for the forests; as in scikit-learn.
-    random_state : int, RandomState instance or None
+    random_state : int, RandomState, Generator or None
         Seed of the trees.
 
     Notes
@@ -63,13 +65,15 @@ class ConditionalBackend(ColumnwiseBackend):
     [20.0, 80.0]
     """
 
+    _constraints = constraints(n_estimators=Integer(1), n_jobs=N_JOBS, random_state=RANDOM_STATE)
+
     def __init__(self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None):
         self.n_estimators = n_estimators
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     def _make_head(self, column: str, domain: Domain) -> Head:
-        return TreesHead(domain, self.n_estimators, self.n_jobs, self.random_state)
+        return TreesHead(domain, self.n_estimators, self.n_jobs, seed_of(self.random_state))
 
 
 def _quiet_threads(n_rows: int) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._parameters import constraints
 from ..tables._domains import Domain
 from ._backend import Predictive
 from ._heads import UniformHead
@@ -30,6 +31,7 @@ class DomainBackend(BaseEstimator):
     [50.0, 50.0]
     """
 
+    _constraints = constraints()
     needs_support = False
 
     def fit(

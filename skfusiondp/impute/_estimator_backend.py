@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import clone, is_classifier, is_regressor
 
+from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
 from ..tables._domains import Domain, Numeric
 from ._columnwise import ColumnwiseBackend
@@ -35,6 +36,10 @@ class EstimatorBackend(ColumnwiseBackend):
     >>> imputer.fit_transform(public.assign(age=0.0))["age"].round(6).tolist()[:3]
     [30.0, 31.0, 32.0]
     """
+
+    _constraints = constraints(
+        estimator=Anything("an estimator or one a column, checked against the kinds of the columns")
+    )
 
     def __init__(self, estimator: Any):
         self.estimator = estimator

@@ -14,14 +14,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._contents import clear_padding
 from .._parameters import (
-    check_choice,
-    check_n_jobs,
-    check_verbose,
-    whole,
+    N_JOBS,
+    ON_LEAK,
+    SENSITIVE,
+    VERBOSE,
+    Anything,
+    Integer,
+    OneOf,
+    Satisfies,
+    check_parameters,
+    constraints,
 )
-from .._random_state import random_generator
+from .._random_state import RANDOM_STATE, random_generator
 from .._refit import all_or_nothing
-from ..exceptions import ON_LEAK, InvalidInputError
+from ..exceptions import InvalidInputError
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domains import Categorical, Domain, Numeric
 from ..tables._frames import as_frame, check_table
@@ -31,10 +37,7 @@ from ..tables._table import FrameTable
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
-from ._registry import make_backend
-
-STRATEGIES = ("mean", "mode", "sample")
-OUTPUTS = ("hybrid", "paired")
+from ._registry import BACKEND, make_backend
 
 
 class FoundationImputer(  # type: ignore[call-arg]
@@ -78,7 +81,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         offer (``with joblib.parallel_config(backend="dask")``).
     verbose : bool or int
         Whether to show a progress bar.
-    random_state : int, RandomState instance or None
+    random_state : int, RandomState, Generator or None
         Seed of the backend and of the draws. A fitted imputer draws the same for the same
         table, whatever `batch_size` is.
 
@@ -123,6 +126,19 @@ class FoundationImputer(  # type: ignore[call-arg]
     1    a  30.0
     """
 
+    _constraints = constraints(
+        sensitive=SENSITIVE,
+        support=Anything("public rows, checked when they are read"),
+        backend=BACKEND,
+        strategy=OneOf(("mean", "mode", "sample")),
+        output=OneOf(("hybrid", "paired")),
+        batch_size=Integer(1),
+        on_leak=ON_LEAK,
+        n_jobs=N_JOBS,
+        verbose=VERBOSE,
+        random_state=RANDOM_STATE,
+    )
+
     def __init__(
         self,
         sensitive: Selector = None,
@@ -164,7 +180,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         -------
         self
         """
-        self._check_parameters()
+        check_parameters(self)
         table = FrameTable(check_table(self, X, reset=True), X)
         return self._fit_schema(
             resolve_schema(table, self.sensitive, support=self.support, on_leak=self.on_leak)
@@ -195,7 +211,7 @@ class FoundationImputer(  # type: ignore[call-arg]
 
     def _fit_schema(self, schema: SensitiveSchema) -> FoundationImputer:
         """Fit with a schema that the caller has resolved; the training table itself is not needed."""
-        self._check_parameters()
+        check_parameters(self)
         backend = make_backend(self.backend)
         public, sensitive = self._split_support(schema)
         if self.support is None and backend.needs_support:
@@ -354,13 +370,6 @@ class FoundationImputer(  # type: ignore[call-arg]
             starts = tqdm(starts, desc="Imputing", unit="batch")
         return (slice(start, min(start + self.batch_size, n)) for start in starts)
 
-    def _check_parameters(self) -> None:
-        for name, allowed in (("strategy", STRATEGIES), ("output", OUTPUTS), ("on_leak", ON_LEAK)):
-            check_choice(name, getattr(self, name), allowed)
-        whole("batch_size", self.batch_size)
-        check_n_jobs(self.n_jobs)
-        check_verbose(self.verbose)
-
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())
         if "backend_" in state:
@@ -404,3 +413,12 @@ def _checked(predicted: Mapping[str, Predictive], column: str, domain: Domain, n
             "its predict must return one a row."
         )
     return guess
+
+
+IMPUTER = Satisfies(
+    lambda imputer: isinstance(imputer, FoundationImputer),
+    "a FoundationImputer",
+    none=True,
+    says="is no FoundationImputer",
+    remedy="wrap a scikit-learn model as FoundationImputer(backend=model, support=...)",
+)

@@ -6,6 +6,7 @@ every prediction. Pickles of such a backend therefore hold encoded support rows.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .._parameters import Satisfies, constraints
+from .._random_state import RANDOM_STATE
 from ..exceptions import InvalidInputError, MissingDependencyError
 from ..tables._domains import Domain, Numeric
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
@@ -29,6 +32,16 @@ class InContextBackend(ColumnwiseBackend):
     """Base of the adapters; see `TabICLBackend` and `TabPFNBackend`."""
 
     _encoding = "ordinal"
+
+    _constraints = constraints(
+        model_path=Satisfies(
+            lambda p: isinstance(p, str | os.PathLike | Mapping),
+            "a path, or a mapping of 'classifier' and 'regressor' to paths",
+            none=True,
+        ),
+        options=Satisfies(lambda o: isinstance(o, Mapping), "a mapping of names to values", none=True),
+        random_state=RANDOM_STATE,
+    )
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from ..exceptions import InvalidInputError, MissingDependencyError
+from .._parameters import Device, Integer, Real, Satisfies, constraints
+from ..exceptions import MissingDependencyError
 from ..tables._domains import Categorical, Domain, Numeric
 from ..tables._frames import as_text
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
@@ -57,6 +59,12 @@ class SentenceBackend(ColumnwiseBackend):
     SentenceBackend(model='path/to/model', n_bins=5)
     """
 
+    _constraints = constraints(
+        model=Satisfies(lambda m: isinstance(m, str | os.PathLike), "a folder or a name", none=True),
+        temperature=Real(0),
+        n_bins=Integer(1),
+        device=Device(none=True),
+    )
     needs_support = False
 
     def __init__(
@@ -73,10 +81,6 @@ class SentenceBackend(ColumnwiseBackend):
         self.device = device
 
     def _check(self, domains: Mapping[str, Domain]) -> None:
-        if not self.temperature > 0:
-            raise InvalidInputError(f"temperature={self.temperature!r} must be greater than 0.")
-        if not self.n_bins >= 1:
-            raise InvalidInputError(f"n_bins={self.n_bins!r} must be an integer of at least 1.")
         self._cache: dict[str, np.ndarray] = {}
         self._load()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._random_state import seed_of
 from ..exceptions import MissingDependencyError
 from ._in_context import QUANTILE_LEVELS, InContextBackend
 
@@ -22,7 +23,7 @@ class TabICLBackend(InContextBackend):
     options : mapping, optional
         Further arguments of ``TabICLClassifier`` and ``TabICLRegressor``, as
         ``{"n_estimators": 4, "device": "cuda"}``.
-    random_state : int or None
+    random_state : int, RandomState, Generator or None
         Seed of TabICL's ensemble.
 
     Raises
@@ -70,7 +71,7 @@ class TabICLBackend(InContextBackend):
                 "backend='tabicl' needs tabicl; install it with: pip install 'skfusiondp[tabicl]'"
             ) from None
         kind = {"classifier": "TabICLClassifier", "regressor": "TabICLRegressor"}[task]
-        settings = {"random_state": self.random_state, **(self.options or {})}
+        settings = {"random_state": seed_of(self.random_state), **(self.options or {})}
         return getattr(tabicl, kind)(**settings, model_path=self._checkpoint(task), allow_auto_download=False)
 
     @staticmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._random_state import seed_of
 from ..exceptions import MissingDependencyError
 from ._in_context import QUANTILE_LEVELS, InContextBackend
 
@@ -23,7 +24,7 @@ class TabPFNBackend(InContextBackend):
     options : mapping, optional
         Further arguments of ``TabPFNClassifier`` and ``TabPFNRegressor``, as
         ``{"n_estimators": 4, "device": "cuda"}``.
-    random_state : int or None
+    random_state : int, RandomState, Generator or None
         Seed of TabPFN's ensemble.
 
     Raises
@@ -67,7 +68,7 @@ class TabPFNBackend(InContextBackend):
             )
         kind = {"classifier": "TabPFNClassifier", "regressor": "TabPFNRegressor"}[task]
         settings = {
-            "random_state": self.random_state,
+            "random_state": seed_of(self.random_state),
             "categorical_features_indices": self._categorical_positions(),
             **(self.options or {}),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,17 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from .._parameters import as_float, check_estimator_object
-from .._random_state import seeded
+from .._parameters import (
+    ESTIMATOR,
+    Anything,
+    OneOf,
+    Real,
+    Satisfies,
+    as_float,
+    check_parameters,
+    constraints,
+)
+from .._random_state import RANDOM_STATE, seeded
 from .._refit import all_or_nothing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
@@ -26,11 +36,12 @@ from ..privacy import (
     PrivacyLedger,
     compute_epsilon,
 )
-from ..privacy._accountant import Mechanism, check_delta, check_epsilon
-from ..privacy._budget import spending
+from ..privacy._accountant import Mechanism
+from ..privacy._budget import BUDGET, spending
+from ..privacy._constraints import DELTA, EPSILON
 from ..privacy._ledger import read_without_noise
 from ..privacy._random_bits import RandomBits
-from ..privacy._selection import Repetitions, Spec, calibrate_repeated
+from ..privacy._selection import DISTRIBUTION, ETA, N_TRIALS, Repetitions, Spec, calibrate_repeated
 from ..privacy._weak_budgets import warn_if_weak
 from ..tables._disk import as_disk_table
 from ..tables._frames import own_cells
@@ -109,7 +120,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     budget : PrivacyBudget, path of its file or None, default=None
         Budget that the search shares with other fits, and may not overdraw. Its delta has to be above
         the search's if anything else is to be paid from it.
-    random_state : int or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         None draws the number of trials, candidates and noise from the operating system, as a release
         needs.
 
@@ -169,6 +180,23 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
 
     # What check_pipeline asks: the choice is in the ledger, not only the trials.
     _accounts_for_privacy = True
+    _constraints = constraints(
+        estimator=ESTIMATOR,
+        param_distributions=Anything("checked candidate by candidate"),
+        n_trials=N_TRIALS,
+        epsilon=EPSILON,
+        delta=replace(DELTA, none=True),
+        distribution=DISTRIBUTION,
+        eta=ETA,
+        validation=Satisfies(
+            lambda v: (isinstance(v, tuple) and len(v) == 2) or OneOf(("hybrid", "private")).allows(v),
+            "'hybrid', 'private', or public rows as (X, y)",
+        ),
+        validation_size=Real(0, 1),
+        scoring=Anything("checked with the estimator that it scores"),
+        budget=BUDGET,
+        random_state=RANDOM_STATE,
+    )
 
     def __init__(
         self,
@@ -225,7 +253,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise InvalidInputError(
                 "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
             )
-        check_estimator_object("estimator", self.estimator)
+        check_parameters(self)
         repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")
@@ -235,11 +263,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         n_rows = _num_samples(X if as_disk_table(X) is None else as_disk_table(X))
         if n_rows < 2:
             raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
-        delta = 1 / (10 * n_rows) if self.delta is None else self.delta
-        check_delta(delta)
-        delta = as_float(delta)
-        check_epsilon(self.epsilon)
-        bits = RandomBits(self._seed())
+        delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
+        bits = RandomBits(self.random_state)
         train, held_out = self._split(X, y, n_rows, bits)
         n_train = n_rows if held_out is None else len(train[1])
         candidates = self._candidates(n_train, isinstance(X, PairedTable))
@@ -331,13 +356,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         """Rows to train on, and rows to hold out; chosen without a look at sensitive cells."""
         if isinstance(self.validation, tuple) and len(self.validation) == 2:
             return (X, y), None
-        if not (isinstance(self.validation, str) and self.validation in ("hybrid", "private")):
-            raise InvalidInputError(
-                f"validation={self.validation!r} must be 'hybrid', 'private', or public rows as (X, y)."
-            )
         size = self.validation_size
-        if isinstance(size, bool) or not isinstance(size, float) or not 0 < size < 1:
-            raise InvalidInputError(f"validation_size={size!r} must lie strictly between 0 and 1.")
         if as_disk_table(X) is not None:
             raise InvalidInputError(
                 "X is a table on disk, which cannot be split; give public rows as validation=(X, y)."
@@ -419,14 +438,6 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         if self.validation == "hybrid":
             return hybrid_score(model, X, y, self.scoring)
         return paid_score(model, X, y, self.scoring, sigma, adjacency, bits, unscored)
-
-    def _seed(self) -> int | None:
-        seed = self.random_state
-        if seed is None:
-            return None
-        if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0:
-            return int(seed)
-        raise InvalidInputError(f"random_state={seed!r} must be None or a whole number of at least 0.")
 
     @_best_has("predict")
     def predict(self, X: Any) -> np.ndarray:

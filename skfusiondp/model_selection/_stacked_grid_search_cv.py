@@ -12,7 +12,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils.validation import _num_samples
 
-from .._parameters import check_estimator_object, check_n_jobs
+from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
 from ..accounting import check_pipeline
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
@@ -112,6 +112,12 @@ class StackedGridSearchCV(GridSearchCV):
     ['max_grad_norm', 'noise_multiplier']
     """
 
+    _constraints = constraints(
+        dict.fromkeys(GridSearchCV._parameter_constraints, Anything("GridSearchCV's own, which checks it")),
+        estimator=ESTIMATOR,
+        n_jobs=N_JOBS,
+    )
+
     def fit(self, X: Any, y: Any = None, **params: Any) -> StackedGridSearchCV:
         """Train every candidate on every fold, score, and refit the best.
 
@@ -171,9 +177,8 @@ class StackedGridSearchCV(GridSearchCV):
 
     def _check_parameters(self) -> None:
         """Refuse what scikit-learn would refuse after the training only, which is paid for by then."""
-        check_estimator_object("estimator", self.estimator)
+        check_parameters(self)
         self._validate_params()
-        check_n_jobs(self.n_jobs)
         if self.scoring is None or callable(self.scoring):
             return
         check_scoring(self.estimator, self.scoring)

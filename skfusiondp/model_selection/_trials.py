@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from .._parameters import check_parameters
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ..privacy._accountant import Mechanism
@@ -199,6 +200,6 @@ def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
         )
     # Rate and steps are the same whatever the sensitive columns are, if there are any.
     schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
-    step._check_method()
+    check_parameters(step)
     plan, *_ = plan_of(n_rows, schema)
     return step._cost(plan, schema, n_rows)

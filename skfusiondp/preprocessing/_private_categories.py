@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._parameters import check_choice, is_number
-from ..exceptions import InvalidInputError
+from .._parameters import OneOf, Real, constraints
 from ..tables._domains import Categorical, Numeric
 from ..tables._outside import OTHER
 from ._private_transformer import PrivateTransformer
-
-_OUTPUTS = ("categories", "frequencies")
 
 
 class PrivateCategories(PrivateTransformer):
@@ -99,6 +96,12 @@ class PrivateCategories(PrivateTransformer):
     _kinds = (Categorical,)
     _diameter, _reach = 2.0**0.5, 1.0
 
+    _constraints = constraints(
+        PrivateTransformer._constraints,
+        min_frequency=Real(0, 1, closed="left"),
+        output=OneOf(("categories", "frequencies")),
+    )
+
     def __init__(
         self,
         sensitive: Any = None,
@@ -127,12 +130,6 @@ class PrivateCategories(PrivateTransformer):
         self.budget = budget
         self.on_leak = on_leak
         self.random_state = random_state
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not (is_number(self.min_frequency) and 0 <= self.min_frequency < 1):
-            raise InvalidInputError(f"min_frequency={self.min_frequency!r} must lie in [0, 1).")
-        check_choice("output", self.output, _OUTPUTS)
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
         return np.concatenate([self._counts(frame[c], c) for c in columns])

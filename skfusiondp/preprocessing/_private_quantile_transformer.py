@@ -9,11 +9,10 @@ import pandas as pd
 from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
-from .._parameters import check_choice
+from .._parameters import OneOf, constraints
 from ..tables._domains import Numeric
-from ._private_transformer import PrivateTransformer, bins, check_bins
+from ._private_transformer import N_BINS, PrivateTransformer, bins
 
-_OUTPUTS = ("uniform", "normal")
 # Normal output is cut off at this share of either tail.
 _TAIL = 1e-4
 
@@ -106,6 +105,10 @@ class PrivateQuantileTransformer(PrivateTransformer):
     _kinds = (Numeric,)
     _diameter, _reach = 2.0**0.5, 1.0
 
+    _constraints = constraints(
+        PrivateTransformer._constraints, n_bins=N_BINS, output=OneOf(("uniform", "normal"))
+    )
+
     def __init__(
         self,
         sensitive: Any = None,
@@ -134,11 +137,6 @@ class PrivateQuantileTransformer(PrivateTransformer):
         self.budget = budget
         self.on_leak = on_leak
         self.random_state = random_state
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_bins(self.n_bins)
-        check_choice("output", self.output, _OUTPUTS)
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
         return np.concatenate([self._counts(frame[c], c) for c in columns])

@@ -9,14 +9,14 @@ import pandas as pd
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from .._parameters import whole
+from .._parameters import Integer, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
 from ..tables._domains import Categorical, Numeric
 from ..tables._frames import check_table
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._private_transformer import PrivateTransformer, bins, check_bins
+from ._private_transformer import N_BINS, PrivateTransformer, bins
 
 
 class PrivateSelector(PrivateTransformer):
@@ -112,6 +112,10 @@ class PrivateSelector(PrivateTransformer):
 
     _diameter, _reach = 2.0**0.5, 1.0
 
+    _constraints = constraints(
+        PrivateTransformer._constraints, n_columns=Integer(0), n_bins=N_BINS, n_groups=Integer(2)
+    )
+
     def __init__(
         self,
         sensitive: Any = None,
@@ -167,18 +171,13 @@ class PrivateSelector(PrivateTransformer):
             raise InvalidInputError(
                 "requires y to be passed, but the target y is None: PrivateSelector.fit(X, y)."
             )
-        self._groups = _groups(y, _num_samples(X), whole("n_groups", self.n_groups, 2))
+        check_parameters(self)
+        self._groups = _groups(y, _num_samples(X), self.n_groups)
         try:
             super().fit(X, groups=groups)
         finally:
             del self._groups
         return self
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        whole("n_columns", self.n_columns, 0)
-        check_bins(self.n_bins)
-        whole("n_groups", self.n_groups, 2)
 
     def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
         self._groups = self._groups[kept]

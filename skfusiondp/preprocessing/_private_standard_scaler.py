@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._parameters import is_number
-from ..exceptions import InvalidInputError
+from .._parameters import Real, constraints
 from ..privacy._release import UNIT
 from ..tables._domains import Numeric
 from ._private_transformer import PrivateTransformer
@@ -105,6 +104,8 @@ class PrivateStandardScaler(PrivateTransformer):
     _diameter, _reach = 2.0, 3.0**0.5
     _unit = UNIT
 
+    _constraints = constraints(PrivateTransformer._constraints, limit=Real(0))
+
     def __init__(
         self,
         sensitive: Any = None,
@@ -131,11 +132,6 @@ class PrivateStandardScaler(PrivateTransformer):
         self.budget = budget
         self.on_leak = on_leak
         self.random_state = random_state
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not (is_number(self.limit) and 0 < self.limit < 1e300):
-            raise InvalidInputError(f"limit={self.limit!r} must be a positive, finite number.")
 
     def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
         return np.concatenate([self._moments(frame[c], c).sum(axis=0) for c in columns])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,22 +12,20 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._parameters import as_float, check_choice, whole
+from .._parameters import Constraint, Integer, Rule, as_float, check_parameters
+from .._privacy_parameters import EPSILON_OR_NOISE, PRIVACY
 from .._random_state import seeded
 from .._refit import PaidFits, all_or_nothing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError
 from ..privacy import (
-    CELL_RELATIONS,
     LedgerEntry,
     PrivacyLedger,
     calibrate_noise_multiplier,
     relation,
 )
-from ..privacy._accountant import check_delta
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
-from ..privacy._random_bits import check_seed
 from ..privacy._release import noise_std_in_units, release
 from ..privacy._weak_budgets import warn_of_plan
 from ..tables._containers import SetOutput, replace_columns
@@ -38,7 +37,7 @@ from ..tables._repeats import repeated_rows
 from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 
-_MOST_BINS = 2**16
+N_BINS = Integer(2, 2**16, remedy="noise hides finer ones")
 _EPSILON = 0.5
 
 
@@ -53,6 +52,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
     nothing too, but is a value and comes out as one.
     """
 
+    _constraints: ClassVar[Mapping[str, Constraint]] = PRIVACY
+    _rules: ClassVar[tuple[Rule, ...]] = (EPSILON_OR_NOISE,)
     _kinds: ClassVar[tuple[type, ...]] = (Numeric, Categorical)
     _diameter: ClassVar[float]
     _reach: ClassVar[float]
@@ -102,7 +103,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         PrivacyLeakError
             If ``on_leak="raise"`` and a domain is missing.
         """
-        self._check_parameters()
+        check_parameters(self)
         frame = check_table(self, X, reset=True)
         table = FrameTable(frame, X)
         schema = resolve_schema(table, self.sensitive, on_leak=self.on_leak, budget=self.budget)
@@ -180,22 +181,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
 
     def _planned_ledger(self, n_rows: int) -> PrivacyLedger:
         """The most that a fit on `n_rows` rows spends."""
-        self._check_parameters()
+        check_parameters(self)
         return self._ledger_of(self._noise_multiplier(n_rows), ("?",), n_rows)
-
-    def _check_parameters(self) -> None:
-        check_choice("adjacency", self.adjacency, CELL_RELATIONS)
-        if self.epsilon is not None and self.noise_multiplier is not None:
-            raise InvalidInputError(
-                f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "
-                "either states the budget: leave one None."
-            )
-        sigma = self.noise_multiplier
-        if sigma is not None and not 0 < as_float(sigma) < 1e300:
-            raise InvalidInputError(f"noise_multiplier={sigma!r} must be a positive, finite number, or None.")
-        if self.delta is not None:
-            check_delta(self.delta)
-        check_seed(self.random_state)
 
     def transform(self, X: Any) -> Any:
         """Transform the sensitive columns; public ones pass as they are.
@@ -286,12 +273,6 @@ class PrivateTransformer(  # type: ignore[call-arg]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def check_bins(n_bins: Any) -> None:
-    """Refuse a number of bins that is none, or more than anybody needs and memory holds."""
-    if whole("n_bins", n_bins, 2) > _MOST_BINS:
-        raise InvalidInputError(f"n_bins={n_bins!r} must be at most {_MOST_BINS}; noise hides finer ones.")
 
 
 def bins(values: np.ndarray, domain: Numeric, n_bins: int) -> np.ndarray:

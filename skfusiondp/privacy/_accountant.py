@@ -8,8 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .._parameters import as_float, check_choice, whole
+from .._parameters import OneOf, Real, as_float, check_int
 from ..exceptions import InvalidInputError
+from ._constraints import ADJACENCY, DELTA, EPSILON
 from ._entries import Entry, relation_of
 from ._group_privacy import unit_loss
 from ._relations import RELATIONS, Relation
@@ -18,9 +19,6 @@ from ._relations import RELATIONS, Relation
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4
 _SEARCH_GRID = 1e-3
-# The accountant cuts off tails of about 1e-22 and adds them to delta: far below this the noise that it
-# asks for is hundreds of times what is needed, and for the smallest floats it never comes back.
-_LEAST_DELTA = 1e-20
 # One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
 _NO_NOISE = 0.01
 # Losses of this size are infinite for every purpose; a grid in proportion to them has no arithmetic.
@@ -74,7 +72,7 @@ def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") ->
     >>> round(compute_epsilon([step], delta=1e-5), 2)
     3.08
     """
-    check_delta(delta)
+    DELTA.check("delta", delta)
     relation = relation_of(entries)
     return max(_epsilon(m, relation, as_float(delta), _GRID) for m in _read_of_one(entries, of))
 
@@ -145,19 +143,12 @@ def calibrate_noise_multiplier(
     >>> 1.1 < sigma < 1.3
     True
     """
-    check_delta(delta)
-    check_epsilon(epsilon)
-    if (
-        not 0 < as_float(sample_rate) <= 1
-        or not 1 <= as_float(steps) < 1e15
-        or not isinstance(adjacency, str)
-        or adjacency not in RELATIONS
-    ):
-        raise InvalidInputError(
-            f"sample_rate={sample_rate!r} must be in (0, 1], steps={steps!r} at least 1 and "
-            f"adjacency={adjacency!r} one of {', '.join(RELATIONS)}."
-        )
-    whole("rows_per_unit", rows_per_unit)
+    DELTA.check("delta", delta)
+    EPSILON.check("epsilon", epsilon)
+    Real(0, 1, closed="right", exact=True).check("sample_rate", sample_rate)
+    Real(1, 1e15, closed="left", exact=True).check("steps", steps)
+    ADJACENCY.check("adjacency", adjacency)
+    check_int("rows_per_unit", rows_per_unit)
     if beside and {e.adjacency for e in beside} != {adjacency}:
         raise InvalidInputError(
             f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
@@ -172,23 +163,6 @@ def calibrate_noise_multiplier(
         )
     q, rows = as_float(sample_rate), max([int(rows_per_unit), *(e.rows_per_unit for e in beside)])
     return _calibrate(epsilon, delta, q, int(steps), relation, others, rows)
-
-
-def check_epsilon(epsilon: float) -> None:
-    """Refuse a target that is no positive, finite number."""
-    if not 1e-9 < as_float(epsilon) < 1e300:
-        raise InvalidInputError(
-            f"epsilon={epsilon!r} must be a positive, finite number; typical budgets are 0.5 to 8."
-        )
-
-
-def check_delta(delta: float) -> None:
-    """Refuse a delta outside (0, 1), or below what the accountant's cut-off tails can tell from 0."""
-    if not _LEAST_DELTA <= as_float(delta) < 1:
-        raise InvalidInputError(
-            f"delta={delta!r} must lie strictly between 0 and 1, and not below {_LEAST_DELTA:g}; choose it "
-            "well below one over the number of rows, or pass delta=None for 1/(10 n)."
-        )
 
 
 @functools.lru_cache(maxsize=512)
@@ -227,7 +201,7 @@ def _calibrate(
 
 def _read_of_one(entries: Sequence[Entry], of: str) -> list[tuple[Mechanism, ...]]:
     """The mechanisms that read one row or one unit, for every kind of it."""
-    check_choice("of", of, OF)
+    OneOf(OF).check("of", of)
     if of == "row" or all(e.rows_per_unit == 1 for e in entries):
         return _of_one_row(entries)
     return [_of_a_unit(entries, 1)]

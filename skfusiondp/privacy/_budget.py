@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .._parameters import as_float
+from .._parameters import Satisfies, as_float
 from ..exceptions import InvalidInputError, PrivacyBudgetError
-from ._accountant import check_delta, compute_epsilon
+from ._accountant import compute_epsilon
+from ._constraints import DELTA, EPSILON
 from ._ledger import PrivacyLedger
 from ._relations import relation
 from ._weak_budgets import warn_if_weak
@@ -81,9 +82,8 @@ class PrivacyBudget:
     path: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < as_float(self.epsilon) < 1e300:
-            raise InvalidInputError(f"epsilon={self.epsilon!r} must be a positive, finite number.")
-        check_delta(self.delta)
+        EPSILON.check("epsilon", self.epsilon)
+        DELTA.check("delta", self.delta)
         relation(self.adjacency)  # refuses a name that it does not know
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, as_float(getattr(self, name)))
@@ -259,13 +259,17 @@ def _real(path: str | os.PathLike) -> str:
         raise InvalidInputError(f"path={path!r} cannot hold a budget ({error}); name a file.") from error
 
 
+BUDGET = Satisfies(
+    lambda b: isinstance(b, PrivacyBudget | str | os.PathLike),
+    "a PrivacyBudget, the path of one's file",
+    none=True,
+)
+
+
 def as_budget(budget: Any) -> PrivacyBudget | None:
     """The budget that an estimator's parameter names: itself, or the path of its file."""
-    if budget is None or isinstance(budget, PrivacyBudget):
-        return budget
-    if isinstance(budget, str | os.PathLike):
-        return PrivacyBudget.open(budget)
-    raise InvalidInputError(f"budget={budget!r} must be a PrivacyBudget, the path of one's file, or None.")
+    BUDGET.check("budget", budget)
+    return budget if budget is None or isinstance(budget, PrivacyBudget) else PrivacyBudget.open(budget)
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._parameters import as_float, check_choice
-from ..exceptions import InvalidInputError
+from .._parameters import OneOf, Real, as_float
 from ._relations import relation
 
 if TYPE_CHECKING:
@@ -18,6 +17,16 @@ KINDS = ("flat", "per-layer", "automatic")
 # Gradients are single-precision numbers: with norms beyond these, what is clipped or noised would vanish or
 # overflow in them.
 _LEAST, _MOST = 1e-20, 1e20
+MAX_GRAD_NORM = Real(
+    _LEAST,
+    _MOST,
+    closed="both",
+    exact=True,
+    says=f"must be a number from {_LEAST:g} to {_MOST:g}, so that gradients in single precision can be "
+    "clipped to it and noised",
+    remedy="1.0 is a common start",
+)
+CLIPPING = OneOf(KINDS)
 # What rounding the factors themselves may add to a norm, several times over.
 _ROUNDING = 2.0**-40
 # Stability constant of automatic clipping (Bu et al. 2022, section 4): keeps small gradients small.
@@ -59,14 +68,9 @@ class Clipping:
     kind: str = "flat"
 
     def __post_init__(self) -> None:
-        norm = self.max_grad_norm
-        if not _LEAST <= as_float(norm) <= _MOST:
-            raise InvalidInputError(
-                f"max_grad_norm={norm!r} must be a number from {_LEAST:g} to {_MOST:g}, so that gradients in "
-                "single precision can be clipped to it and noised; 1.0 is a common start."
-            )
-        object.__setattr__(self, "max_grad_norm", as_float(norm))
-        check_choice("clipping", self.kind, KINDS)
+        MAX_GRAD_NORM.check("max_grad_norm", self.max_grad_norm)
+        CLIPPING.check("clipping", self.kind)
+        object.__setattr__(self, "max_grad_norm", as_float(self.max_grad_norm))
 
     @property
     def bound(self) -> float:

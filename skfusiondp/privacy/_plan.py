@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .._parameters import as_float, whole
+from .._parameters import as_float, check_int
 from ..exceptions import InvalidInputError
-from ._accountant import calibrate_noise_multiplier, check_delta, check_epsilon
+from ._accountant import calibrate_noise_multiplier
 from ._clipping import Clipping
+from ._constraints import DELTA, EPSILON, NOISE_MULTIPLIER
 from ._entries import LedgerEntry
 from ._ledger import PrivacyLedger
 from ._relations import relation
@@ -157,15 +158,15 @@ def make_plan(
             f"batch_size={batch_size} must lie between 1 and the number of rows, {n_rows}."
         )
     delta = 1 / (10 * n_rows) if delta is None else delta
-    check_delta(delta)
-    rows = whole("rows_per_unit", rows_per_unit)
+    DELTA.check("delta", delta)
+    rows = check_int("rows_per_unit", rows_per_unit)
     n_rows, steps, delta = int(n_rows), int(steps), as_float(delta)
     q = int(batch_size) / n_rows
     columns = columns or {}
     own = {c: e for c, e in columns.items() if e is not None}
     if noise_multiplier is None:
         common = 1.0 if epsilon is None else epsilon
-        check_epsilon(common)
+        EPSILON.check("epsilon", common)
         common = as_float(common)
         targets = {c: common if e is None else as_float(e) for c, e in columns.items()}
     elif own:
@@ -173,11 +174,8 @@ def make_plan(
             f"noise_multiplier={noise_multiplier!r} is given, and so are budgets of {', '.join(own)}; "
             "leave it None, or leave epsilon= out of the domains."
         )
-    elif not 0 < as_float(noise_multiplier) < 1e300:
-        raise InvalidInputError(
-            f"noise_multiplier={noise_multiplier!r} must be a positive, finite number; for training "
-            "without noise say method='non-private'."
-        )
+    else:
+        NOISE_MULTIPLIER.check("noise_multiplier", noise_multiplier)
     if noise_multiplier is not None:
         tier = Tier(tuple(columns), as_float(noise_multiplier), clipping)
         return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta, rows)

@@ -43,7 +43,6 @@ class RandomBits:
     """
 
     def __init__(self, seed: Seed = None):
-        check_seed(seed)
         self._stream = None if seed is None else _stream(seed)
 
     @property
@@ -103,23 +102,11 @@ class RandomBits:
         return np.random.Generator(np.random.Philox(key=self.words(2), counter=self.words(4)))
 
 
-def check_seed(random_state: Any) -> None:
-    """Refuse what ``RandomBits`` cannot draw from, before anything is read.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    generator = isinstance(random_state, np.random.Generator | np.random.RandomState | np.random.SeedSequence)
-    if not (random_state is None or generator or (is_whole(random_state) and random_state >= 0)):
-        raise InvalidInputError(
-            f"random_state={random_state!r} must be None, a whole number of at least 0, or a generator."
-        )
-
-
 def _stream(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, np.random.RandomState):
         return np.random.default_rng(seed.randint(2**31 - 1, size=4))
-    return np.random.default_rng(seed if isinstance(seed, np.random.SeedSequence) else int(seed))
+    if isinstance(seed, np.random.SeedSequence) or (is_whole(seed) and seed >= 0):
+        return np.random.default_rng(seed)
+    raise InvalidInputError(f"seed={seed!r} must be None, a whole number of at least 0, or a generator.")

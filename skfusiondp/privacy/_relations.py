@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .._parameters import check_choice
+from .._parameters import OneOf
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def relation(name: Any) -> Relation:
     InvalidInputError
         If there is none of that name.
     """
-    check_choice("adjacency", name, RELATIONS)
+    OneOf(RELATIONS).check("adjacency", name)
     return RELATIONS[name]
 
 

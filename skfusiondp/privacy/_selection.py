@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, pdtr
 
-from .._parameters import as_float, check_choice
+from .._parameters import OneOf, Real, as_float
 from ..exceptions import InvalidInputError
-from ._accountant import Mechanism, check_delta, check_epsilon
+from ._accountant import Mechanism
+from ._constraints import DELTA, EPSILON
 from ._random_bits import RandomBits
 from ._relations import Relation, relation
 
@@ -24,7 +25,9 @@ from ._relations import Relation, relation
 ORDERS = np.unique(
     np.concatenate([1 + np.geomspace(0.05, 1, 14), np.arange(3, 16), np.geomspace(16, 512, 32)])
 )
-DISTRIBUTIONS = ("negative-binomial", "poisson")
+DISTRIBUTION = OneOf(("negative-binomial", "poisson"))
+N_TRIALS = Real(1, 1e6, closed="right", exact=True, remedy="it is the expected number of trials")
+ETA = Real(-1, 100, closed="right", exact=True)
 # What quadrature and rounding may miss of a step's log moment.
 _SLACK = 1e-12
 _TAIL = 12.0
@@ -61,13 +64,9 @@ class Repetitions:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_choice("distribution", self.distribution, DISTRIBUTIONS)
-        if not 1 < as_float(self.mean) <= 1e6:
-            raise InvalidInputError(
-                f"n_trials={self.mean!r}, the expected number of trials, must be above 1 and at most 1e6."
-            )
-        if not -1 < as_float(self.eta) <= 100:
-            raise InvalidInputError(f"eta={self.eta!r} must lie above -1, and be at most 100.")
+        DISTRIBUTION.check("distribution", self.distribution)
+        N_TRIALS.check("n_trials", self.mean)
+        ETA.check("eta", self.eta)
         for name in ("mean", "eta"):
             object.__setattr__(self, name, as_float(getattr(self, name)))
 
@@ -184,7 +183,7 @@ def epsilon_of(rdp: np.ndarray, delta: float) -> float:
     -----
     Canonne, Kamath and Steinke (2020), Proposition 12, at the best order.
     """
-    check_delta(delta)
+    DELTA.check("delta", delta)
     a = ORDERS
     return max(0.0, float(np.min(rdp + np.log1p(-1 / a) - np.log(delta * a) / (a - 1))))
 
@@ -231,8 +230,8 @@ def calibrate_repeated(
     at most the largest of the kinds' at each order. Each kind is calibrated alone, to a common target
     that is lowered until all together meet `epsilon`.
     """
-    check_delta(delta)
-    check_epsilon(epsilon)
+    DELTA.check("delta", delta)
+    EPSILON.check("epsilon", epsilon)
     distinct = list(dict.fromkeys(specs))
     target = float(epsilon)
     while True:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._parameters import whole
+from .._parameters import check_int
 from ..exceptions import InvalidInputError
 from ._frames import is_frame, is_polars
 from ._read_table import count_rows
@@ -80,7 +80,7 @@ def read_units(
             f"groups={column!r} names a column, and fit is given groups too; give one of them."
         )
     if most is not None:
-        whole("max_rows_per_unit", most)
+        check_int("max_rows_per_unit", most)
     if column is None:
         return X, _units(groups, count_rows(X), most, "fit's groups")
     _must_be_public(column, sensitive)

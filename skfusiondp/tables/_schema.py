@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._parameters import check_choice
+from .._parameters import ON_LEAK
 from ..exceptions import (
-    ON_LEAK,
     InvalidInputError,
     PrivacyBudgetError,
     report_leak,
@@ -136,7 +135,7 @@ def resolve_schema(
     PrivacyBudgetError
         If there is a budget and a domain would be read off the training cells.
     """
-    check_choice("on_leak", on_leak, ON_LEAK)
+    ON_LEAK.check("on_leak", on_leak)
     public = None if support is None else as_frame(support)
     declared = select_columns(table.columns, table.labels, sensitive, support=public)
     if not declared:

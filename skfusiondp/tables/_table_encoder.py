@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
+from .._parameters import ON_LEAK, SENSITIVE, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ._frames import (
     as_text,
@@ -68,6 +69,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
     """
 
+    _constraints = constraints(sensitive=SENSITIVE, on_leak=ON_LEAK)
+
     def __init__(self, sensitive: Any = None, *, on_leak: str = "warn"):
         self.sensitive = sensitive
         self.on_leak = on_leak
@@ -84,6 +87,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         -------
         self
         """
+        check_parameters(self)
         frame = check_table(self, X, reset=True)
         table = FrameTable(frame, X)
         return self._fit_schema(table, resolve_schema(table, self.sensitive, on_leak=self.on_leak))

@@ -59,7 +59,7 @@ def test_split_support_row_labels_find_the_imputed_view():
 
 @pytest.mark.parametrize("n", [0, -1, 10, 2.5, "3", True, None])
 def test_split_support_refuses_bad_n(n):
-    with pytest.raises(InvalidInputError, match=r"n=.* integer from 1 to 9"):
+    with pytest.raises(InvalidInputError, match=r"n=.* whole number from 1 to 9"):
         small().split_support(n)
 
 

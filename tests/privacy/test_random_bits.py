@@ -124,5 +124,5 @@ def test_whole_numbers_are_equally_probable():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", True])
 def test_refuses_what_is_no_seed(seed):
-    with pytest.raises(InvalidInputError, match="random_state="):
+    with pytest.raises(InvalidInputError, match="seed="):
         RandomBits(seed)

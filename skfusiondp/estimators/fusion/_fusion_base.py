@@ -6,16 +6,16 @@ import copy
 import inspect
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from ..._parameters import check_choice, check_verbose, whole
+from ..._parameters import Constraint, Rule, check_int, check_parameters
 from ..._random_state import random_generator, seeded
 from ..._refit import PaidFits, all_or_nothing
 from ...exceptions import InvalidInputError
@@ -41,6 +41,7 @@ from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
 from ...tables._targets import support_labels
 from ...training._process_group import Ranks
+from ._fusion_constraints import FUSION, FUSION_RULES
 from ._fusion_report import Reporting
 from ._net_parameters import NetParameters
 from ._views import PRIVATE_METHODS, FitTable, training_rows
@@ -48,8 +49,6 @@ from ._views import PRIVATE_METHODS, FitTable, training_rows
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
 
-METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
-_ADJACENCIES = ("replace", "zero-out", "add-remove")
 _MIN_ROWS = 11
 # Learning rates of private steps where they train a whole network, and where its head alone;
 # docs/benchmarks.md says on which tables they were chosen.
@@ -58,6 +57,9 @@ _LR, _HEAD_LR = 0.01, 0.02
 
 class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
     """Common half of FusionDPClassifier and FusionDPRegressor; not for users."""
+
+    _constraints: ClassVar[Mapping[str, Constraint]] = FUSION
+    _rules: ClassVar[tuple[Rule, ...]] = FUSION_RULES
 
     @abstractmethod
     def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
@@ -100,7 +102,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             raise InvalidInputError(
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
-        self._check_method()
+        check_parameters(self)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         source = self._fit_table(X)
         table, schema = source.table, source.schema
@@ -165,73 +167,13 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             )
         return spending(self.budget, planned)
 
-    def _check_method(self) -> None:
-        self._check_net_parameters()
-        check_choice("method", self.method, METHODS)
-        relations = _ADJACENCIES[: 3 if self.method == "dp-sgd" else 2]
-        check_choice(
-            "adjacency",
-            self.adjacency,
-            relations,
-            "; the public columns of a row are read freely, so only method='dp-sgd' protects whole rows "
-            "(add-remove).",
-        )
-        if self.epsilon is not None and self.noise_multiplier is not None:
-            raise InvalidInputError(
-                f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "
-                "either states the budget: leave one None."
-            )
-        if self.epochs is not None and self.steps is not None:
-            raise InvalidInputError(
-                f"epochs={self.epochs!r} and steps={self.steps!r} are both given; leave one None."
-            )
-        whole("micro_batch_size", self.micro_batch_size, default=1)
-        check_verbose(self.verbose)
-        patterns = self.private_parameters
-        if patterns is not None and (
-            isinstance(patterns, str)
-            or not isinstance(patterns, list | tuple)
-            or not all(isinstance(n, str) for n in patterns)
-        ):
-            raise InvalidInputError(
-                f"private_parameters={patterns!r} must be a list of names or patterns such as ['head.*'], or "
-                "None for the module's own."
-            )
-        if not (self.module is None or callable(self.module)):
-            raise InvalidInputError(
-                f"module={self.module!r} is no torch module; pass a class, an instance, or None for the "
-                "default."
-            )
-        for name in ("alpha", "beta"):
-            value = getattr(self, name)
-            number = isinstance(value, Real)
-            if not (number and 0 <= value < 1e300):
-                raise InvalidInputError(f"{name}={value!r} must be a finite number of at least 0.")
-        number = isinstance(self.averaging, Real)
-        if not (number and 0 <= self.averaging < 1):
-            raise InvalidInputError(
-                f"averaging={self.averaging!r} must lie in [0, 1); 0 keeps the last iterate."
-            )
-        for name in ("consistency_bound", "lr", "optimizer__lr", "public_lr"):
-            given: Any = getattr(self, name, None)
-            number = isinstance(given, Real)
-            default = given is None and name in ("lr", "optimizer__lr")
-            if not (default or (number and 0 < given < 1e300)):
-                raise InvalidInputError(f"{name}={given!r} must be a positive, finite number.")
-
     def _fit_table(self, X: Any) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
         table = read_table(self, X, reset=True)
         if table.views is not None:
             self._check_stated(table, table.views.schema)
             return FitTable(table, table.views.schema, None)
-        imputer = self.imputer
-        if imputer is not None and not isinstance(imputer, FoundationImputer):
-            raise InvalidInputError(
-                f"imputer={imputer!r} is no FoundationImputer; wrap a scikit-learn model as "
-                "FoundationImputer(backend=model, support=...)."
-            )
-        sensitive = self.sensitive
+        imputer, sensitive = self.imputer, self.sensitive
         if sensitive is None and imputer is not None:
             sensitive = imputer.sensitive
         support = None if imputer is None else imputer.support
@@ -268,13 +210,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         """Targets of the support rows, where the public branch reads any."""
         if self.support_target is None or self.method == "dp-sgd":
             return None
-        support = getattr(self.imputer, "support", None)
-        if support is None:
-            raise InvalidInputError(
-                "support_target is given without support rows; pass them as "
-                "imputer=FoundationImputer(support=rows), or leave support_target=None."
-            )
-        return support_labels(self.support_target, _num_samples(support))
+        return support_labels(self.support_target, _num_samples(self.imputer.support))
 
     def _labelled_support(self, encoder: TableEncoder) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""
@@ -304,16 +240,18 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         self, n_rows: int, schema: SensitiveSchema, rows_per_unit: int = 1
     ) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
         """The private plan, the steps of each epoch, and the public batch size."""
-        batch = whole("batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows)
-        public = whole("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
+        batch = check_int(
+            "batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows
+        )
+        public = check_int("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
         # The fewer the rows, the sooner the network knows imputed cells by heart.
         few = min(10, max(5, n_rows // 400))
-        warm = whole("public_epochs", self.public_epochs, 0, default=few)
+        warm = check_int("public_epochs", self.public_epochs, 0, default=few)
         per_epoch = math.ceil(n_rows / batch)
         if self.steps is not None:
-            steps = whole("steps", self.steps, default=0)
+            steps = check_int("steps", self.steps, default=0)
         else:
-            steps = per_epoch * whole("epochs", self.epochs, default=20)
+            steps = per_epoch * check_int("epochs", self.epochs, default=20)
         labelled = self._support_target()
         n_support = 0 if labelled is None else len(labelled)
         public_per_epoch = max(1, (n_rows + n_support) // public)

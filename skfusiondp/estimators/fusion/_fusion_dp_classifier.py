@@ -10,9 +10,12 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
+from ..._parameters import constraints
+from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
 from ._fusion_base import BaseFusionDP
+from ._fusion_constraints import FUSION
 from ._fusion_doc import with_parameters
 
 
@@ -52,6 +55,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
     >>> bool(model.epsilon_ <= 2.0), model.plan_.adjacency
     (True, 'replace')
     """
+
+    _constraints = constraints(FUSION, class_weight=CLASS_WEIGHT)
 
     def __init__(
         self,

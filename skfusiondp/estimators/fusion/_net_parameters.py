@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from dataclasses import dataclass
 from typing import Any
 
+from ..._parameters import VERBOSE, Device, Integer, Real, Satisfies, are_names, constraints
 from ...exceptions import InvalidInputError
 
 PREFIXES = ("module__", "optimizer__", "callbacks__", "criterion__")
@@ -23,55 +25,6 @@ class NetParameters:
     def _net_parameters(self) -> dict[str, Any]:
         return {k: getattr(self, k) for k in getattr(self, "_net_parameter_names", ())}
 
-    def _check_net_parameters(self) -> None:
-        """Refuse, at fit, what no part of the net takes; suggest what was meant."""
-        for name in self._net_parameters():
-            if not name.startswith(PREFIXES):
-                near = difflib.get_close_matches(name, self.get_params(deep=False), n=2)
-                near = [n for n in near if n != name]
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise InvalidInputError(
-                    f"{type(self).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
-                    f"start with {', '.join(PREFIXES)}."
-                )
-        self._check_callbacks(getattr(self, "callbacks", None))
-        self._check_optimizer(getattr(self, "optimizer", None))
-        self._check_device(getattr(self, "device", "cpu"))
-
-    def _check_callbacks(self, callbacks: Any) -> None:
-        if callbacks is None or (isinstance(callbacks, tuple) and not callbacks):  # skorch's own default
-            return
-        items = callbacks if isinstance(callbacks, list) else [None]
-        parts = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in items]
-        if not all(hasattr(c, "on_train_begin") for c in parts):
-            raise InvalidInputError(
-                f"callbacks={callbacks!r} must be a list of skorch callbacks, or of (name, callback) pairs, "
-                "or None."
-            )
-
-    def _check_device(self, device: Any) -> None:
-        import torch
-
-        wanted = "must be a torch device or its name"
-        if isinstance(device, str | torch.device):
-            try:
-                torch.zeros(1, device=device).cpu()
-                return
-            # A torch that was built without a device says so by an AssertionError.
-            except (RuntimeError, AssertionError) as error:
-                first = str(error).partition("\n")[0]
-                wanted = f"cannot be used here: {first}"
-        raise InvalidInputError(f"device={device!r} {wanted}; 'cpu' is everywhere.")
-
-    def _check_optimizer(self, optimizer: Any) -> None:
-        from torch.optim import Optimizer
-
-        own = issubclass(optimizer, Optimizer) if inspect.isclass(optimizer) else callable(optimizer)
-        if optimizer is not None and (not own or inspect.isbuiltin(optimizer)):
-            raise InvalidInputError(
-                f"optimizer={optimizer!r} must be a torch optimizer class, such as torch.optim.SGD, or None."
-            )
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, those of the torch parts that were given included."""
         return {**super().get_params(deep), **self._net_parameters()}  # type: ignore[misc]
@@ -82,3 +35,52 @@ class NetParameters:
         super().set_params(**{k: v for k, v in params.items() if k not in own})  # type: ignore[misc]
         self._store_net_parameters(own)
         return self
+
+
+@dataclass(frozen=True)
+class OfTorchParts:
+    """Parameters beyond a class's own belong to the torch parts; a misspelt one gets a suggestion."""
+
+    def check(self, owner: Any) -> None:
+        for name in owner._net_parameters():
+            if not name.startswith(PREFIXES):
+                near = difflib.get_close_matches(name, owner.get_params(deep=False), n=2)
+                near = [n for n in near if n != name]
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise InvalidInputError(
+                    f"{type(owner).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
+                    f"start with {', '.join(PREFIXES)}."
+                )
+        LEARNING_RATE.check("optimizer__lr", owner._net_parameters().get("optimizer__lr"))
+
+
+def _are_callbacks(value: Any) -> bool:
+    if isinstance(value, tuple) and not value:  # skorch's own default
+        return True
+    items = value if isinstance(value, list) else [None]
+    parts = [c[1] if isinstance(c, tuple) and len(c) == 2 else c for c in items]
+    return all(hasattr(c, "on_train_begin") for c in parts)
+
+
+def _is_optimizer(value: Any) -> bool:
+    from torch.optim import Optimizer
+
+    if inspect.isclass(value):
+        return issubclass(value, Optimizer)
+    return callable(value) and not inspect.isbuiltin(value)
+
+
+LEARNING_RATE = Real(0, none=True)
+TORCH_PARTS = constraints(
+    module=Satisfies(callable, "a torch module class or instance", none=True),
+    optimizer=Satisfies(_is_optimizer, "a torch optimizer class, such as torch.optim.SGD", none=True),
+    lr=LEARNING_RATE,
+    public_lr=Real(0),
+    private_parameters=Satisfies(are_names, "a list of names or patterns such as ['head.*']", none=True),
+    micro_batch_size=Integer(1, none=True),
+    callbacks=Satisfies(
+        _are_callbacks, "a list of skorch callbacks, or of (name, callback) pairs", none=True
+    ),
+    device=Device(),
+    verbose=VERBOSE,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import column_or_1d
 
+from ..._parameters import constraints
+from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels, read_numbers
-from ._mechanism import Loss
+from ._mechanism import MAX_GRAD_NORM, Loss
 from ._offset_base import BaseOffsetFusion
+from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters
 
 # Probabilities of the public model are kept this far from 0 and 1, so that scores stay finite.
@@ -71,7 +75,8 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
     (True, 'age')
     """
 
-    _stratified, _model_method = True, "predict_proba"
+    _stratified = True
+    _constraints = constraints(OFFSET, public_model=public_model("predict_proba"), class_weight=CLASS_WEIGHT)
 
     def __init__(
         self,
@@ -262,7 +267,10 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     (3,)
     """
 
-    _stratified, _model_method = False, "predict"
+    _stratified = False
+    _constraints = constraints(
+        OFFSET, public_model=public_model("predict"), max_grad_norm=replace(MAX_GRAD_NORM, none=True)
+    )
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, logsumexp, softmax
 
-from ..._parameters import is_number
+from ..._parameters import Real
 from ...exceptions import InvalidInputError
 from ...privacy import Clipping, PrivatePlan
 from ...privacy._random_bits import RandomBits
@@ -25,7 +25,7 @@ _MOST_ROWS = 2**26
 # Keeps numbers that rounding has left a little too long from being dropped as too long.
 _SHORTER = 1 - 2.0**-32
 # Half the sensitivity has to be a clipping norm of a plan, too.
-_SMALLEST_NORM, _LARGEST_NORM = 1e-19, 1e19
+MAX_GRAD_NORM = Real(1e-19, 1e19, closed="both", remedy="0.5 is a common start")
 
 # Prior standard deviation of the correction, in logits or in standard deviations of the residual.
 _PRIOR = 0.5
@@ -377,9 +377,5 @@ def _descend(
 
 def accountant_clipping(loss: Loss, max_grad_norm: float, adjacency: str) -> Clipping:
     """The clipping norm in the accountant's unit, after checking the user's."""
-    if not (is_number(max_grad_norm) and _SMALLEST_NORM <= max_grad_norm <= _LARGEST_NORM):
-        raise InvalidInputError(
-            f"max_grad_norm={max_grad_norm!r} must be a number from {_SMALLEST_NORM:g} to {_LARGEST_NORM:g}; "
-            "0.5 is a common start."
-        )
+    MAX_GRAD_NORM.check("max_grad_norm", max_grad_norm)
     return Clipping(loss.noise_unit(float(max_grad_norm), adjacency))

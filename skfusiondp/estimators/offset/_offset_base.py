@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 
 from ..._contents import clear_padding
 from ..._copies import own
-from ..._parameters import check_choice, whole
+from ..._parameters import Constraint, Rule, check_parameters
 from ..._random_state import random_generator, seeded
 from ..._refit import PaidFits, all_or_nothing
 from ...accounting._privacy_report import PrivacyReport
@@ -44,6 +44,7 @@ from ._mechanism import (
     fit_correction,
     release_std,
 )
+from ._offset_constraints import OFFSET_RULES
 from ._structure import PublicColumns, Structure
 
 _MIN_ROWS = 11
@@ -55,6 +56,9 @@ _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 
 class BaseOffsetFusion(PaidFits, BaseEstimator):
     """Common half of OffsetFusionClassifier and OffsetFusionRegressor; not for users."""
+
+    _constraints: ClassVar[Mapping[str, Constraint]]
+    _rules: ClassVar[tuple[Rule, ...]] = OFFSET_RULES
 
     @abstractmethod
     def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
@@ -118,7 +122,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             raise InvalidInputError(
                 f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
             )
-        self._check_parameters()
+        check_parameters(self)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         frame = check_table(self, X, reset=True)
         n = len(frame)
@@ -217,29 +221,6 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         kept = units.of(n)
         self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
-
-    def _check_parameters(self) -> None:
-        check_choice("adjacency", self.adjacency, ("replace", "zero-out"))
-        if self.epsilon is not None and self.noise_multiplier is not None:
-            raise InvalidInputError(
-                f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r} are both given; "
-                "either states the budget: leave one None."
-            )
-        if self.imputer is not None and not isinstance(self.imputer, FoundationImputer):
-            raise InvalidInputError(
-                f"imputer={self.imputer!r} is no FoundationImputer; wrap a scikit-learn model as "
-                "FoundationImputer(backend=model, support=...)."
-            )
-        if self.support_target is not None and self.support is None:
-            raise InvalidInputError("support_target is given without support; give the rows that it labels.")
-        whole("steps", self.steps, default=1)
-        model = self.public_model
-        needed = ("get_params", "fit", self._model_method)
-        if model is not None and (isinstance(model, type) or not all(hasattr(model, n) for n in needed)):
-            raise InvalidInputError(
-                f"public_model={model!r} must be a scikit-learn estimator with {self._model_method}, or None "
-                "for boosted trees."
-            )
 
     def _given_support(self) -> Any:
         if self.support is None and self.imputer is not None:
