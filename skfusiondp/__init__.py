@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "Categorical": ".tables._domains",
-    "Numeric": ".tables._domains",
+    "Categorical": ".tables._categorical",
+    "Numeric": ".tables._numeric",
     "FoundationImputer": ".impute",
     "DataHolderWarning": ".exceptions",
     "FusionDPClassifier": ".estimators",
@@ -60,8 +60,8 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .impute import FoundationImputer as FoundationImputer
     from .privacy import PrivacyBudget as PrivacyBudget
     from .privacy import PrivacyLedger as PrivacyLedger
-    from .tables._domains import Categorical as Categorical
-    from .tables._domains import Numeric as Numeric
+    from .tables._categorical import Categorical as Categorical
+    from .tables._numeric import Numeric as Numeric
 
 
 def __getattr__(name: str) -> Any:

@@ -25,9 +25,9 @@ _TRUSTED = frozenset(
     {
         "collections.OrderedDict",
         "scipy.sparse._csr.csr_matrix",
-        "skfusiondp.tables._domains.Categorical",
-        "skfusiondp.tables._domains.Numeric",
-        "skfusiondp.tables._leaked_domains.HiddenCategorical",
+        "skfusiondp.tables._categorical.Categorical",
+        "skfusiondp.tables._numeric.Numeric",
+        "skfusiondp.tables._categorical.HiddenCategorical",
         "skfusiondp.tables._schema.SensitiveSchema",
         "skfusiondp.estimators.fusion._fusion_dp_classifier.FusionDPClassifier",
         "skfusiondp.estimators.fusion._fusion_dp_regressor.FusionDPRegressor",

@@ -291,10 +291,4 @@ def _number(value: object) -> str:
 
 
 def _domain_text(domain: dict) -> str:
-    if domain["kind"] == "numeric":
-        text = f"numeric, {domain['low']:g} to {domain['high']:g}"
-    else:
-        shown = ", ".join(domain["categories"][:8])
-        more = len(domain["categories"]) - 8
-        text = f"categorical: {shown}" + (f" and {more} more" if more > 0 else "")
-    return f"{text} (domain: {domain['source']})"
+    return f"{domain['text']} (domain: {domain['source']})"

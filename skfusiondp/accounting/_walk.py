@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tables._domains import Categorical, Numeric
+from ..tables._domain import Domain
 from ..tables._paired_table import PairedTable
 from ._known_steps import (
     SKLEARN_MODEL,
@@ -359,7 +359,7 @@ class Walk:
         elif support is not None:
             return
         elif isinstance(sensitive, Mapping):
-            part = stated.pick([k for k, d in sensitive.items() if not isinstance(d, Numeric | Categorical)])
+            part = stated.pick([k for k, d in sensitive.items() if not isinstance(d, Domain)])
             open_ = part.sources if part is not None else frozenset()
         else:
             open_ = stated.sources

@@ -11,8 +11,6 @@ import pandas as pd
 
 from .._parameters import Integer
 from ..exceptions import InvalidInputError
-from ..tables._domains import Categorical, Domain
-from ..tables._frames import numeric_values
 from ..tables._schema import SensitiveSchema
 
 
@@ -55,29 +53,11 @@ class Canaries:
         coins = self.coins if coins is None else coins
         frame = frame.copy()
         for column in self.columns:
-            domain = schema.domains[column]
-            first, second = two_values(domain)
-            if isinstance(domain, Categorical):
-                cells = frame[column].astype(object).to_numpy(copy=True)
-            else:
-                cells = numeric_values(frame[column], sensitive=True).copy()
+            cells = frame[column].astype(object).to_numpy(copy=True)
+            first, second = schema.domains[column].far_apart()
             cells[self.rows] = np.where(coins, _cell(first), _cell(second))
-            frame[column] = pd.Series(cells, index=frame.index, dtype=cells.dtype)
+            frame[column] = pd.Series(cells, index=frame.index, dtype=object).infer_objects()
         return frame
-
-
-def two_values(domain: Domain) -> tuple[Any, Any]:
-    """The two values that a coin chooses from: far apart, also as the network sees them.
-
-    The last category against the first; the upper end of an interval against the lower, or against a
-    missing cell where that one is encoded farther away.
-    """
-    if isinstance(domain, Categorical):
-        cats = domain.categories
-        return cats[-1], cats[0] if len(cats) > 1 else None
-    high, low, missing = domain.encode([domain.high, domain.low, np.nan])
-    farther = np.linalg.norm(high - missing) > np.linalg.norm(high - low)
-    return domain.high, np.nan if farther else domain.low
 
 
 def canary_columns(schema: SensitiveSchema, columns: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -120,6 +100,6 @@ def guess_coins(scores: np.ndarray, guesses: int) -> tuple[np.ndarray, np.ndarra
 
 def _cell(value: Any) -> np.ndarray:
     """A 0-d array, so that no cell is taken apart or changes its type."""
-    cell = np.empty((), dtype=object if not isinstance(value, float | int) else None)
+    cell = np.empty((), dtype=object)
     cell[()] = value
     return cell

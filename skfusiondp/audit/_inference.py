@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._random_state import random_generator
 from ..exceptions import InvalidInputError
-from ..tables._domains import Categorical, Domain
+from ..tables._domain import Domain
 from ..tables._frames import as_frame
 from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
@@ -158,13 +158,9 @@ def attribute_inference(
 
 def _candidates(domain: Domain, cells: pd.Series) -> tuple[list, np.ndarray]:
     """Values to try, and which of them each cell holds; -1 where it holds none."""
-    if isinstance(domain, Categorical):
-        codes = domain.codes(cells)
-        return list(domain.categories), np.where(codes < len(domain.categories), codes, -1)
-    edges = np.linspace(domain.low, domain.high, _INTERVALS + 1)
-    clean = domain.clean(cells)
-    held = np.clip(np.digitize(clean, edges) - 1, 0, _INTERVALS - 1)
-    return list((edges[:-1] + edges[1:]) / 2), np.where(np.isnan(clean), -1, held)
+    values = domain.restore(domain.centers(_INTERVALS)).tolist()
+    held = domain.bins(cells, _INTERVALS)
+    return values, np.where(held < len(values), held, -1)
 
 
 def _without_model(

@@ -15,7 +15,7 @@ from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema
 from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
-from ._canaries import Canaries, two_values
+from ._canaries import Canaries
 from ._claim import unbudgeted
 
 
@@ -125,7 +125,7 @@ def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[Pa
         if not erased:
             encoded[canaries.rows] = 0
         elif column in canaries.columns:
-            encoded[canaries.rows] = domain.encode([two_values(domain)[1]])
+            encoded[canaries.rows] = domain.encode([domain.far_apart()[1]])
         else:
             encoded[canaries.rows] = domain.encode(original[column].iloc[canaries.rows])
         expected[column] = encoded
@@ -146,7 +146,7 @@ def _side(column: str | None, schema: SensitiveSchema, names: list[str], erased:
         return None, True
     domain = schema.domains[column]
     features = tuple(names.index(f"sensitive__{n}") for n in domain.feature_names(column))
-    first, second = (domain.encode([v])[0].astype(float) for v in two_values(domain))
+    first, second = (domain.encode([v])[0].astype(float) for v in domain.far_apart())
     if erased:
         weights = (first - second) / np.square(first - second).sum()
         return Side(features, tuple(second.tolist()), tuple(weights.tolist())), True

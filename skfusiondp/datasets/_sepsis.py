@@ -9,7 +9,9 @@ from typing import Literal, overload
 import pandas as pd
 
 from ..exceptions import InvalidInputError
-from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._categorical import Categorical
+from ..tables._domain import Domain
+from ..tables._numeric import Numeric
 from ._table import (
     XY,
     SensitiveTable,

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import MissingDependencyError
-from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._categorical import Categorical
+from ..tables._domain import Domain
+from ..tables._numeric import Numeric
 from ._table import (
     XY,
     SensitiveTable,

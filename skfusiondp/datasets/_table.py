@@ -11,7 +11,7 @@ import pandas as pd
 from .._parameters import Integer
 from .._random_state import random_generator
 from ..exceptions import InvalidInputError
-from ..tables._domains import Domain
+from ..tables._domain import Domain
 
 XY = tuple[pd.DataFrame, pd.Series]
 

@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from ..tables._domains import Domain
+from ..exceptions import InvalidInputError
+from ..tables._domain import Domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,15 @@ class NumericPredictive:
     atoms: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def choose(self, strategy: str, uniforms: np.ndarray) -> np.ndarray:
+        """Return one value a row: the "mean", the "median" or a "sample", drawn by uniform numbers."""
+        if strategy == "mean":
+            return np.asarray(self.mean, dtype=float)
+        return self.median() if strategy == "median" else self.sample(uniforms)
+
     def median(self) -> np.ndarray:
         """Return the predictive median, or the mean where that is all there is."""
         if self.atoms is None:
@@ -58,7 +68,10 @@ class NumericPredictive:
         ndarray of shape (n_rows,)
         """
         if self.atoms is None:
-            raise ValueError("This predictive distribution has a mean only.")
+            raise InvalidInputError(
+                "strategy='sample' needs predictive distributions, but the backend gives means alone; use "
+                "strategy='mean' or strategy='median', or another backend."
+            )
         shape = (len(self.mean), np.shape(self.atoms)[-1])
         weights = np.ones(shape) if self.probabilities is None else self.probabilities
         chosen = _inverse(np.broadcast_to(weights, shape), uniforms)
@@ -85,6 +98,13 @@ class CategoricalPredictive:
 
     probabilities: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def choose(self, strategy: str, uniforms: np.ndarray) -> np.ndarray:
+        """Return one position a row: a "sample", or else the most probable one."""
+        return self.sample(uniforms) if strategy == "sample" else self.mode()
+
     def mode(self) -> np.ndarray:
         """Return the most probable category's position, ndarray of shape (n_rows,)."""
         return np.argmax(self.probabilities, axis=1)
@@ -95,6 +115,8 @@ class CategoricalPredictive:
 
 
 Predictive = NumericPredictive | CategoricalPredictive
+PREDICTIVES = {"regressor": NumericPredictive, "classifier": CategoricalPredictive}
+"""What a backend returns for a column, by the task of its domain."""
 
 
 @runtime_checkable
@@ -122,8 +144,8 @@ class Backend(Protocol):
         public_support : DataFrame of shape (n_support, n_public)
             May have no rows (a zero-shot fit) or no columns.
         sensitive_support : DataFrame of shape (n_support, n_sensitive)
-            Raw cells: ``domain.clean`` or ``domain.codes`` brings them into the domain.
-        domains : mapping of str to Numeric or Categorical
+            Raw cells: ``domain.target`` turns them into numbers, or positions of categories.
+        domains : mapping of str to Domain
             Public domain of each sensitive column.
         """
         ...

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from .._parameters import check_parameters, constraints
-from ..tables._domains import Domain, Numeric
+from ..tables._domain import Domain
 from ._backend import Predictive
 from ._heads import Head, MarginalHead, UniformHead
 from ._public_encoder import PublicEncoder
@@ -42,7 +42,9 @@ class ColumnwiseBackend(BaseEstimator):
         features = self._fit_features(public_support)
         self.heads_: dict[str, Head] = {}
         for column, domain in domains.items():
-            target, present = support_target(sensitive_support[column], domain)
+            target = domain.target(sensitive_support[column])
+            present = ~np.isnan(target)
+            target = target[present] if domain.task == "regressor" else target[present].astype(np.int64)
             head = self._head_for(column, domain, target, features.shape[1])
             self.heads_[column] = head.fit(features[present], target)
         return self
@@ -71,22 +73,3 @@ class ColumnwiseBackend(BaseEstimator):
 
     def _make_head(self, column: str, domain: Domain) -> Head:
         raise NotImplementedError
-
-
-def support_target(cells: pd.Series, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """Bring a column's support cells into its domain and drop those that say nothing.
-
-    Returns
-    -------
-    target : ndarray of shape (n_present,)
-        Clipped numbers, or positions of the declared categories.
-    present : ndarray of shape (n_support,), bool
-        Which rows they are; missing and undeclared cells are left out.
-    """
-    if isinstance(domain, Numeric):
-        values = domain.clean(cells)
-        present = ~np.isnan(values)
-        return values[present], present
-    codes = domain.codes(cells)
-    present = codes < len(domain.categories)
-    return codes[present], present

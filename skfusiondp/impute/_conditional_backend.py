@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from .._parameters import N_JOBS, Integer, constraints
 from .._random_state import RANDOM_STATE, seed_of
-from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._domain import Domain
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import Head, bin_values, class_probabilities
@@ -94,14 +94,14 @@ class TreesHead:
     def fit(self, features: np.ndarray, target: np.ndarray) -> TreesHead:
         with _quiet_threads(len(target)):
             self.models_ = [m.fit(features, target) for m in self._members(len(target))]
-        if isinstance(self.domain, Numeric):
+        if self.domain.task == "regressor":
             self.atoms_, bins = bin_values(target)
             self.leaf_weights_ = self._leaf_weights(features, bins)
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
         with _quiet_threads(len(features)):
-            if isinstance(self.domain, Categorical):
+            if self.domain.task == "classifier":
                 each = [class_probabilities(m, features, self.domain) for m in self.models_]
                 return CategoricalPredictive(np.mean(each, axis=0))
             mean = np.mean([m.predict(features) for m in self.models_], axis=0)
@@ -109,7 +109,6 @@ class TreesHead:
         return NumericPredictive(mean, self.atoms_, weights)
 
     def _members(self, n_rows: int) -> list:
-        numeric = isinstance(self.domain, Numeric)
         forest = {
             "n_estimators": self.n_estimators,
             "n_jobs": self.n_jobs,
@@ -128,7 +127,7 @@ class TreesHead:
         }
         extra = {**forest, "min_samples_leaf": 3, "max_features": 0.5}
         random = {**forest, "min_samples_leaf": 5, "max_features": 0.33, "bootstrap": True}
-        if numeric:
+        if self.domain.task == "regressor":
             return [
                 RandomForestRegressor(**random),
                 ExtraTreesRegressor(**extra),

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from .._parameters import constraints
-from ..tables._domains import Domain
+from ..tables._domain import Domain
 from ._backend import Predictive
 from ._heads import UniformHead
 

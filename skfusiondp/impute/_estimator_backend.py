@@ -9,7 +9,7 @@ from sklearn.base import clone, is_classifier, is_regressor
 
 from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
-from ..tables._domains import Domain, Numeric
+from ..tables._domain import Domain
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head
 
@@ -47,14 +47,11 @@ class EstimatorBackend(ColumnwiseBackend):
     def _check(self, domains: Mapping[str, Domain]) -> None:
         for column, domain in domains.items():
             estimator = self._estimator_of(column)
-            if isinstance(domain, Numeric):
-                kind, needed, fits = "numeric", "regressor", is_regressor(estimator)
-            else:
-                kind, needed, fits = "categorical", "classifier", is_classifier(estimator)
-            if not fits:
+            fits = {"regressor": is_regressor, "classifier": is_classifier}[domain.task]
+            if not fits(estimator):
                 raise InvalidInputError(
-                    f"backend={estimator!r} cannot impute the {kind} column {column!r}, which "
-                    f"needs a {needed}; where numeric and categorical columns are sensitive, "
+                    f"backend={estimator!r} cannot impute the {domain.kind} column {column!r}, which "
+                    f"needs a {domain.task}; where numeric and categorical columns are sensitive, "
                     f"pass a mapping, backend={{{column!r}: ..., ...}}."
                 )
 

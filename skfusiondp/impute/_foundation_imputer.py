@@ -29,12 +29,12 @@ from .._random_state import RANDOM_STATE, random_generator
 from .._refit import all_or_nothing
 from ..exceptions import InvalidInputError
 from ..tables._containers import SetOutput, replace_columns
-from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._domain import Domain
 from ..tables._frames import as_frame, check_table
 from ..tables._paired_table import PairedTable
 from ..tables._schema import Selector, SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._backend import PREDICTIVES, CategoricalPredictive, Predictive
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
 from ._registry import BACKEND, make_backend
@@ -53,7 +53,7 @@ class FoundationImputer(  # type: ignore[call-arg]
     Parameters
     ----------
     sensitive : None, mapping or column selector
-        {column: domain} with domains `Numeric` and `Categorical`, or whatever ColumnTransformer
+        {column: domain}, such as ``{"age": Numeric(18, 90)}``, or whatever ColumnTransformer
         takes as columns. None protects every column (or, inside an estimator of this library,
         those that the estimator protects).
     support : table of shape (n_support, at least n_columns), optional
@@ -66,10 +66,10 @@ class FoundationImputer(  # type: ignore[call-arg]
         foundation models; need their own package and weights) or "domain" (no knowledge). Or a
         backend with parameters, as ``SentenceBackend(model="path")``; or a scikit-learn
         regressor or classifier, or a mapping {column: estimator}.
-    strategy : {"mean", "mode", "sample"}
-        Which value of the predictive distribution is taken. "mean": its mean, for categories
-        the most probable one. "mode": its median, for categories the most probable one.
-        "sample": a draw, column by column.
+    strategy : {"mean", "median", "sample"}
+        Which number of the predictive distribution is taken: its mean, its median or a draw, column by
+        column. For categories both "mean" and "median" take the most probable one; with "mean", training
+        sees the probabilities of all of them.
     output : {"hybrid", "paired"}
         A table like the one given, or a `PairedTable` of the original and the hybrid view.
     batch_size : int
@@ -130,7 +130,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         sensitive=SENSITIVE,
         support=Anything("public rows, checked when they are read"),
         backend=BACKEND,
-        strategy=OneOf(("mean", "mode", "sample")),
+        strategy=OneOf(("mean", "median", "sample")),
         output=OneOf(("hybrid", "paired")),
         batch_size=Integer(1),
         on_leak=ON_LEAK,
@@ -240,7 +240,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         Returns
         -------
         DataFrame of shape (n_rows, n_sensitive)
-            float64 for numeric columns, objects of the declared categories for others.
+            float64 for numeric columns, objects of the declared categories for categorical ones.
         """
         return self._impute(frame)[0]
 
@@ -270,13 +270,6 @@ class FoundationImputer(  # type: ignore[call-arg]
             of the encoding, which a cell cannot hold. Else the encoding of `values`.
         """
         public = frame[list(self.schema_.public)]
-        values = {
-            c: np.empty(len(frame), dtype=float if isinstance(d, Numeric) else object)
-            for c, d in self.schema_.domains.items()
-        }
-        expected = {
-            c: np.zeros((len(frame), d.width), dtype=np.float32) for c, d in self.schema_.domains.items()
-        }
         uniforms = {
             c: uniforms_at([self._seed, i], len(frame), positions)
             for i, c in enumerate(self.schema_.sensitive)
@@ -285,15 +278,13 @@ class FoundationImputer(  # type: ignore[call-arg]
             delayed(self._impute_batch)(public.iloc[rows], {c: u[rows] for c, u in uniforms.items()})
             for rows in self._batches(len(frame))
         )
-        for start, (chosen, encoded) in zip(range(0, len(frame), self.batch_size), done, strict=True):
-            rows = slice(start, start + self.batch_size)
-            for column in chosen:
-                values[column][rows], expected[column][rows] = chosen[column], encoded[column]
-        cells = pd.DataFrame(
-            {c: pd.Series(v, index=frame.index, dtype=v.dtype) for c, v in values.items()},
-            index=frame.index,
-        )
-        return cells, expected
+        cells, expected = {}, {}
+        for c, domain in self.schema_.domains.items():
+            values = np.concatenate([domain.restore(np.empty(0)), *(chosen[c] for chosen, _ in done)])
+            cells[c] = pd.Series(values, index=frame.index, dtype=values.dtype)
+            none = np.empty((0, domain.width), dtype=np.float32)
+            expected[c] = np.concatenate([none, *(encoded[c] for _, encoded in done)])
+        return pd.DataFrame(cells, index=frame.index), expected
 
     def _impute_batch(
         self, public: pd.DataFrame, uniforms: Mapping[str, np.ndarray]
@@ -303,33 +294,14 @@ class FoundationImputer(  # type: ignore[call-arg]
         values, expected = {}, {}
         for column, domain in self.schema_.domains.items():
             guess = _checked(predicted, column, domain, len(public), self.backend_)
-            values[column] = self._choose(guess, domain, uniforms[column])
-            if self.strategy == "mean" and isinstance(domain, Categorical):
-                weights = guess.probabilities
-                expected[column] = np.zeros((len(public), domain.width), dtype=np.float32)
-                known = len(domain.categories)
-                expected[column][:, :known] = weights / weights.sum(axis=1, keepdims=True)
+            values[column] = domain.restore(guess.choose(self.strategy, uniforms[column]))
+            if self.strategy == "mean" and isinstance(guess, CategoricalPredictive):
+                weights = guess.probabilities / guess.probabilities.sum(axis=1, keepdims=True)
+                encoded = weights @ domain.encode(domain.grid(0))
+                expected[column] = encoded.astype(np.float32)
             else:
                 expected[column] = domain.encode(values[column])
         return values, expected
-
-    def _choose(self, guess: Predictive, domain: Any, uniforms: np.ndarray) -> np.ndarray:
-        """Take one value a row from the predictive distribution, as `strategy` says."""
-        if isinstance(guess, CategoricalPredictive):
-            drawn = guess.sample(uniforms) if self.strategy == "sample" else guess.mode()
-            return domain.decode(drawn)
-        if self.strategy == "mean":
-            values = guess.mean
-        elif self.strategy == "mode":
-            values = guess.median()
-        elif guess.atoms is not None:
-            values = guess.sample(uniforms)
-        else:
-            raise InvalidInputError(
-                f"strategy='sample' needs predictive distributions, which {self.backend_!r} "
-                "does not give; use strategy='mean' or strategy='mode', or another backend."
-            )
-        return np.clip(values, domain.low, domain.high)
 
     def _pair(self, frame: pd.DataFrame, positions: np.ndarray | None = None) -> PairedTable:
         """Both views of a table, of which absent sensitive columns take the imputed values."""
@@ -397,19 +369,20 @@ def _warn_no_knowledge(backend: Any) -> None:
     )
 
 
-def _checked(predicted: Mapping[str, Predictive], column: str, domain: Domain, n: int, backend: Any) -> Any:
+def _checked(
+    predicted: Mapping[str, Predictive], column: str, domain: Domain, n: int, backend: Any
+) -> Predictive:
     """Return a column's predictive distribution, or say what is wrong with the backend."""
     guess = predicted.get(column)
-    kind = NumericPredictive if isinstance(domain, Numeric) else CategoricalPredictive
-    if not isinstance(guess, kind):
+    kind = PREDICTIVES[domain.task]
+    if guess is None or not isinstance(guess, kind):
         raise InvalidInputError(
             f"The backend {backend!r} returned {type(guess).__name__} for the sensitive column "
             f"{column!r}; a backend's predict returns {{column: {kind.__name__}}}."
         )
-    rows = len(guess.mean if isinstance(guess, NumericPredictive) else guess.probabilities)
-    if rows != n:
+    if len(guess) != n:
         raise InvalidInputError(
-            f"The backend {backend!r} returned {rows} predictions for {n} rows of {column!r}; "
+            f"The backend {backend!r} returned {len(guess)} predictions for {n} rows of {column!r}; "
             "its predict must return one a row."
         )
     return guess

@@ -12,10 +12,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_predict
 
-from ..tables._domains import Categorical, Domain, Numeric
+from ..tables._domain import Domain
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 
 N_ATOMS = 64
+# Odd, so that the mean of a uniform distribution is one of them.
+_EVEN_ATOMS = 4 * N_ATOMS + 1
 
 
 class Head(Protocol):
@@ -40,13 +42,10 @@ class UniformHead:
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
-        n = len(features)
-        if isinstance(self.domain, Categorical):
-            return CategoricalPredictive(np.ones((n, len(self.domain.categories))))
-        cells = 4 * N_ATOMS + 1  # odd, so that the median is the centre too
-        grid = (np.arange(cells) + 0.5) / cells
-        atoms = self.domain.low + grid * (self.domain.high - self.domain.low)
-        return NumericPredictive(np.full(n, self.domain.center), atoms)
+        n, atoms = len(features), self.domain.centers(_EVEN_ATOMS)
+        if self.domain.task == "classifier":
+            return CategoricalPredictive(np.ones((n, len(atoms))))
+        return NumericPredictive(np.full(n, atoms[len(atoms) // 2]), atoms)
 
 
 class MarginalHead:
@@ -56,8 +55,8 @@ class MarginalHead:
         self.domain = domain
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> MarginalHead:
-        if isinstance(self.domain, Categorical):
-            self.counts_ = np.bincount(target, minlength=len(self.domain.categories)).astype(float)
+        if self.domain.task == "classifier":
+            self.counts_ = np.bincount(target, minlength=len(self.domain.centers(0))).astype(float)
         else:
             self.mean_ = float(target.mean())
             self.atoms_, bins = bin_values(target)
@@ -66,7 +65,7 @@ class MarginalHead:
 
     def predict(self, features: np.ndarray) -> Predictive:
         n = len(features)
-        if isinstance(self.domain, Categorical):
+        if self.domain.task == "classifier":
             return CategoricalPredictive(np.tile(self.counts_, (n, 1)))
         return NumericPredictive(np.full(n, self.mean_), self.atoms_, self.counts_)
 
@@ -83,7 +82,7 @@ class EstimatorHead:
         self.domain = domain
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> EstimatorHead:
-        if isinstance(self.domain, Numeric):
+        if self.domain.task == "regressor":
             folds = KFold(min(5, len(target)), shuffle=True, random_state=0)
             guess = cross_val_predict(clone(self.estimator), features, target, cv=folds)
             self.residuals_ = bin_values(target - np.ravel(guess))[0]
@@ -91,14 +90,14 @@ class EstimatorHead:
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
-        if isinstance(self.domain, Numeric):
+        if self.domain.task == "regressor":
             mean = np.ravel(self.model_.predict(features)).astype(float)
             return NumericPredictive(mean, mean[:, None] + self.residuals_)
         return CategoricalPredictive(class_probabilities(self.model_, features, self.domain))
 
 
-def class_probabilities(model: Any, features: np.ndarray, domain: Categorical) -> np.ndarray:
-    """Return ``predict_proba`` spread over the declared categories.
+def class_probabilities(model: Any, features: np.ndarray, domain: Domain) -> np.ndarray:
+    """Return ``predict_proba`` spread over the values of a domain that is guessed by classification.
 
     Returns
     -------
@@ -106,7 +105,7 @@ def class_probabilities(model: Any, features: np.ndarray, domain: Categorical) -
         Zero for categories that the support rows do not show. A classifier without
         ``predict_proba`` puts everything on its prediction.
     """
-    spread = np.zeros((len(features), len(domain.categories)))
+    spread = np.zeros((len(features), len(domain.centers(0))))
     if hasattr(model, "predict_proba"):
         spread[:, np.asarray(model.classes_, dtype=int)] = model.predict_proba(features)
     else:

@@ -17,7 +17,7 @@ import numpy as np
 from .._parameters import Satisfies, constraints
 from .._random_state import RANDOM_STATE
 from ..exceptions import InvalidInputError, MissingDependencyError
-from ..tables._domains import Domain, Numeric
+from ..tables._domain import Domain
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import N_ATOMS, Head, class_probabilities
@@ -56,11 +56,11 @@ class InContextBackend(ColumnwiseBackend):
 
     def _check(self, domains: Mapping[str, Domain]) -> None:
         # Absent packages and files are reported before anything is computed.
-        for task in sorted({_task(domain) for domain in domains.values()}):
+        for task in sorted({domain.task for domain in domains.values()}):
             self._make_model(task)
 
     def _make_head(self, column: str, domain: Domain) -> Head:
-        return InContextHead(self._make_model(_task(domain)), domain, self._quantiles)
+        return InContextHead(self._make_model(domain.task), domain, self._quantiles)
 
     @abstractmethod
     def _make_model(self, task: str) -> Any:
@@ -110,12 +110,8 @@ class InContextHead:
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
-        if not isinstance(self.domain, Numeric):
+        if self.domain.task == "classifier":
             return CategoricalPredictive(class_probabilities(self.model, features, self.domain))
         mean, quantiles = self.quantiles(self.model, features)
         # Averages over an ensemble, and networks, let neighbouring quantiles cross.
         return NumericPredictive(np.asarray(mean, dtype=float), np.sort(quantiles, axis=1))
-
-
-def _task(domain: Domain) -> str:
-    return "regressor" if isinstance(domain, Numeric) else "classifier"

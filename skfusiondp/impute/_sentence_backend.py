@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,8 +14,8 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from .._parameters import Device, Integer, Real, Satisfies, constraints
 from ..exceptions import MissingDependencyError
-from ..tables._domains import Categorical, Domain, Numeric
-from ..tables._frames import as_text
+from ..tables._domain import Domain
+from ..tables._frames import short_text
 from ._backend import CategoricalPredictive, NumericPredictive, Predictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head, UniformHead
@@ -101,13 +100,13 @@ class SentenceBackend(ColumnwiseBackend):
     def _make_head(self, column: str, domain: Domain) -> Head:
         # Unit vectors as they are: scaled one by one, directions in which the support rows
         # hardly differ would blow up on other rows. The weak penalties fit their small spread.
-        if isinstance(domain, Numeric):
+        if domain.task == "regressor":
             return EstimatorHead(RidgeCV(np.logspace(-2.5, 2.5, 11)), domain)
         return EstimatorHead(LogisticRegression(C=40.0, max_iter=1000), domain)
 
     def _zero_shot(self, column: str, domain: Domain) -> Head:
-        statements, atoms = write_statements(column, domain, self.n_bins)
-        return ZeroShotHead(domain, self._embed(statements), atoms, self.temperature)
+        statements = [f"{_plain(column)} is {said}" for said in domain.phrases(self.n_bins)]
+        return ZeroShotHead(domain, self._embed(statements), domain.centers(self.n_bins), self.temperature)
 
     def _embed(self, sentences: Sequence[str]) -> np.ndarray:
         """Return unit embeddings, float32 of shape (n_sentences, n_dimensions)."""
@@ -152,7 +151,7 @@ class ZeroShotHead:
         evidence = features @ self.statements.T / self.temperature
         weights = np.exp(evidence - evidence.max(axis=1, keepdims=True)).astype(float)
         weights /= weights.sum(axis=1, keepdims=True)
-        if isinstance(self.domain, Categorical):
+        if self.domain.task == "classifier":
             return CategoricalPredictive(weights)
         return NumericPredictive(weights @ self.atoms, self.atoms, weights)
 
@@ -172,30 +171,10 @@ def write_sentences(public: pd.DataFrame) -> list[str]:
     columns = []
     for name in public.columns:
         cells = public[name].astype(object)
-        words = cells.map(lambda v, name=name: f"{_plain(name)} is {_word(v)}")
+        words = cells.map(lambda v, name=name: f"{_plain(name)} is {short_text(v)}")
         columns.append(words.where(cells.notna(), ""))
     rows = zip(*columns, strict=True)
     return [", ".join(part for part in row if part) or "nothing is known" for row in rows]
-
-
-def write_statements(column: str, domain: Domain, n_bins: int) -> tuple[list[str], np.ndarray]:
-    """State each category, or each of `n_bins` intervals, of a sensitive column.
-
-    Returns
-    -------
-    statements : list of str
-    atoms : ndarray of shape (n_statements,)
-        Centre of each interval (of a category: its position).
-    """
-    if isinstance(domain, Categorical):
-        said = [f"{_plain(column)} is {_word(c)}" for c in domain.categories]
-        return said, np.arange(len(said), dtype=float)
-    edges = np.linspace(domain.low, domain.high, n_bins + 1)
-    said = [
-        f"{_plain(column)} is between {_word(low)} and {_word(high)}"
-        for low, high in itertools.pairwise(edges)
-    ]
-    return said, (edges[:-1] + edges[1:]) / 2
 
 
 def load_encoder(model: Any, device: str | None) -> Any:
@@ -247,10 +226,3 @@ def _no_loading_bar() -> Iterator[None]:
 
 def _plain(name: str) -> str:
     return " ".join(str(name).replace("_", " ").replace("-", " ").split())
-
-
-def _word(value: Any) -> str:
-    text = as_text(value)
-    # Whole numbers are written alike, be their column one of whole numbers or of floats.
-    fraction = isinstance(value, float | np.floating) and text == str(value)
-    return f"{value:.4g}" if fraction else text

@@ -16,7 +16,7 @@ from ..privacy import PrivacyLedger
 from ..privacy._accountant import Mechanism
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Spec, rdp_of
-from ..tables._domains import Numeric
+from ..tables._numeric import Numeric
 from ..tables._schema import SensitiveSchema
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from .._parameters import OneOf, Real, constraints
-from ..tables._domains import Categorical, Numeric
-from ..tables._outside import OTHER
+from ..tables._categorical import OTHER
+from ..tables._domain import Countable, Domain
+from ..tables._numeric import Numeric
 from ._private_transformer import PrivateTransformer
 
 
@@ -93,7 +94,7 @@ class PrivateCategories(PrivateTransformer):
     ({'unit': ['burns']}, '(other)')
     """
 
-    _kinds = (Categorical,)
+    _needs = Countable
     _diameter, _reach = 2.0**0.5, 1.0
 
     _constraints = constraints(
@@ -136,17 +137,17 @@ class PrivateCategories(PrivateTransformer):
 
     def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Categorical)
-        return np.bincount(domain.codes(cells), minlength=domain.width)[:-1]
+        assert isinstance(domain, Countable)
+        return np.bincount(domain.codes(cells), minlength=domain.n_bins(0) + 1)[:-1]
 
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
         self.frequencies_, self.rare_ = {}, {}
         start = 0
         for column in columns:
             domain = self.schema_.domains[column]
-            assert isinstance(domain, Categorical)
-            counts = np.maximum(released[start : start + domain.width - 1], 0.0)
-            start += domain.width - 1
+            assert isinstance(domain, Countable)
+            counts = np.maximum(released[start : start + domain.n_bins(0)], 0.0)
+            start += domain.n_bins(0)
             # Nothing but noise says nothing: all alike.
             share = counts / counts.sum() if counts.sum() > 0 else np.full(len(counts), 1 / len(counts))
             self.frequencies_[column] = share
@@ -155,7 +156,7 @@ class PrivateCategories(PrivateTransformer):
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray | pd.Series:
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Categorical)
+        assert isinstance(domain, Countable)
         codes = domain.codes(cells)
         if self.output == "frequencies":
             return np.append(self.frequencies_[column], np.nan)[codes]
@@ -163,5 +164,5 @@ class PrivateCategories(PrivateTransformer):
         merged[np.isin(codes, [domain.categories.index(c) for c in self.rare_[column]])] = OTHER
         return pd.Series(merged, index=cells.index, dtype=object)
 
-    def _new_domain(self, column: str) -> Numeric | Categorical:
+    def _new_domain(self, column: str) -> Domain:
         return Numeric(0.0, 1.0) if self.output == "frequencies" else self.schema_.domains[column]

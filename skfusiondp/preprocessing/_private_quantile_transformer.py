@@ -10,8 +10,9 @@ from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
 from .._parameters import OneOf, constraints
-from ..tables._domains import Numeric
-from ._private_transformer import N_BINS, PrivateTransformer, bins
+from ..tables._numeric import Numeric
+from ..tables._ordered import Ordered
+from ._private_transformer import N_BINS, PrivateTransformer
 
 # Normal output is cut off at this share of either tail.
 _TAIL = 1e-4
@@ -102,7 +103,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
     {'income': Numeric(low=0.0, high=1.0)}
     """
 
-    _kinds = (Numeric,)
+    _needs = Ordered
     _diameter, _reach = 2.0**0.5, 1.0
 
     _constraints = constraints(
@@ -143,21 +144,21 @@ class PrivateQuantileTransformer(PrivateTransformer):
 
     def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Numeric)
-        codes = bins(domain.clean(cells), domain, self.n_bins)
+        assert isinstance(domain, Ordered)
+        codes = domain.bins(cells, self.n_bins)
         return np.bincount(codes, minlength=self.n_bins + 1)[: self.n_bins]
 
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
         self.edges_, self.cdf_ = {}, {}
         for column, counts in zip(columns, released.reshape(len(columns), self.n_bins), strict=True):
             domain = self.schema_.domains[column]
-            assert isinstance(domain, Numeric)
+            assert isinstance(domain, Ordered)
             self.edges_[column] = np.linspace(domain.low, domain.high, self.n_bins + 1)
             self.cdf_[column] = _distribution(counts)
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Numeric)
+        assert isinstance(domain, Ordered)
         share = np.interp(domain.clean(cells), self.edges_[column], self.cdf_[column])
         return share if self.output == "uniform" else ndtri(np.clip(share, _TAIL, 1 - _TAIL))
 

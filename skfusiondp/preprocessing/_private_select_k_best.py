@@ -12,11 +12,11 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._parameters import Integer, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
-from ..tables._domains import Categorical, Numeric
+from ..tables._domain import Domain
 from ..tables._frames import check_table
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._private_transformer import N_BINS, PrivateTransformer, bins
+from ._private_transformer import N_BINS, PrivateTransformer
 
 
 class PrivateSelector(PrivateTransformer):
@@ -191,18 +191,13 @@ class PrivateSelector(PrivateTransformer):
 
     def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
         """Present cells by bin and group, of shape (n_bins or categories, n_groups)."""
-        domain = self.schema_.domains[column]
-        if isinstance(domain, Numeric):
-            codes = bins(domain.clean(cells), domain, self.n_bins)
-        else:
-            codes = domain.codes(cells)
+        codes = self.schema_.domains[column].bins(cells, self.n_bins)
         n_groups = int(self._groups.max()) + 1
         counts = np.bincount(codes * n_groups + self._groups, minlength=(self._width(column) + 1) * n_groups)
         return counts.reshape(-1, n_groups)[:-1]
 
     def _width(self, column: str) -> int:
-        domain = self.schema_.domains[column]
-        return domain.width - 1 if isinstance(domain, Categorical) else self.n_bins
+        return self.schema_.domains[column].n_bins(self.n_bins)
 
     def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
         self.scores_: dict[str, float] = {}
@@ -259,7 +254,7 @@ class PrivateSelector(PrivateTransformer):
         return column in self.kept_ or column not in self.schema_.domains
 
     @property
-    def domains_(self) -> dict[str, Numeric | Categorical]:
+    def domains_(self) -> dict[str, Domain]:
         """Domain of each sensitive column that is kept."""
         check_is_fitted(self, "kept_")
         return {c: self.schema_.domains[c] for c in self.kept_}

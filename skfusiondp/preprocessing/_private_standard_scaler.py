@@ -9,7 +9,8 @@ import pandas as pd
 
 from .._parameters import Real, constraints
 from ..privacy._release import UNIT
-from ..tables._domains import Numeric
+from ..tables._numeric import Numeric
+from ..tables._ordered import Ordered
 from ._private_transformer import PrivateTransformer
 
 # A cell's position in its interval is rounded to this, so that its square is whole in units of UNIT.
@@ -100,7 +101,7 @@ class PrivateStandardScaler(PrivateTransformer):
     (True, True)
     """
 
-    _kinds = (Numeric,)
+    _needs = Ordered
     _diameter, _reach = 2.0, 3.0**0.5
     _unit = UNIT
 
@@ -139,7 +140,7 @@ class PrivateStandardScaler(PrivateTransformer):
     def _moments(self, cells: pd.Series, column: str) -> np.ndarray:
         """What each row adds, in units, of shape (n_rows, 3)."""
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Numeric)
+        assert isinstance(domain, Ordered)
         position = _position(domain.clean(cells), domain)
         present = ~np.isnan(position)
         t = np.rint(np.where(present, position, 0.0) / _STEP).astype(np.int64)
@@ -150,7 +151,7 @@ class PrivateStandardScaler(PrivateTransformer):
         self.mean_, self.scale_ = {}, {}
         for column, (count, first, second) in zip(columns, released.reshape(-1, 3), strict=True):
             domain = self.schema_.domains[column]
-            assert isinstance(domain, Numeric)
+            assert isinstance(domain, Ordered)
             count = max(float(count), 1.0)
             mean = float(np.clip(first / count, -1.0, 1.0))
             variance = float(np.clip(second / count - mean**2, _LEAST**2, 1.0))
@@ -160,7 +161,7 @@ class PrivateStandardScaler(PrivateTransformer):
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
         domain = self.schema_.domains[column]
-        assert isinstance(domain, Numeric)
+        assert isinstance(domain, Ordered)
         values = (domain.clean(cells) - self.mean_[column]) / self.scale_[column]
         return np.clip(values, -self.limit, self.limit)
 
@@ -168,7 +169,7 @@ class PrivateStandardScaler(PrivateTransformer):
         return Numeric(-float(self.limit), float(self.limit))
 
 
-def _position(values: np.ndarray, domain: Numeric) -> np.ndarray:
+def _position(values: np.ndarray, domain: Ordered) -> np.ndarray:
     """Position of each value between the bounds, from -1 to 1; NaN where it is missing."""
     half = domain.high / 2 - domain.low / 2
     return np.clip((values - (domain.low / 2 + domain.high / 2)) / half, -1.0, 1.0)

@@ -29,7 +29,7 @@ from ..privacy._ledger import read_without_noise
 from ..privacy._release import noise_std_in_units, release
 from ..privacy._weak_budgets import warn_of_plan
 from ..tables._containers import SetOutput, replace_columns
-from ..tables._domains import Categorical, Numeric
+from ..tables._domain import Domain
 from ..tables._frames import check_table
 from ..tables._groups import read_units
 from ..tables._outside import warn_outside
@@ -54,7 +54,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
 
     _constraints: ClassVar[Mapping[str, Constraint]] = PRIVACY
     _rules: ClassVar[tuple[Rule, ...]] = (EPSILON_OR_NOISE,)
-    _kinds: ClassVar[tuple[type, ...]] = (Numeric, Categorical)
+    _needs: ClassVar[type] = Domain
     _diameter: ClassVar[float]
     _reach: ClassVar[float]
     _unit: ClassVar[float] = 1.0
@@ -151,7 +151,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         self._learn(released, columns)
 
     def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
-        return tuple(c for c, d in schema.domains.items() if isinstance(d, self._kinds))
+        return tuple(c for c, d in schema.domains.items() if isinstance(d, self._needs))
 
     def _norm(self, n_columns: int) -> float:
         wide = math.sqrt(max(n_columns, 1))
@@ -210,12 +210,12 @@ class PrivateTransformer(  # type: ignore[call-arg]
         raise NotImplementedError
 
     @property
-    def domains_(self) -> dict[str, Numeric | Categorical]:
+    def domains_(self) -> dict[str, Domain]:
         """Domain of each sensitive column of the transformed table."""
         check_is_fitted(self, "schema_")
         return {c: self._new_domain(c) if c in self.columns_ else d for c, d in self.schema_.domains.items()}
 
-    def _new_domain(self, column: str) -> Numeric | Categorical:
+    def _new_domain(self, column: str) -> Domain:
         return self.schema_.domains[column]
 
     def privacy_report(self) -> PrivacyReport:
@@ -273,10 +273,3 @@ class PrivateTransformer(  # type: ignore[call-arg]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def bins(values: np.ndarray, domain: Numeric, n_bins: int) -> np.ndarray:
-    """Which of equally wide bins of the domain each value lies in; `n_bins` where it is missing."""
-    scaled = (values - domain.low) / (domain.high - domain.low) * n_bins
-    inside = np.clip(np.nan_to_num(scaled), 0, n_bins - 1).astype(np.int64)
-    return np.where(np.isnan(values), n_bins, inside)

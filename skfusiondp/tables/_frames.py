@@ -107,6 +107,14 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+def short_text(value: Any) -> str:
+    """A cell as a sentence says it: as `as_text` does, fractions with four significant digits."""
+    text = as_text(value)
+    # Whole numbers are written alike, be their column one of whole numbers or of floats.
+    fraction = isinstance(value, float | np.floating) and text == str(value)
+    return f"{value:.4g}" if fraction else text
+
+
 def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple = ()) -> pd.DataFrame:
     """Validate a table in memory as scikit-learn does, and return it as a frame.
 

@@ -12,13 +12,12 @@ import pandas as pd
 
 from .._parameters import ON_LEAK
 from ..exceptions import (
-    InvalidInputError,
     PrivacyBudgetError,
     report_leak,
 )
-from ._domains import Categorical, Domain, Numeric
-from ._frames import as_frame, is_numeric, numeric_values
-from ._leaked_domains import leaked_domain, remedy
+from ._domain import Domain
+from ._frames import as_frame
+from ._kinds import leaked_domain, remedy, support_domain
 from ._same_rows import compared_as_numbers, row_codes, training_rows_given
 from ._select import (
     MOST_NAMED,
@@ -37,7 +36,7 @@ class SensitiveSchema:
     ----------
     columns : tuple of str
         Every column of the table, in order.
-    domains : mapping of str to Numeric or Categorical
+    domains : mapping of str to Domain
         Domain of each sensitive column, in table order.
     sources : mapping of str to str
         Where each domain comes from: "declared", "support" or "training cells" (a leak).
@@ -162,10 +161,9 @@ def resolve_schema(
             domains[column], sources[column] = leaked[column], "training cells"
         else:
             assert public is not None
-            domains[column], sources[column] = _infer(public[column]), "support"
-        found = domains[column]
-        if isinstance(found, Numeric) and public is not None and column in public:
-            domains[column] = found.with_knots_of(numeric_values(public[column], sensitive=True))
+            domains[column], sources[column] = support_domain(public[column]), "support"
+        if public is not None and column in public:
+            domains[column] = domains[column].informed_by(public[column])
     schema = SensitiveSchema(table.columns, domains, sources)
     if public is None or not declared:
         return schema
@@ -219,31 +217,10 @@ def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict
         )
     cells = table.witnesses(guessed)
     domains = {c: leaked_domain(cells[c]) for c in guessed}
-    remedies = ", ".join(remedy(cells[c], domains[c]) for c in guessed[:MOST_NAMED])
+    remedies = ", ".join(remedy(cells[c]) for c in guessed[:MOST_NAMED])
     report_leak(
         f"{start}bounds and categories are read off the training cells, which the privacy guarantee does "
         f"not cover: epsilon is infinite. Declare them, for example sensitive={{{remedies}}}.",
         on_leak,
     )
     return domains
-
-
-def _infer(column: pd.Series) -> Domain:
-    """Domain of a column of public support rows."""
-    present = column[column.notna()]
-    if is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype):
-        values = numeric_values(present)
-        values = values[np.isfinite(values)]
-        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-        if low == high:
-            # A constant still needs an interval; one unit to each side is arbitrary but harmless.
-            low, high = np.nextafter(low - 1, -np.inf), np.nextafter(high + 1, np.inf)
-        return Numeric(float(low), float(high))
-    try:
-        categories = sorted(pd.unique(present.astype(object)), key=lambda v: (str(type(v)), str(v)))
-    except TypeError:
-        raise InvalidInputError(
-            f"Column {column.name!r} of support holds cells that are no numbers and no categories, such as "
-            "lists; convert them to texts or numbers, or drop the column."
-        ) from None
-    return Categorical(categories or ["missing"])

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import InvalidInputError
-from ._domains import Categorical, Domain, Numeric
+from ._domain import Domain
+from ._kinds import declarations
 
 MOST_NAMED = 8
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
@@ -94,10 +95,10 @@ class _Columns:
         if isinstance(sensitive, Mapping):
             chosen: dict[str, Domain | None] = {}
             for key, domain in sensitive.items():
-                if domain is not None and not isinstance(domain, Numeric | Categorical):
+                if domain is not None and not isinstance(domain, Domain):
                     raise InvalidInputError(
-                        f"sensitive[{key!r}]={domain!r} is not a domain; declare Numeric(low, high) or "
-                        "Categorical([...]), or None to infer it from the public support rows."
+                        f"sensitive[{key!r}]={domain!r} is not a domain; declare {declarations()}, or "
+                        "None to infer it from the public support rows."
                     )
                 chosen[self._one(key, returned)] = domain
             return chosen

@@ -61,6 +61,7 @@ def test_feature_level_reports_name_the_columns_and_their_domains(adult, fit):
     report = fit().privacy_report()
     assert report.to_dict()["sensitive_columns"]["age"] == {
         "kind": "numeric",
+        "text": "numeric, 17 to 90",
         "low": 17.0,
         "high": 90.0,
         "source": "declared",
@@ -123,7 +124,7 @@ def test_fits_under_other_relations_are_named(adult, fit):
 
 
 def test_html_is_escaped_and_can_be_saved(tmp_path):
-    domain = {"kind": "numeric", "low": 0, "high": 1, "source": "declared"}
+    domain = {**Numeric(0, 1).to_dict(), "source": "declared"}
     report = PrivacyReport("A<b>", "fusiondp", {"<script>": domain}, "replace", 1.0, 1e-5, 100)
     assert "<script>" not in report.to_html() and "&lt;script&gt;" in report.to_html()
     assert report._repr_html_() == report.to_html()
@@ -145,7 +146,7 @@ def test_reports_quote_no_cell_of_the_table(method, adult, fit):
 def two_columns(epsilon=None, k=1, unit=""):
     entries = tuple(LedgerEntry(4.0, 1.0, 1, protects=(c,), rows_per_unit=k) for c in ("age", "sex"))
     ledger = PrivacyLedger(entries)
-    domain = {"kind": "numeric", "low": 0, "high": 1, "source": "declared"}
+    domain = {**Numeric(0, 1).to_dict(), "source": "declared"}
     return PrivacyReport(
         estimator="Made",
         method="fusiondp",

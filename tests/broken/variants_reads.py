@@ -43,7 +43,7 @@ def a_domain_that_excludes_every_cell_is_refused(patch):
 
 
 def a_text_in_a_sensitive_column_is_refused(patch):
-    patch.setattr("skfusiondp.tables._domains.numeric_values", lambda column, sensitive: _strict(column))
+    patch.setattr("skfusiondp.tables._numeric.numeric_values", lambda column, sensitive: _strict(column))
 
 
 def _strict(column):

@@ -9,7 +9,7 @@ import pytest
 from skfusiondp import Categorical, Numeric
 from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.impute import FoundationImputer, SentenceBackend
-from skfusiondp.impute._sentence_backend import write_sentences, write_statements
+from skfusiondp.impute._sentence_backend import write_sentences
 
 
 def test_sentences():
@@ -18,11 +18,10 @@ def test_sentences():
     assert write_sentences(rows[["hours_per_week", "work-class"]])[1] == "nothing is known"
 
 
-def test_statements():
-    said, atoms = write_statements("age", Numeric(20, 40), 2)
-    assert said == ["age is between 20 and 30", "age is between 30 and 40"]
-    assert atoms.tolist() == [25.0, 35.0]
-    assert write_statements("sex", Categorical(["f", "m"]), 9)[0] == ["sex is f", "sex is m"]
+def test_domains_say_their_parts():
+    assert Numeric(20, 40).phrases(2) == ["between 20 and 30", "between 30 and 40"]
+    assert Numeric(20, 40).centers(2).tolist() == [25.0, 35.0]
+    assert Categorical(["f", "m"]).phrases(9) == ["f", "m"]
 
 
 class CountingEncoder:

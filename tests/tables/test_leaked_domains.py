@@ -36,7 +36,8 @@ from skfusiondp.preprocessing import (
     PrivateStandardScaler,
     TableEncoder,
 )
-from skfusiondp.tables._leaked_domains import HiddenCategorical, leaked_domain
+from skfusiondp.tables._categorical import HiddenCategorical
+from skfusiondp.tables._kinds import leaked_domain
 from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 

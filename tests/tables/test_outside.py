@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -230,9 +231,9 @@ def test_public_cells_are_refused_as_before():
 
 def test_counts():
     cells = pd.Series([-1, 5, 20, None, "x", np.inf, 10], dtype=object)
-    assert outside(cells, Numeric(0, 10)) == Outside(6, below=1, above=2, no_number=1)
+    assert outside(cells, Numeric(0, 10)) == Outside(6, Counter({"below": 1, "above": 2, "no number": 1}))
     found = outside(pd.Series(["a", "b", None, [1]], dtype=object), Categorical(["a"]))
-    assert found == Outside(3, unknown=2) and found.share == pytest.approx(2 / 3)
+    assert found == Outside(3, Counter({"unknown categories": 2})) and found.share == pytest.approx(2 / 3)
     assert outside(pd.Series([None, np.nan]), Numeric(0, 1)).share == 0
     # What PrivateCategories has merged is "other" on purpose.
     assert outside(pd.Series(["a", "(other)"]), Categorical(["a"])).share == 0

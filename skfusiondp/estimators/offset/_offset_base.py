@@ -30,7 +30,6 @@ from ...privacy._budget import spending
 from ...privacy._ledger import read_without_noise
 from ...privacy._random_bits import RandomBits
 from ...privacy._weak_budgets import warn_of_plan
-from ...tables._domains import Numeric
 from ...tables._frames import as_frame, check_table
 from ...tables._groups import Units, read_units, without_column
 from ...tables._outside import warn_outside
@@ -384,8 +383,8 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         encoded, score = self._columns.transform(seen), self._public_score(seen)
         shapes = {}
         for c, d in self.schema_.domains.items():
-            grid = np.linspace(d.low, d.high, _SHAPE_POINTS) if isinstance(d, Numeric) else list(d.categories)
-            cells = pd.Series(grid, dtype=None if isinstance(d, Numeric) else object)
+            grid = d.grid(_SHAPE_POINTS)
+            cells = pd.Series(grid, dtype=grid.dtype)
             parts = []
             for first in range(0, len(grid), _SHAPE_POINTS):
                 # Some points at once: models are quicker on one large table than on many small ones.
@@ -395,7 +394,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                 scores = self._corrected(encoded[every], score[every], moved)
                 parts.append(scores.reshape(len(points), len(frame), -1).mean(axis=1))
             effect = np.vstack(parts)
-            shapes[c] = (np.array(grid), effect - effect.mean(axis=0))
+            shapes[c] = (np.array(grid.tolist()), effect - effect.mean(axis=0))
         return shapes
 
     def shape_functions(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
@@ -428,7 +427,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         figure = Figure(figsize=(3 * n, 2.6), layout="constrained")
         panels = np.ravel(figure.subplots(1, n, squeeze=False))
         for axis, (column, (values, effect)) in zip(panels, shapes.items(), strict=False):
-            if isinstance(self.schema_.domains[column], Numeric):
+            if self.schema_.domains[column].task == "regressor":
                 axis.step(values, effect, where="mid")
             else:
                 for k in range(effect.shape[1]):

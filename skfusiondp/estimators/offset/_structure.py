@@ -15,8 +15,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
-from ...tables._domains import Domain, Numeric
+from ...tables._domain import Domain
 from ...tables._frames import as_text, is_numeric, numeric_values
+from ...tables._ordered import Ordered
 from ._additive import Pieces, fit_additive
 from ._mechanism import Groups, Loss, PublicCurvature
 
@@ -66,10 +67,7 @@ class PublicColumns:
 
 def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.ndarray:
     """Sensitive columns by their domains alone: clipped numbers (NaN: missing), indicators of categories."""
-    parts = [
-        d.clean(frame[c])[:, None] if isinstance(d, Numeric) else d.encode(frame[c])
-        for c, d in domains.items()
-    ]
+    parts = [d.tree_features(frame[c]) for c, d in domains.items()]
     return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
 
 
@@ -200,7 +198,7 @@ class Bins:
         self.domains = dict(domains)
         self.edges: dict[str, tuple[np.ndarray, ...]] = {}
         for c, d in domains.items():
-            if isinstance(d, Numeric):
+            if isinstance(d, Ordered):
                 known = d.clean(support[c]) if support is not None and c in support else np.empty(0)
                 self.edges[c] = _edges(d, known[~np.isnan(known)])
         self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
@@ -214,14 +212,14 @@ class Bins:
         level, levels = np.searchsorted(self.score_edges, score[:, 0]), len(self.score_edges) + 1
         groups, crossed, coarse = [], [], {}
         for c, d in self.domains.items():
-            if isinstance(d, Numeric):
+            if isinstance(d, Ordered):
                 values = d.clean(frame[c])
                 fine, middle, few, pieces = [_cut(values, e) for e in self.edges[c]]
                 groups += [few, fine]
             else:
-                middle = d.codes(frame[c]), d.width
+                middle = d.bins(frame[c], _MIDDLE), d.n_bins(_MIDDLE) + 1
                 groups += [middle]
-                pieces = np.minimum(middle[0], _PAIR_LEVELS), min(d.width, _PAIR_LEVELS + 1)
+                pieces = np.minimum(middle[0], _PAIR_LEVELS), min(middle[1], _PAIR_LEVELS + 1)
             crossed.append((middle[0] * levels + level, middle[1] * levels))
             coarse[c] = pieces
         groups += crossed
@@ -231,7 +229,7 @@ class Bins:
         return [g for g, _ in groups], [k for _, k in groups]
 
 
-def _edges(domain: Numeric, known: np.ndarray) -> tuple[np.ndarray, ...]:
+def _edges(domain: Ordered, known: np.ndarray) -> tuple[np.ndarray, ...]:
     """Fine, middle and coarse cuts of an interval, and cuts for pairs, from public facts."""
 
     def cut(fractions: np.ndarray, *more: np.ndarray) -> np.ndarray:

@@ -1,0 +1,246 @@
+"""The domain of a categorical column, and its stand-in where training cells gave the categories."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import InvalidInputError
+from ._domain import Countable, as_column, epsilon_text, own_epsilon, plain
+from ._frames import as_text, missing_cells, short_text
+
+_MOST_SHOWN = 8
+# What PrivateCategories writes for the categories that it merges.
+OTHER = "(other)"
+
+
+@dataclass(frozen=True)
+class Categorical(Countable):
+    """Domain of a sensitive categorical column: the categories that everybody knows.
+
+    Parameters
+    ----------
+    categories : sequence of hashable
+        Public categories. A cell that is none of them is encoded as "other".
+    epsilon : float, optional
+        The column's own budget, where it is more or less sensitive than the others; None takes the
+        estimator's.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are no categories, one occurs twice, one is missing (NaN, None), or `epsilon` is not
+        positive.
+
+    Examples
+    --------
+    >>> from skfusiondp import Categorical
+    >>> unit = Categorical(["medical", "surgical"])
+    >>> unit.encode(["surgical", "burns", None]).tolist()
+    [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+
+    categories: tuple
+    epsilon: float | None
+
+    kind = "categorical"
+    declaration = "Categorical([...])"
+
+    def __init__(self, categories: Sequence, epsilon: float | None = None) -> None:
+        epsilon = own_epsilon(epsilon)
+        listed = isinstance(categories, Sequence | pd.Index) and not isinstance(categories, str)
+        if not (listed or (isinstance(categories, np.ndarray) and categories.ndim)):
+            raise InvalidInputError(
+                f"Categorical(categories={categories!r}): give a list of the public categories, "
+                "for example Categorical(['female', 'male'])."
+            )
+        cats = tuple(plain(c) for c in categories)
+        try:
+            distinct = len(set(cats)) == len(cats) and not any(pd.isna(c) is True or c is pd.NA for c in cats)
+        except TypeError:  # what cannot be hashed cannot be looked up
+            distinct = False
+        if not cats or not distinct:
+            raise InvalidInputError(
+                f"Categorical(categories={list(cats)!r}): categories must be distinct, not missing, "
+                "and at least one; missing cells need no category of their own."
+            )
+        object.__setattr__(self, "categories", cats)
+        object.__setattr__(self, "epsilon", epsilon)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(categories={self.categories!r}{epsilon_text(self.epsilon)})"
+
+    @property
+    def width(self) -> int:
+        """Number of encoded features: one a category, "other" and "missing"."""
+        return len(self.categories) + 2
+
+    def feature_names(self, column: str) -> list[str]:
+        """Names of the encoded features."""
+        return [f"{column}_{c}" for c in (*self.categories, OTHER, "(missing)")]
+
+    def codes(self, values: Any) -> np.ndarray:
+        """Return each cell's position among the categories.
+
+        Nothing is refused: a cell that cannot be looked up, such as a list, is "other". A number is
+        found among texts too, since arrays of texts hold numbers as texts.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), int64
+            ``k`` (the number of categories) stands for "other", ``k + 1`` for missing.
+        """
+        cells = as_column(values).astype(object)
+        k = len(self.categories)
+        missing = missing_cells(cells)
+        codes = np.array(self._positions(cells.tolist()), dtype=np.int64)
+        return np.where(missing, k + 1, codes)
+
+    def _positions(self, cells: list) -> list[int]:
+        """Position of each cell; the number of categories where it is none of them."""
+        position = {c: i for i, c in enumerate(self.categories)}
+        return [_lookup(position, v, len(position)) for v in cells]
+
+    def encode(self, values: Any) -> np.ndarray:
+        """One-hot encode over the declared categories, "other" and "missing".
+
+        Parameters
+        ----------
+        values : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_categories + 2), float32
+        """
+        return np.eye(self.width, dtype=np.float32)[self.codes(values)]
+
+    def phrases(self, n: int) -> list[str]:
+        return [short_text(c) for c in self.categories]
+
+    def outside(self, cells: pd.Series) -> dict[str, int]:
+        # Rare categories that PrivateCategories has merged are "other" on purpose.
+        merged = np.array([type(v) is str and v == OTHER for v in cells.astype(object).tolist()], dtype=bool)
+        return super().outside(cells[~merged])
+
+    def describe(self) -> str:
+        """The domain in the words of a report."""
+        few = self.categories[:_MOST_SHOWN]
+        return f"categorical: {', '.join(str(c) for c in few)}{self._more(len(few))}"
+
+    def brief(self) -> str:
+        """The declaration with its first categories."""
+        few = list(self.categories[:_MOST_SHOWN])
+        return f"Categorical({few!r}){self._more(len(few))}"
+
+    def _more(self, shown: int) -> str:
+        more = len(self.categories) - shown
+        return f" and {more} more" if more else ""
+
+    def _facts(self) -> dict:
+        return {"categories": [str(c) for c in self.categories]}
+
+    @classmethod
+    def holds(cls, column: pd.Series) -> bool:
+        """Every column can be one of categories."""
+        return True
+
+    @classmethod
+    def from_support(cls, column: pd.Series) -> Categorical:
+        """The distinct public cells."""
+        try:
+            return cls(_sorted(pd.unique(column[column.notna()].astype(object))) or ["missing"])
+        except TypeError:
+            raise InvalidInputError(
+                f"Column {column.name!r} of support holds cells that are no numbers and no categories, such "
+                "as lists; convert them to texts or numbers, or drop the column."
+            ) from None
+
+    @classmethod
+    def from_training(cls, column: pd.Series) -> HiddenCategorical:
+        """The distinct training cells, kept as hashes."""
+        return HiddenCategorical(_sorted(set(_hashable(column[~missing_cells(column)]))) or ["missing"])
+
+
+class HiddenCategorical(Categorical):
+    """Categories known by a salted hash: cells are found again, and none is stored or shown.
+
+    Parameters
+    ----------
+    cells : list
+        Distinct categories; only their order and hashes are kept.
+    """
+
+    salt: str
+    digests: dict[str, int]
+
+    def __init__(self, cells: list) -> None:
+        salt = os.urandom(16).hex()
+        digests = list(dict.fromkeys(_digest(salt, c) for c in cells))
+        super().__init__([f"hidden_{i}" for i in range(len(digests))])
+        object.__setattr__(self, "salt", salt)
+        object.__setattr__(self, "digests", {d: i for i, d in enumerate(digests)})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HiddenCategorical) and self.digests == other.digests
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.digests))
+
+    def _positions(self, cells: list) -> list[int]:
+        # An imputed cell is one of the shown names already.
+        known = {c: i for i, c in enumerate(self.categories)}
+        found: dict[str, int] = {}
+        positions = []
+        for text in (_text(c) for c in cells):
+            if text not in found:
+                digest = _digest(self.salt, text)
+                found[text] = self.digests.get(digest, known.get(text, len(self.categories)))
+            positions.append(found[text])
+        return positions
+
+
+def _lookup(position: dict, value: Any, other: int) -> int:
+    try:
+        found = position.get(value)
+        if found is None and isinstance(value, int | float | np.number | np.bool_):
+            found = position.get(as_text(value), position.get(str(value)))
+    except Exception:
+        # What cannot be hashed, compared or written (a whole number of 5,000 digits) is no declared category.
+        return other
+    return other if found is None else found
+
+
+def _sorted(cells: Any) -> list:
+    return sorted(cells, key=lambda v: (str(type(v)), str(v)))
+
+
+def _hashable(cells: pd.Series) -> list:
+    found = []
+    for value in cells.astype(object).tolist():
+        try:
+            hash(value)
+        except TypeError:  # "other", like every cell that cannot be looked up
+            continue
+        found.append(value)
+    return found
+
+
+def _text(cell: Any) -> str:
+    try:
+        return as_text(cell)
+    except Exception:  # a cell that has no text is none of the categories
+        return ""
+
+
+def _digest(salt: str, cell: Any) -> str:
+    return hashlib.sha256(f"{salt}:{_text(cell)}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,53 @@
+"""The kinds of domains: a new one is added here, and is then found wherever nobody has declared one."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from ._categorical import Categorical
+from ._domain import Domain
+from ._numeric import Numeric
+
+# A column is of the first kind that holds it; the last holds every column.
+KINDS: tuple[type[Domain], ...] = (Numeric, Categorical)
+
+
+def declarations() -> str:
+    """How domains are declared, for messages."""
+    return " or ".join(kind.declaration for kind in KINDS)
+
+
+def support_domain(column: pd.Series) -> Domain:
+    """The domain that public support rows give a column."""
+    return _kind_of(column).from_support(column)
+
+
+def leaked_domain(column: pd.Series) -> Domain:
+    """The domain that training cells give a column, a leak of which no cell is kept.
+
+    The guarantee is void all the same, and every report says so: bounds and categories are functions of
+    the cells. But what is released, printed or saved with a model should not quote them.
+
+    Raises
+    ------
+    InvalidInputError
+        For a column of complex numbers alone, which no domain can hold.
+    """
+    return _kind_of(column).from_training(column)
+
+
+def remedy(column: pd.Series) -> str:
+    """How to declare a column, by the kind of its own cells."""
+    dates = pd.api.types.is_datetime64_any_dtype(column.dtype) or any(
+        isinstance(v, date | np.datetime64) for v in column.tolist()
+    )
+    if dates:
+        return f"{column.name!r}: Numeric(low, high), after converting the date to a number of days"
+    return f"{column.name!r}: {_kind_of(column).declaration}"
+
+
+def _kind_of(column: pd.Series) -> type[Domain]:
+    return next(kind for kind in KINDS if kind.holds(column))

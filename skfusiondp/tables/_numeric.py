@@ -1,0 +1,153 @@
+"""The domain of a numeric column."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import InvalidInputError
+from ._domain import epsilon_text, own_epsilon, plain
+from ._frames import is_numeric, missing_cells, numeric_values
+from ._ordered import Ordered
+
+_LARGEST = 1e307
+
+
+@dataclass(frozen=True)
+class Numeric(Ordered):
+    """Domain of a sensitive numeric column: an interval that everybody knows.
+
+    Parameters
+    ----------
+    low, high : float
+        Public bounds, in the column's own unit. Cells outside are clipped to them.
+    epsilon : float, optional
+        The column's own budget, where it is more or less sensitive than the others; None takes the
+        estimator's.
+    knots : sequence of float, optional
+        Public points inside the interval at which the encoding may bend, such as clinical thresholds.
+        None takes quantiles of the public support rows; without support, 7 evenly spaced points.
+
+    Raises
+    ------
+    InvalidInputError
+        If a bound is not finite, ``low >= high``, `epsilon` is not positive, or `knots` do not increase
+        from `low` to `high`.
+
+    Examples
+    --------
+    >>> from skfusiondp import Numeric
+    >>> age = Numeric(18, 90, knots=[40, 65])
+    >>> age.encode([18, 29, 65, 200, None]).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0],
+     [0.0, 0.0, 0.0, 1.0]]
+    """
+
+    low: float
+    high: float
+    epsilon: float | None = None
+    # How a column is encoded is no part of what it may hold: domains with other knots are equal.
+    knots: tuple[float, ...] | None = field(default=None, compare=False)
+
+    kind = "numeric"
+    declaration = "Numeric(low, high)"
+    outside_remedy = (
+        "they are clipped to the bounds, and what is no number counts as missing: check unit and type, or "
+        "declare the range that is publicly known as Numeric(low, high)"
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epsilon", own_epsilon(self.epsilon))
+        # Plain Python numbers: the difference of two bounds of eight bits may not fit in eight bits.
+        for name in ("low", "high"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        try:
+            real = isinstance(self.low, Real) and isinstance(self.high, Real)
+            fine = real and self.low < self.high and math.isfinite(float(self.high) - float(self.low))
+        except OverflowError:
+            fine = False
+        if not fine:
+            raise InvalidInputError(
+                f"Numeric(low={self.low!r}, high={self.high!r}): bounds must be finite numbers with "
+                "low < high; declare the range that is publicly known, for example Numeric(0, 120)."
+            )
+        if self.knots is not None:
+            object.__setattr__(self, "knots", self._checked_knots())
+
+    def _checked_knots(self) -> tuple[float, ...]:
+        given: Any = self.knots
+        try:
+            knots = tuple(float(k) if isinstance(k, Real) else math.nan for k in given)
+        except (TypeError, OverflowError):
+            knots = (math.nan,)
+        if not all(a < b for a, b in pairwise((self.low, *knots, self.high))):
+            raise InvalidInputError(
+                f"knots={self.knots!r} must be numbers that increase, strictly between low={self.low!r} and "
+                f"high={self.high!r}; leave them None for evenly spaced ones."
+            )
+        return knots
+
+    def __repr__(self) -> str:
+        knots = "" if self.knots is None else f", knots={list(self.knots)!r}"
+        return f"Numeric(low={self.low!r}, high={self.high!r}{epsilon_text(self.epsilon)}{knots})"
+
+    def numbers(self, cells: pd.Series) -> np.ndarray:
+        """Cells as numbers, within the bounds or not; NaN for what is none."""
+        return numeric_values(cells, sensitive=True)
+
+    def describe(self) -> str:
+        """The domain in the words of a report."""
+        return f"numeric, {float(self.low):g} to {float(self.high):g}"
+
+    def brief(self) -> str:
+        """The declaration without knots."""
+        return repr(replace(self, knots=None))
+
+    def _facts(self) -> dict:
+        knots = {} if self.knots is None else {"knots": list(self.knots)}
+        return {"low": float(self.low), "high": float(self.high), **knots}
+
+    @classmethod
+    def holds(cls, column: pd.Series) -> bool:
+        """Tell whether a column holds numbers other than truth values."""
+        return is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype)
+
+    @classmethod
+    def from_support(cls, column: pd.Series) -> Numeric:
+        """The interval from the smallest to the largest of public cells."""
+        values = numeric_values(column[column.notna()])
+        values = values[np.isfinite(values)]
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        if low == high:
+            # A constant still needs an interval; one unit to each side is arbitrary but harmless.
+            low, high = np.nextafter(low - 1, -np.inf), np.nextafter(high + 1, np.inf)
+        return cls(float(low), float(high))
+
+    @classmethod
+    def from_training(cls, column: pd.Series) -> Numeric:
+        """An interval around training cells whose bounds are none of them."""
+        present = column[~missing_cells(column)]
+        if len(present) and all(isinstance(v, complex | np.complexfloating) for v in present.tolist()):
+            # The words of scikit-learn, whose checks ask for them.
+            raise InvalidInputError(
+                f"Complex data not supported: column {column.name!r} has no declared domain and holds "
+                "complex numbers; declare Numeric(low, high), or leave the column out."
+            )
+        values = numeric_values(present, sensitive=True)
+        values = values[np.isfinite(values)]
+        return _coarse(float(values.min()), float(values.max())) if values.size else cls(0.0, 1.0)
+
+
+def _coarse(low: float, high: float) -> Numeric:
+    """An interval around both, its bounds multiples of a power of ten that none of the cells reaches."""
+    low, high = max(low, -_LARGEST), min(high, _LARGEST)
+    spread = high - low or max(abs(low), 1.0)
+    step = 10.0 ** math.floor(math.log10(max(spread, 1e-300)))
+    step = max(step, 2 * max(math.ulp(low), math.ulp(high)))
+    return Numeric((math.ceil(low / step) - 1) * step, (math.floor(high / step) + 1) * step)

@@ -1,0 +1,144 @@
+"""Domains whose cells are points of a public interval: encoded piecewise-linearly, guessed by regression."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ._domain import Domain, as_column
+from ._frames import missing_cells, short_text
+from ._piecewise import piecewise_linear, quantile_knots
+
+# Intervals of the piecewise-linear encoding, where a domain states no knots.
+_PIECES = 8
+
+
+class Ordered(Domain):
+    """A domain that is an interval of numbers, or of what numbers stand for (such as days).
+
+    A subclass is a frozen dataclass with a field `knots`. It says which number a cell stands for
+    (`numbers`) and, where cells are no numbers, turns numbers back into cells (`restore`).
+    """
+
+    task = "regressor"
+
+    low: float
+    high: float
+    knots: tuple[float, ...] | None
+
+    @abstractmethod
+    def numbers(self, cells: pd.Series) -> np.ndarray:
+        """Cells as numbers, within the bounds or not; NaN for what is none. Nothing is refused."""
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The bounds and the knots between them, in increasing order."""
+        if self.knots is None:
+            return self.low + (self.high - self.low) * np.linspace(0, 1, _PIECES + 1)
+        return np.array([self.low, *self.knots, self.high], dtype=float)
+
+    def with_knots_of(self, values: np.ndarray) -> Ordered:
+        """The same domain with knots at quantiles of public `values`, unless it states its own."""
+        if self.knots is not None or not np.isfinite(values).any():
+            return self
+        inside = np.clip(values[np.isfinite(values)], self.low, self.high)
+        knots = quantile_knots(inside, _PIECES)
+        own: Any = self  # a dataclass
+        return replace(own, knots=tuple(float(k) for k in knots if self.low < k < self.high))
+
+    def informed_by(self, cells: pd.Series) -> Ordered:
+        return self.with_knots_of(self.numbers(cells))
+
+    @property
+    def center(self) -> float:
+        """The number imputed when nothing is known: the middle of the interval."""
+        return (self.low + self.high) / 2
+
+    @property
+    def width(self) -> int:
+        """Number of encoded features: one an interval between knots, and a missingness indicator."""
+        return len(self.edges)
+
+    def feature_names(self, column: str) -> list[str]:
+        """Names of the encoded features."""
+        return [*(f"{column}_piece{i}" for i in range(self.width - 1)), f"{column}_(missing)"]
+
+    def clean(self, values: Any) -> np.ndarray:
+        """Return float64 numbers clipped to the interval; missing cells stay NaN.
+
+        Nothing is refused, since that would tell of a cell: what is no number (a text that states none,
+        a date, a list, a complex number) counts as missing.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+        """
+        return np.clip(self.numbers(as_column(values)), self.low, self.high)
+
+    def encode(self, values: Any) -> np.ndarray:
+        """Encode piecewise-linearly between bounds and knots, and mark missing cells.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_intervals + 1), float32
+            How far the value has come through each interval, from 0 to 1 (0 where missing); the last
+            column is the missingness indicator.
+        """
+        clean = self.clean(values)
+        share = piecewise_linear(clean, self.edges)
+        return np.column_stack([share, np.isnan(clean)]).astype(np.float32)
+
+    def tree_features(self, values: Any) -> np.ndarray:
+        return self.clean(values)[:, None]
+
+    def target(self, values: Any) -> np.ndarray:
+        return self.clean(values)
+
+    def restore(self, target: np.ndarray) -> np.ndarray:
+        return np.clip(target, self.low, self.high)
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw `n` cells uniformly from the interval."""
+        return self.restore(rng.uniform(self.low, self.high, size=n))
+
+    def grid(self, n: int) -> np.ndarray:
+        return self.restore(np.linspace(self.low, self.high, n))
+
+    def centers(self, n: int) -> np.ndarray:
+        return self.low + (np.arange(n) + 0.5) / n * (self.high - self.low)
+
+    def phrases(self, n: int) -> list[str]:
+        edges = [short_text(v) for v in self.restore(np.linspace(self.low, self.high, n + 1))]
+        return [f"between {low} and {high}" for low, high in pairwise(edges)]
+
+    def bins(self, values: Any, n: int) -> np.ndarray:
+        clean = self.clean(values)
+        scaled = (clean - self.low) / (self.high - self.low) * n
+        inside = np.clip(np.nan_to_num(scaled), 0, n - 1).astype(np.int64)
+        return np.where(np.isnan(clean), n, inside)
+
+    def far_apart(self) -> tuple[Any, Any]:
+        """The upper end against the lower, or against a missing cell where that is encoded farther away."""
+        low, high = self.restore(np.array([self.low, self.high])).tolist()
+        encoded = self.encode([high, low, None])
+        farther = np.linalg.norm(encoded[0] - encoded[2]) > np.linalg.norm(encoded[0] - encoded[1])
+        return high, None if farther else low
+
+    def outside(self, cells: pd.Series) -> dict[str, int]:
+        numbers = self.numbers(cells)
+        nothing = np.isnan(numbers) & ~missing_cells(cells)
+        found = {"below": numbers < self.low, "above": numbers > self.high, "no number": nothing}
+        return {what: int(where.sum()) for what, where in found.items()}
