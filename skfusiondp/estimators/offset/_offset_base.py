@@ -32,6 +32,7 @@ from ...privacy._random_bits import RandomBits
 from ...privacy._weak_budgets import warn_of_plan
 from ...tables._frames import as_frame, check_table
 from ...tables._groups import Units, read_units, without_column
+from ...tables._numeric import Numeric
 from ...tables._outside import warn_outside
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
