@@ -35,6 +35,7 @@ def random_generator(random_state: Any) -> np.random.RandomState:
 
 def seed_of(random_state: Any) -> int | None:
     """A ``random_state`` for other libraries: None and whole numbers stay, a generator is drawn from."""
+    RANDOM_STATE.check("random_state", random_state)
     if random_state is None or is_whole(random_state):
         return random_state
     return int(random_generator(random_state).randint(2**31 - 1))

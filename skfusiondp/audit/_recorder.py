@@ -107,7 +107,7 @@ class _Recorder:
         super()._fit_net(net, rows)  # type: ignore[misc]
 
 
-def recorded_fit(estimator: Any, X: Any, y: Any, record: Record, seed: int) -> Any:
+def recorded_fit(estimator: Any, X: Any, y: Any, record: Record, seed: int | None) -> Any:
     """Fit a clone with fixed randomness, writing into `record`."""
     model = unbudgeted(clone(estimator))
     model.__class__ = type(type(model).__name__, (_Recorder, type(model)), {})

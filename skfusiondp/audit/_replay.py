@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length
 
+from .._random_state import seed_of
 from ..exceptions import InvalidInputError
 from ._attribute import _table
 from ._recorder import Record, final_state, recorded_fit
@@ -92,7 +93,7 @@ class ReplayReport:
         return "\n".join([head, *(f"  {marks[c.passed]} {c.name}: {c.detail}" for c in self.checks)])
 
 
-def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: int = 0) -> ReplayReport:
+def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: Any = 0) -> ReplayReport:
     """Fit on two neighbouring tables with the same randomness, and look for any way past the noise.
 
     The first fit's noised sums are recorded. The second fit gets the same seed, and in place of its own
@@ -108,7 +109,7 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: in
         In memory; they differ in sensitive cells of one row. Under ``adjacency="zero-out"`` that row is
         erased from the second fit, whatever its cells.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-    random_state : int, default=0
+    random_state : int, RandomState, Generator or None, default=0
         Takes the place of the estimator's.
 
     Returns
@@ -155,10 +156,11 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: in
     check_consistent_length(X, X_neighbour, y)
     row, columns = _difference(estimator, X, X_neighbour)
     erased = row if estimator.adjacency == "zero-out" and method != "hybrid" else None
+    seed = seed_of(np.random.default_rng() if random_state is None else random_state)
     first = Record()
-    one = recorded_fit(estimator, X, y, first, random_state)
+    one = recorded_fit(estimator, X, y, first, seed)
     second = Record(first.released, erased)
-    other = recorded_fit(estimator, X_neighbour, y, second, random_state)
+    other = recorded_fit(estimator, X_neighbour, y, second, seed)
     used, sums = _sums(one, first, second, columns)
     checks = (
         _facts(one, other),

@@ -91,7 +91,7 @@ on_leak : {"warn", "raise", "ignore"}, default="warn"
     What happens where something would read sensitive cells without paying.
 verbose : int, default=0
     1 prints skorch's table of epochs.
-random_state : int, RandomState or None, default=None
+random_state : int, RandomState, Generator or None, default=None
     Makes a fit repeatable, noise included; the report says that this voids the promise against
     whoever knows it. None takes noise from the operating system's entropy.
 **kwargs : dict

@@ -44,7 +44,7 @@ on_leak : {"warn", "raise", "ignore"}, default="warn"
 budget : PrivacyBudget, path of its file or None, default=None
     Budget that this fit shares with others. A fit that would overdraw it is refused before it reads a
     sensitive cell.
-random_state : int, RandomState or None, default=None
+random_state : int, RandomState, Generator or None, default=None
     Makes a fit repeatable, noise included; the report says that this voids the promise against
     whoever knows it. None takes noise from the operating system's entropy.
 """
