@@ -23,7 +23,7 @@ from skfusiondp import (
     OffsetFusionClassifier,
     PrivacyBudget,
 )
-from skfusiondp.estimators.offset import _mechanism
+from skfusiondp.estimators.offset import _correction
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV, _ensemble
 from skfusiondp.model_selection._optimizers import StackedOptimizer
 from skfusiondp.nets import MLP
@@ -214,14 +214,14 @@ def test_all_noise_and_samples_are_the_operating_systems_bits(path, tmp_path, mo
 
 @pytest.mark.parametrize("labelled", [False, True])
 def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatch):
-    plain, seen = _mechanism.noised_sum, []
+    plain, seen = _correction.noised_sum, []
 
-    def watched(features, factors, std, *rest):
-        released = plain(features, factors, std, *rest)
-        seen.append(released.ravel() / (std * _mechanism.UNIT))
+    def watched(features, factors, noise, bits):
+        released = plain(features, factors, noise, bits)
+        seen.append(released.ravel() / (noise.noise_multiplier * noise.norm))
         return released
 
-    monkeypatch.setattr(_mechanism, "noised_sum", watched)
+    monkeypatch.setattr(_correction, "noised_sum", watched)
     support = {"support": ARRAY, "support_target": Y} if labelled else {}
     fits = 1 if labelled else 3
     for _ in range(fits):

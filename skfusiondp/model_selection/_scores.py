@@ -17,12 +17,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from ..exceptions import InvalidInputError
-from ..privacy._release import (
-    UNIT,
-    in_units,
-    noise_std_in_units,
-    release,
-)
+from ..privacy import relation
+from ..privacy._random_bits import RandomBits
+from ..privacy._release import UNIT, SumNoise, in_units
 from ..tables._frames import as_frame, is_frame, is_polars
 from ..tables._paired_table import PairedTable
 from ._trials import steps_of
@@ -97,7 +94,7 @@ def paid_score(
     scoring: Any,
     sigma: float,
     adjacency: str,
-    random_state: Any,
+    bits: RandomBits,
     unscored: Counter | None = None,
 ) -> float:
     """Noised mean over held-out rows of a score in [0, 1], read from their true sensitive cells.
@@ -112,9 +109,8 @@ def paid_score(
     """
     scores = row_scores(model, X, y, scoring, Counter() if unscored is None else unscored)
     total = in_units(scores).sum(keepdims=True)
-    norm = 0.5 if adjacency == "replace" else 1.0
-    noised = release(total, noise_std_in_units(sigma, norm, UNIT), random_state)[0] * UNIT
-    return float(noised) / len(scores)
+    noise = SumNoise(sigma, relation(adjacency).clipping_norm(diameter=1.0, reach=1.0), UNIT)
+    return float(noise.added_to(total, bits)[0]) / len(scores)
 
 
 def check_row_scoring(scoring: Any, model: Any) -> None:

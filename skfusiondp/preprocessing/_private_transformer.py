@@ -26,7 +26,8 @@ from ..privacy import (
 )
 from ..privacy._budget import spending
 from ..privacy._ledger import read_without_noise
-from ..privacy._release import noise_std_in_units, release
+from ..privacy._random_bits import RandomBits
+from ..privacy._release import SumNoise
 from ..privacy._weak_budgets import warn_of_plan
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domain import Domain
@@ -124,7 +125,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         spent = self._ledger_of(sigma, columns, n, units.rows_per_unit)
         spent += read_without_noise(schema.leaks, n, self.adjacency, f"{type(self).__name__}.fit")
         norm = self._norm(len(columns))
-        std = noise_std_in_units(sigma, norm, self._unit)
+        noise = SumNoise(sigma, norm, self._unit)
         warn_of_plan(spent, delta, n)
         with spending(self.budget, spent) as pay:
             self.schema_, self.n_rows_ = schema, n
@@ -135,7 +136,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
             # What fails half way has read the cells all the same.
             self._pay(spent, delta, self.adjacency)
             pay()
-            self._release(self._kept(frame, units.of(n)), std, columns)
+            self._release(self._kept(frame, units.of(n)), noise, columns)
         warn_outside(table, {c: d for c, d in schema.public_domains.items() if c in columns})
         return self
 
@@ -143,11 +144,10 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """The rows that are read: not those of a unit beyond its bound."""
         return frame[kept].reset_index(drop=True)
 
-    def _release(self, frame: pd.DataFrame, std: float, columns: tuple[str, ...]) -> None:
+    def _release(self, frame: pd.DataFrame, noise: SumNoise, columns: tuple[str, ...]) -> None:
         released = np.zeros(0)
         if columns:
-            total = self._total(frame, columns)
-            released = release(total, std, self.random_state) * self._unit
+            released = noise.added_to(self._total(frame, columns), RandomBits(self.random_state))
         self._learn(released, columns)
 
     def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ._random_bits import RandomBits
-from ._release import noise_std_in_units, release
+from ._release import SumNoise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ class GaussianNoise:
     def __init__(self, std: float, unit: float, bits: RandomBits | None = None):
         self.std = std
         self.unit = unit
-        self._std_in_units = noise_std_in_units(std, 1.0, unit)
+        self._noise = SumNoise(std, 1.0, unit)
         self._bits = RandomBits() if bits is None else bits
 
     @classmethod
@@ -80,8 +80,7 @@ class GaussianNoise:
         import torch
 
         units = self._in_units(total).to(torch.int64).cpu().numpy()
-        noised = torch.from_numpy(release(units, self._std_in_units, self._bits))
-        return (noised.double() * self.unit).to(total.device)
+        return torch.from_numpy(self._noise.added_to(units, self._bits)).to(total.device)
 
     def _in_units(self, total: Tensor) -> Tensor:
         return (total.double() / self.unit).round()

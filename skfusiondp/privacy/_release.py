@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ UNIT = 2.0**-30
 _LARGEST_NOISE = 2.0**58
 
 
-def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarray:
+def release(total: np.ndarray, std: float, bits: RandomBits) -> np.ndarray:
     """Return whole-number totals plus Gaussian noise, rounded to whole numbers.
 
     Parameters
@@ -25,9 +25,8 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
         Sums over rows, in whole units: counts, or multiples of ``UNIT``.
     std : float
         Standard deviation of the noise in the same units; at least 0.
-    random_state : RandomBits, None, int, RandomState or Generator, default=None
-        None takes every bit from the operating system's secure source. Anything else makes the release
-        repeatable, and void against whoever knows it.
+    bits : RandomBits
+        Where the noise comes from; it must be the operating system's where the release is to hide anything.
 
     Returns
     -------
@@ -55,8 +54,9 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
     Examples
     --------
     >>> import numpy as np
+    >>> from skfusiondp.privacy._random_bits import RandomBits
     >>> from skfusiondp.privacy._release import release
-    >>> release(np.array([100, 200]), std=0.0).tolist()
+    >>> release(np.array([100, 200]), 0.0, RandomBits()).tolist()
     [100, 200]
     """
     total = np.asarray(total)
@@ -64,7 +64,6 @@ def release(total: np.ndarray, std: float, random_state: Any = None) -> np.ndarr
         raise InvalidInputError(f"total is of type {total.dtype}; give sums in whole units, as int64.")
     if not 0 <= std < _LARGEST_NOISE:
         raise InvalidInputError(f"std={std!r} must be at least 0 and below {_LARGEST_NOISE:g} units.")
-    bits = random_state if isinstance(random_state, RandomBits) else RandomBits(random_state)
     noise = std * bits.normal(total.size).reshape(total.shape)
     return total + np.rint(noise).astype(np.int64)
 
@@ -74,18 +73,40 @@ def in_units(values: np.ndarray) -> np.ndarray:
     return np.rint(values / UNIT).astype(np.int64)
 
 
-def noise_std_in_units(noise_multiplier: float, norm: float, unit: float) -> float:
-    """Standard deviation in whole units, rounded up so that the noise is never below the plan's.
+@dataclass(frozen=True)
+class SumNoise:
+    """Gaussian noise for sums over rows of whole multiples of a unit.
+
+    Parameters
+    ----------
+    noise_multiplier : float
+    norm : float
+        What it multiplies: the clipping norm of the accountant's pair.
+    unit : float
+        What each row's contribution is a whole multiple of.
 
     Raises
     ------
     InvalidInputError
         If 64 bits do not hold such noise.
     """
-    std = math.nextafter(noise_multiplier * norm / unit, math.inf)
-    if not std < _LARGEST_NOISE:
-        raise InvalidInputError(
-            f"noise_multiplier={noise_multiplier!r} is too large: the release would be nothing but noise, "
-            "and no 64 bits hold it; give less noise, or a larger epsilon."
-        )
-    return std
+
+    noise_multiplier: float
+    norm: float
+    unit: float
+
+    def __post_init__(self) -> None:
+        if not self.std_in_units < _LARGEST_NOISE:
+            raise InvalidInputError(
+                f"noise_multiplier={self.noise_multiplier!r} is too large: the release would be nothing but "
+                "noise, and no 64 bits hold it; give less noise, or a larger epsilon."
+            )
+
+    @property
+    def std_in_units(self) -> float:
+        """Standard deviation in whole units, rounded up so that the noise is never below the plan's."""
+        return math.nextafter(self.noise_multiplier * self.norm / self.unit, math.inf)
+
+    def added_to(self, total: np.ndarray, bits: RandomBits) -> np.ndarray:
+        """The noised sum, of what was summed in whole units (int64)."""
+        return release(total, self.std_in_units, bits) * self.unit

@@ -10,6 +10,7 @@ from skfusiondp.audit import attack_success, linear_reconstruction
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateCategories
 from skfusiondp.privacy import relation
+from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._release import release
 
 N, M = 200, 300
@@ -42,7 +43,7 @@ def released(groups, bits, sigma):
     """Counts as the paid steps release them, what they cost together, and their noise."""
     norm = relation("replace").clipping_norm(PrivateCategories._diameter, PrivateCategories._reach)
     ledger = PrivacyLedger((LedgerEntry(sigma, 1.0, len(groups)),))
-    return release(groups @ bits, sigma * norm, 0), ledger, sigma * norm
+    return release(groups @ bits, sigma * norm, RandomBits(0)), ledger, sigma * norm
 
 
 def test_noise_that_the_ledger_counts_for_all_answers_hides_them(bits, groups):

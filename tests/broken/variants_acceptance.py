@@ -7,6 +7,7 @@ import copy
 import importlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from variants import MONKEYPATCH, Variant, _module, by_test
 
 from skfusiondp import FoundationImputer, PrivacyBudget
 from skfusiondp._refit import PaidFits
-from skfusiondp.estimators.offset import _mechanism
+from skfusiondp.estimators.offset import _correction
 from skfusiondp.model_selection import (
     PrivateRandomSearchCV,
     _ensemble,
@@ -34,6 +35,7 @@ from skfusiondp.preprocessing import (
 )
 from skfusiondp.privacy._noise import GaussianNoise
 from skfusiondp.privacy._random_bits import RandomBits
+from skfusiondp.privacy._release import SumNoise
 from skfusiondp.privacy._sampling import PoissonSampler
 from skfusiondp.privacy._selection import Repetitions
 from skfusiondp.training import PerRowEngine
@@ -218,23 +220,18 @@ def members_share_noise(patch):
 
 
 def offset_noise_forgotten_once(patch):
-    plain, count = _mechanism.noised_sum, [0]
+    plain, count = _correction.noised_sum, [0]
 
-    def once_without(features, factors, std, *rest):
+    def once_without(features, factors, noise, bits):
         count[0] += 1
-        return plain(features, factors, 0.0 if count[0] == 1 else std, *rest)
+        less = replace(noise, noise_multiplier=0.0) if count[0] == 1 else noise
+        return plain(features, factors, less, bits)
 
-    patch.setattr(_mechanism, "noised_sum", once_without)
-
-
-def transformer_without_noise(patch):
-    plain = _private.release
-    patch.setattr(_private, "release", lambda total, std, bits=None: plain(total, 0.0, bits))
+    patch.setattr(_correction, "noised_sum", once_without)
 
 
-def score_without_noise(patch):
-    plain = _scores.release
-    patch.setattr(_scores, "release", lambda total, std, bits=None: plain(total, 0.0, bits))
+def sums_without_noise(patch):
+    patch.setattr(SumNoise, "added_to", lambda self, total, bits: total * self.unit)
 
 
 # Clipping -------------------------------------------------------------------------------------------
@@ -246,8 +243,8 @@ def half_the_norm(patch):
 
 
 def offset_sensitivity_too_small(patch):
-    plain = _mechanism.Loss.noise_unit
-    patch.setattr(_mechanism.Loss, "noise_unit", lambda self, *args: plain(self, *args) / 2)
+    plain = _correction.Loss.noise_unit
+    patch.setattr(_correction.Loss, "noise_unit", lambda self, *args: plain(self, *args) / 2)
 
 
 def stack_without_clipping(patch):
@@ -472,7 +469,7 @@ VARIANTS_ACCEPTANCE = [
     *(
         by_test(
             f"{kind.__name__} without noise",
-            transformer_without_noise,
+            sums_without_noise,
             "preprocessing/test_private_transformer.py",
             "test_the_noise_is_what_the_ledger_says_and_nothing_else",
             transformer(kind),
@@ -493,7 +490,7 @@ VARIANTS_ACCEPTANCE = [
     by_test(
         "offset: half the sensitivity",
         offset_sensitivity_too_small,
-        "estimators/offset/test_mechanism.py",
+        "estimators/offset/test_correction.py",
         "test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong",
         "binary",
     ),
@@ -513,7 +510,7 @@ VARIANTS_ACCEPTANCE = [
     ),
     by_test(
         "search: a private score without noise",
-        score_without_noise,
+        sums_without_noise,
         "model_selection/test_private_random_search_cv.py",
         "test_a_paid_score_has_the_noise_that_was_accounted_and_no_less",
         MONKEYPATCH,

@@ -9,30 +9,31 @@ from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
 from skfusiondp import FoundationImputer
-from skfusiondp.estimators.offset import _mechanism as mechanism
+from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
 from skfusiondp.model_selection import _scores
 from skfusiondp.preprocessing import PrivateStandardScaler
 from skfusiondp.preprocessing import _private_transformer as _private
+from skfusiondp.privacy import _noised_sums as sums
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import Repetitions
 from skfusiondp.training import PerRowEngine
 
 
 def sums_in_floating_point(patch):
-    def plain(features, factors, std, bits):
-        total = np.asarray(features.T @ factors) * mechanism._FEATURE
-        return total + std * mechanism.UNIT * bits.normal(total.size).reshape(total.shape)
+    def plain(features, factors, noise, bits):
+        total = np.asarray(features.T @ factors) * sums._FEATURE
+        return total + noise.noise_multiplier * noise.norm * bits.normal(total.size).reshape(total.shape)
 
-    patch.setattr(mechanism, "noised_sum", plain)
+    patch.setattr(sums, "noised_sum", plain)
 
 
 def rounded_away_from_zero(patch):
     def longer(values, unit):
         return (np.sign(values) * np.ceil(np.abs(np.nan_to_num(values)) / unit)).astype(np.int64)
 
-    patch.setattr(mechanism, "_rounded", longer)
-    patch.setattr(mechanism, "whole_factors", lambda factors: longer(factors, mechanism._FACTOR))
+    patch.setattr(sums, "_rounded", longer)
+    patch.setattr(sums, "whole_factors", lambda factors: longer(factors, sums._FACTOR))
 
 
 def offset_noise_of_32_bits(patch):
@@ -47,7 +48,7 @@ def public_models_not_copied(patch):
 
 
 def a_stop_pays_for_what_ran(patch):
-    plain = mechanism.fit_correction
+    plain = correction.fit_correction
 
     def stopping(*args):
         *others, started = args
@@ -118,7 +119,7 @@ def reach_of_a_number_alone(patch):
     patch.setattr(PrivateStandardScaler, "_reach", 1.0)
 
 
-_OFFSET, _MECHANISM = "estimators/offset/test_offset.py", "estimators/offset/test_mechanism.py"
+_OFFSET, _SUMS = "estimators/offset/test_offset.py", "privacy/test_noised_sums.py"
 _SEARCH, _STEPS = (
     "model_selection/test_private_random_search_cv.py",
     "preprocessing/test_private_transformer.py",
@@ -130,13 +131,13 @@ VARIANTS_OFFSET = [
     by_test(
         "offset sums in floating point",
         sums_in_floating_point,
-        _MECHANISM,
+        _SUMS,
         "test_a_release_is_exact_in_any_order_and_no_low_bit_tells_the_rows",
     ),
     by_test(
         "offset rows rounded away from zero",
         rounded_away_from_zero,
-        _MECHANISM,
+        _SUMS,
         "test_no_row_is_longer_than_the_bound_whatever_rounding_did_to_it",
         *([0.6, 0.8], 1.0, [0.3], 1.0),
     ),

@@ -161,8 +161,8 @@ def test_the_noise_is_what_the_ledger_says_and_nothing_else(transformer):
 @each
 def test_without_a_release_nothing_is_learnt_from_sensitive_cells(transformer, monkeypatch):
     """With the release held fixed, whatever the sensitive cells are, the fit is bitwise the same."""
-    fixed = lambda t, std, seed=None: np.arange(t.size, dtype=np.int64) * 1000 + 10**7  # noqa: E731
-    monkeypatch.setattr("skfusiondp.preprocessing._private_transformer.release", fixed)
+    fixed = lambda t, std, bits: np.arange(t.size, dtype=np.int64) * 1000 + 10**7  # noqa: E731
+    monkeypatch.setattr("skfusiondp.privacy._release.release", fixed)
     table, other = made_table(), made_table()
     for column in DOMAINS:
         other[column] = table[column].sample(frac=1, random_state=1).to_numpy()

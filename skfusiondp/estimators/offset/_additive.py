@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ...tables._piecewise import piecewise_linear, quantile_knots
-from ._mechanism import Loss
+from ._correction import Loss
 
 _PIECES = 6
 # Penalty on a coefficient of a feature of standard deviation 1, in rows: hybrid rows are many, but few true

@@ -16,7 +16,7 @@ from ..._parameters import constraints
 from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels, read_numbers
-from ._mechanism import MAX_GRAD_NORM, Loss
+from ._correction import MAX_GRAD_NORM, Loss
 from ._offset_base import BaseOffsetFusion
 from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters

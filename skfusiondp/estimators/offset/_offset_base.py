@@ -38,11 +38,11 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
 from ...tables._table import FrameTable
 from ...tables._targets import support_labels
-from ._mechanism import (
+from ._correction import (
     Loss,
     accountant_clipping,
     fit_correction,
-    release_std,
+    release_noise,
 )
 from ._offset_constraints import OFFSET_RULES
 from ._structure import PublicColumns, Structure
@@ -156,7 +156,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
         plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
-        release_std(plan, loss, n)  # refuses what 64 bits do not hold
+        release_noise(plan, loss, n)  # refuses what 64 bits do not hold
         seeds = self._seeds()
 
         rows = self._support_rows(support)

@@ -7,7 +7,7 @@ from typing import Any
 from ..._parameters import Constraint, Integer, Rule, Satisfies, Together, constraints
 from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT, SUPPORT_TARGET
 from ...impute._foundation_imputer import IMPUTER
-from ._mechanism import MAX_GRAD_NORM
+from ._correction import MAX_GRAD_NORM
 
 OFFSET = constraints(
     PRIVACY,

@@ -19,7 +19,7 @@ from ...tables._domain import Domain
 from ...tables._frames import as_text, is_numeric, numeric_values
 from ...tables._ordered import Ordered
 from ._additive import Pieces, fit_additive
-from ._mechanism import Groups, Loss, PublicCurvature
+from ._correction import Groups, Loss, PublicCurvature
 
 # Trees of the donor forest, weight of a true row against a hybrid one.
 _FOREST, _TRUE_WEIGHT = 60, 3.0

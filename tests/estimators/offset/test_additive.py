@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from skfusiondp.estimators.offset import _additive
 from skfusiondp.estimators.offset._additive import Pieces, fit_additive
-from skfusiondp.estimators.offset._mechanism import Loss
+from skfusiondp.estimators.offset._correction import Loss
 
 RNG = np.random.default_rng(0)
 TABLE = np.column_stack([RNG.normal(size=900), RNG.integers(2, size=900), np.full(900, 7.0)])

@@ -19,7 +19,7 @@ from skfusiondp import (
     PrivacyBudget,
 )
 from skfusiondp.datasets import load_adult
-from skfusiondp.estimators.offset._mechanism import Loss
+from skfusiondp.estimators.offset._correction import Loss
 from skfusiondp.estimators.offset._structure import best_shares
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.privacy._random_bits import RandomBits
@@ -165,12 +165,12 @@ def test_a_fit_pays_before_it_expands_sensitive_cells(monkeypatch):
 
 
 def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
-    from skfusiondp.estimators.offset import _mechanism
+    from skfusiondp.estimators.offset import _correction
 
     def breaks(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_mechanism, "noised_sum", breaks)
+    monkeypatch.setattr(_correction, "noised_sum", breaks)
     budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
     with pytest.raises(KeyboardInterrupt):
         classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
@@ -179,9 +179,9 @@ def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
 
 def breaking(monkeypatch, error, at):
     """Make the release number `at` of a fit raise."""
-    from skfusiondp.estimators.offset import _mechanism
+    from skfusiondp.estimators.offset import _correction
 
-    real, calls = _mechanism.noised_sum, []
+    real, calls = _correction.noised_sum, []
 
     def breaks(*args):
         calls.append(1)
@@ -189,7 +189,7 @@ def breaking(monkeypatch, error, at):
             raise error
         return real(*args)
 
-    monkeypatch.setattr(_mechanism, "noised_sum", breaks)
+    monkeypatch.setattr(_correction, "noised_sum", breaks)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -1,4 +1,4 @@
-"""The one place that reads sensitive cells: bounds, noise, count of releases."""
+"""The correction of an offset: sensitivity of its summands, noise and number of its releases."""
 
 import math
 
@@ -10,22 +10,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from skfusiondp.accounting import Clipping, LedgerEntry, compute_epsilon
-from skfusiondp.estimators.offset import _mechanism
-from skfusiondp.estimators.offset._mechanism import (
-    UNIT,
+from skfusiondp.estimators.offset import _correction
+from skfusiondp.estimators.offset._correction import (
     Groups,
     Loss,
     accountant_clipping,
     centred,
     fit_correction,
-    noised_sum,
-    row_contributions,
-    whole_factors,
-    whole_features,
 )
 from skfusiondp.estimators.offset._structure import indicators
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import make_plan
+from skfusiondp.privacy._noised_sums import UNIT, clipped_factors, whole_factors, whole_features
 from skfusiondp.privacy._random_bits import RandomBits
 
 scores = st.floats(-1e3, 1e3)
@@ -44,7 +40,7 @@ def contribution(task, score, label, weight, codes, clip):
     phi = indicators([np.array([c]) for c in codes], [4] * len(codes))
     score = np.array([score[: TASKS[task]]])
     target = np.eye(3)[[label]] if task == "multiclass" else np.array([[float(label)]])
-    factors = row_contributions(Loss(task).residuals(score, target), np.array([weight]), clip)
+    factors = clipped_factors(Loss(task).residuals(score, target), np.array([weight]), clip)
     return whole_contribution(phi, factors)
 
 
@@ -83,46 +79,12 @@ def test_a_row_is_bounded_and_two_of_its_versions_lie_within_the_sensitivity(
 
 def test_an_erased_row_adds_nothing_and_a_missing_cell_is_another_thing():
     """Erased: no active indicator. Missing: an indicator of its own, up to sqrt(2) bounds from a value."""
-    factors = row_contributions(np.array([[-1.0]]), np.ones(1), 0.5)
+    factors = clipped_factors(np.array([[-1.0]]), np.ones(1), 0.5)
     value, missing = (whole_contribution(indicators([np.array([c])], [4]), factors) for c in (0, 3))
     erased = whole_contribution(sp.csr_matrix((1, 4)), factors)
     assert not erased.any()
     assert 0.99 * LONGEST < squared(value - erased) <= LONGEST
     assert 1.99 * LONGEST < squared(value - missing) <= 2 * LONGEST
-
-
-# Numbers whose computed norm may be 1, or just above by rounding.
-lengths = st.sampled_from([1.0, 1 + 2.0**-52, 1 - 2.0**-53, 1 + 1e-9, 0.5, 3.0, 1e308, np.inf, np.nan, 0.0])
-
-
-@settings(max_examples=300)
-@given(
-    st.lists(st.floats(0.01, 1), min_size=1, max_size=40),
-    lengths,
-    st.lists(st.floats(-1, 1), min_size=1, max_size=5),
-    lengths,
-)
-def test_no_row_is_longer_than_the_bound_whatever_rounding_did_to_it(cells, length, factors, other):
-    phi, f = np.array([cells]), np.array([factors])
-    with np.errstate(all="ignore"):
-        phi = length * phi / np.linalg.norm(phi)
-        f = other * f / np.linalg.norm(f) if f.any() else f
-    added = whole_contribution(phi, f)
-    assert squared(added) <= LONGEST
-    if length in (1.0, 0.5) and other in (1.0, 0.5) and np.isfinite(f).all() and f.any():
-        # Little is lost, and nothing is dropped.
-        exact = (phi.T @ f).ravel()
-        assert np.abs(added.astype(float) * UNIT - exact).max() < 2.0**-15
-
-
-@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e-30, 1.0, 1e30, 1e160, 1e200])
-@pytest.mark.parametrize("bound", [1e-100, 0.5, 1e100])
-@pytest.mark.parametrize("k", [1, 3])
-def test_rows_of_every_size_are_clipped_to_every_bound(size, bound, k):
-    residuals = size * np.array([[0.6, -0.8, 0.0][:k]])
-    factors = row_contributions(residuals, np.ones(1), bound)
-    length = size * (0.6 if k == 1 else 1.0)
-    np.testing.assert_allclose(math.hypot(*factors[0]), min(1.0, length / bound), rtol=1e-9)
 
 
 @pytest.mark.parametrize("bound", [1e-300, 1e-20, 1e20, 1e300, 0, -1.0, np.nan, np.inf, True, "1", None])
@@ -160,7 +122,7 @@ def test_centred_factors_are_public_and_keep_the_sensitivity(task, score, label,
     loss, score = Loss(task), np.array([score[: TASKS[task]]])
     target = np.eye(3)[[label]] if task == "multiclass" else np.array([[float(label)]])
     weight = np.array([weight])
-    clipped = row_contributions(loss.residuals(score, target), weight, clip)
+    clipped = clipped_factors(loss.residuals(score, target), weight, clip)
     factors = centred(clipped, score, weight, loss, clip)
     one, other = (
         whole_contribution(indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)), factors)
@@ -178,7 +140,7 @@ def test_centred_factors_have_mean_zero_where_the_public_score_is_right(task):
     share = np.array([1 - p[0], p[0]]) if task == "binary" else p
     labels = np.array([[0.0], [1.0]]) if task == "binary" else np.eye(3)
     stacked, ones = np.repeat(score, len(labels), axis=0), np.ones(len(labels))
-    raw = row_contributions(loss.residuals(stacked, labels), ones, 0.7)
+    raw = clipped_factors(loss.residuals(stacked, labels), ones, 0.7)
     assert np.abs(share @ raw).max() > 1e-3
     # A bound that the centred factors do not reach.
     assert np.abs(share @ centred(raw, stacked, ones, loss, 0.7)).max() < 0.35 * np.abs(share @ raw).max()
@@ -194,56 +156,6 @@ def test_noise_gets_no_share_and_signal_gets_most():
     assert (share > 0).all()
 
 
-def test_rows_that_are_not_finite_add_exactly_zero():
-    residuals = np.array([[np.nan], [np.inf], [0.3], [0.0]])
-    assert row_contributions(residuals, np.ones(4), 1.0).ravel().tolist() == [0, 0, 0.3, 0]
-    assert not row_contributions(np.array([[0.5]]), np.array([np.inf]), 1.0).any()
-
-
-@pytest.mark.parametrize("std", [0.1, 5.0])
-def test_noise_has_the_stated_scale_and_shape(std):
-    phi = sp.csr_matrix((3, 20_000))
-    noise = noised_sum(whole_features(phi), np.ones((3, 1)), std / UNIT, RandomBits(1)).ravel()
-    assert stats.kstest(noise, "norm", args=(0, std)).pvalue > 1e-3
-    for wrong in (0.9, 1.1):
-        assert stats.kstest(noise, "norm", args=(0, wrong * std)).pvalue < 1e-3
-
-
-def test_noise_is_fresh_unless_seeded():
-    phi = whole_features(sp.csr_matrix((3, 4)))
-    draws = [noised_sum(phi, np.ones((3, 1)), 1e6, RandomBits(s)).tolist() for s in (7, 7, None, None)]
-    assert draws[0] == draws[1] and draws[2] != draws[3]
-
-
-def test_a_release_is_exact_in_any_order_and_no_low_bit_tells_the_rows():
-    """Sums of floating-point numbers depend on their order, and their last bits on every row."""
-    rng = np.random.default_rng(0)
-    n = 3000
-    phi = whole_features(indicators([rng.integers(4, size=n) for _ in range(7)], [4] * 7))
-    factors = row_contributions(rng.normal(size=(n, 1)), np.ones(n), 0.3)
-    order = rng.permutation(n)
-    released = _mechanism.noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
-    assert np.array_equal(
-        released, _mechanism.noised_sum(phi[order], factors[order], 3.3 / UNIT, RandomBits(1))
-    )
-    factors[5] = -factors[5]
-    moved = _mechanism.noised_sum(phi, factors, 3.3 / UNIT, RandomBits(1))
-    for values in (released, moved, moved - released):
-        assert np.array_equal(values / UNIT, np.rint(values / UNIT))
-    assert (moved != released).sum() == 7
-
-
-def test_sums_that_64_bits_may_not_hold_are_refused(monkeypatch):
-    # The bound is what it says: the largest sum and the largest noise fit.
-    assert _mechanism._MOST_ROWS * round(1 / UNIT) + 13.2 * 2.0**58 < 2**63
-    monkeypatch.setattr(_mechanism, "_MOST_ROWS", 49)
-    with pytest.raises(InvalidInputError, match=r"X has 50 rows.* at most 49"):
-        _mechanism.release_std(plan_of(Loss("binary"), 50, 3.0), Loss("binary"), 50)
-    monkeypatch.undo()
-    with pytest.raises(InvalidInputError, match=r"noise_multiplier=1000000000000\.0 is too large"):
-        _mechanism.release_std(plan_of(Loss("binary"), 50, 1e12), Loss("binary"), 50)
-
-
 def plan_of(loss, n, sigma):
     return make_plan(
         n, batch_size=n, steps=17, epsilon=None, noise_multiplier=sigma, delta=1e-5,
@@ -255,11 +167,11 @@ def plan_of(loss, n, sigma):
 def test_the_loop_uses_the_noise_of_the_plan_in_each_release(task, divisor, monkeypatch):
     seen = []
 
-    def spy(features, factors, std, bits):
-        seen.append((np.linalg.norm(factors, axis=1).max(), std))
+    def spy(features, factors, noise, bits):
+        seen.append((np.linalg.norm(factors, axis=1).max(), noise.std_in_units))
         return np.zeros((features.shape[1], factors.shape[1]))
 
-    monkeypatch.setattr(_mechanism, "noised_sum", spy)
+    monkeypatch.setattr(_correction, "noised_sum", spy)
     loss, n = Loss(task), 50
     plan = plan_of(loss, n, 3.0)
     phi = indicators([np.arange(n) % 4], [4])

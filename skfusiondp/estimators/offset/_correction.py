@@ -1,4 +1,4 @@
-"""The only code that reads a sensitive training cell: sums of clipped rows in whole units, with noise."""
+"""The correction's coefficients, learnt by noised sums over rows: loss, Newton and gradient steps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ import scipy.sparse as sp
 from scipy.special import expit, logsumexp, softmax
 
 from ..._parameters import Real
-from ...exceptions import InvalidInputError
-from ...privacy import Clipping, PrivatePlan
+from ...privacy import Clipping, PrivatePlan, relation
+from ...privacy._noised_sums import clipped_factors, noise_of_sums, noised_sum, whole_features
 from ...privacy._random_bits import RandomBits
-from ...privacy._release import noise_std_in_units, release
+from ...privacy._release import SumNoise
 
-# A row's features and its factors are whole multiples of these, so what it adds to a release is a whole
-# multiple of their product, which is in units of the largest norm.
-_FEATURE, _FACTOR = 2.0**-16, 2.0**-20
-UNIT = _FEATURE * _FACTOR
-# Sums of more rows, with their noise, might not fit into 64 bits.
-_MOST_ROWS = 2**26
-# Keeps numbers that rounding has left a little too long from being dropped as too long.
-_SHORTER = 1 - 2.0**-32
 # Half the sensitivity has to be a clipping norm of a plan, too.
 MAX_GRAD_NORM = Real(1e-19, 1e19, closed="both", remedy="0.5 is a common start")
 
@@ -78,36 +70,12 @@ class Loss:
     def noise_unit(self, max_grad_norm: float, adjacency: str) -> float:
         """What the noise multiplier multiplies: the accountant's clipping norm.
 
-        The accountant's "replace" pair lies two such norms apart. Two contributions of one row with
-        non-negative features have residuals on the same side where the label is a class (docs/offset.md,
-        lemma 2), so they are at most ``sqrt(2) max_grad_norm`` apart, not twice it.
+        Two contributions of one row with non-negative features have residuals on the same side where the
+        label is a class (docs/offset.md, lemma 2), so they are at most ``sqrt(2) max_grad_norm`` apart, not
+        twice it. An erased row adds nothing.
         """
-        if adjacency == "replace" and self.task != "regression":
-            return max_grad_norm / math.sqrt(2)
-        return max_grad_norm
-
-
-def row_contributions(residuals: np.ndarray, weight: np.ndarray, max_grad_norm: float) -> np.ndarray:
-    """Factors of each row's features in the released sum, in units of `max_grad_norm`: of norm at most 1.
-
-    Parameters
-    ----------
-    residuals : ndarray of shape (n_rows, n_outputs)
-    weight : ndarray of shape (n_rows,)
-    max_grad_norm : float
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_outputs)
-        Zero where a residual is not finite. The bound holds up to rounding; `whole_factors` makes it exact.
-    """
-    weighted = residuals * weight[:, None]
-    largest = np.abs(weighted).max(axis=1, keepdims=True)
-    with np.errstate(all="ignore"):
-        # By the largest first: the squares of very small and very large numbers are 0 and infinite.
-        norms = largest * np.linalg.norm(weighted / largest, axis=1, keepdims=True)
-        clipped = weighted / np.maximum(norms, max_grad_norm)
-    return np.where(np.isfinite(norms) & (largest > 0), clipped, 0.0)
+        diameter = 2 * max_grad_norm / (1.0 if self.task == "regression" else math.sqrt(2))
+        return relation(adjacency).clipping_norm(diameter, reach=max_grad_norm)
 
 
 def centred(
@@ -124,82 +92,11 @@ def centred(
     expected = np.zeros_like(factors)
     if loss.task == "binary":
         for label, share in ((0.0, 1 - p), (1.0, p)):
-            expected += share * row_contributions(p - label, weight, max_grad_norm)
+            expected += share * clipped_factors(p - label, weight, max_grad_norm)
     else:
         for k in range(p.shape[1]):
-            expected += p[:, [k]] * row_contributions(p - np.eye(p.shape[1])[k], weight, max_grad_norm)
-    return row_contributions(factors - expected, np.ones(len(factors)), 1.0)
-
-
-def whole_features(features: sp.csr_matrix) -> sp.csr_matrix:
-    """Non-negative features rounded down to whole multiples of ``2**-16``, as int64.
-
-    The norm of each row is at most ``2**16``: a row that would be longer is left out.
-    """
-    whole = _rounded(features.data, _FEATURE)
-    rows = sp.csr_matrix((whole, features.indices, features.indptr), shape=features.shape)
-    squares = rows.multiply(rows) @ np.ones(rows.shape[1], dtype=np.int64)
-    rows.data = np.where(np.repeat(squares <= round(_FEATURE**-2), np.diff(rows.indptr)), whole, 0)
-    return rows
-
-
-def whole_factors(factors: np.ndarray) -> np.ndarray:
-    """Factors of norm at most 1 rounded towards zero to whole multiples of ``2**-20``, as int64.
-
-    The norm of each row is at most ``2**20``: a row that would be longer adds nothing.
-    """
-    whole = _rounded(factors, _FACTOR)
-    squares = np.square(whole).sum(axis=1, keepdims=True)
-    return np.where(squares <= round(_FACTOR**-2), whole, 0)
-
-
-def _rounded(values: np.ndarray, unit: float) -> np.ndarray:
-    # A number beyond 1 belongs to a row that is too long; its size does not matter, but must fit.
-    return (np.clip(np.nan_to_num(values, nan=2.0), -2.0, 2.0) * (_SHORTER / unit)).astype(np.int64)
-
-
-def noised_sum(features: sp.csr_matrix, factors: np.ndarray, std: float, bits: RandomBits) -> np.ndarray:
-    """One release: the sum over rows of features times factors, plus noise in every coordinate.
-
-    Parameters
-    ----------
-    features : csr_matrix of shape (n_rows, n_features)
-        Of `whole_features`.
-    factors : ndarray of shape (n_rows, n_outputs)
-        Of `row_contributions`.
-    std : float
-        Of the noise, in units of ``UNIT``.
-    bits : RandomBits
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_outputs)
-        In units of the bound of a row's norm.
-
-    Notes
-    -----
-    Formal guarantee: a row adds a vector of whole numbers whose norm is at most ``2**36 = 1 / UNIT``,
-    exactly, and rounding towards zero turns no sign, so that two versions of a row of a labelled table
-    lie at most ``sqrt(2)`` times that apart (docs/offset.md, lemma 2). Sums of 64 bits are exact in any
-    order, and the noise comes by `privacy._release.release`.
-    """
-    return release(np.asarray(features.T @ whole_factors(factors)), std, bits) * UNIT
-
-
-def release_std(plan: PrivatePlan, loss: Loss, n_rows: int) -> float:
-    """Standard deviation of a release's noise in units of ``UNIT``, if 64 bits hold it and the sum.
-
-    Raises
-    ------
-    InvalidInputError
-        If they do not.
-    """
-    if n_rows > _MOST_ROWS:
-        raise InvalidInputError(
-            f"X has {n_rows} rows, whose sum 64 bits may not hold; the offset estimators take at most "
-            f"{_MOST_ROWS}: fit on some of the rows."
-        )
-    return noise_std_in_units(plan.noise_multiplier, loss.noise_unit(1.0, plan.adjacency), UNIT)
+            expected += p[:, [k]] * clipped_factors(p - np.eye(p.shape[1])[k], weight, max_grad_norm)
+    return clipped_factors(factors - expected, np.ones(len(factors)), 1.0)
 
 
 @dataclass(frozen=True)
@@ -296,10 +193,10 @@ def fit_correction(
     std = plan.noise_multiplier * plan.clipping.max_grad_norm
     # The plan's clipping norm is the accountant's, see noise_unit.
     bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
-    std_in_units = release_std(plan, loss, len(target))
+    noise = release_noise(plan, loss, len(target))
 
     def noised(rows: sp.csr_matrix, factors: np.ndarray) -> np.ndarray:
-        return bound * noised_sum(rows, factors, std_in_units, bits)
+        return bound * noised_sum(rows, factors, noise, bits)
 
     def releasing(phi: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
         """Noised gradients of the correction in these features, as a function of its coefficients."""
@@ -308,7 +205,7 @@ def fit_correction(
         def gradient(theta: np.ndarray) -> np.ndarray:
             started()
             residuals = loss.residuals(offset + phi @ theta, target)
-            return noised(rows, row_contributions(residuals, weight, bound))
+            return noised(rows, clipped_factors(residuals, weight, bound))
 
         return gradient
 
@@ -317,7 +214,7 @@ def fit_correction(
     def look() -> np.ndarray:
         """The gradient at the public score, less what clipping alone would make of it."""
         started()
-        factors = row_contributions(loss.residuals(offset, target), weight, bound)
+        factors = clipped_factors(loss.residuals(offset, target), weight, bound)
         return noised(unscaled, centred(factors, offset, weight, loss, bound))
 
     if isinstance(shape, Groups):
@@ -373,6 +270,11 @@ def _descend(
         if step >= left // 2:
             average += theta / (left - left // 2)
     return average * scale[:, None]
+
+
+def release_noise(plan: PrivatePlan, loss: Loss, n_rows: int) -> SumNoise:
+    """Noise of one release of a plan on so many rows; refuses what 64 bits do not hold."""
+    return noise_of_sums(plan.noise_multiplier, loss.noise_unit(1.0, plan.adjacency), n_rows)
 
 
 def accountant_clipping(loss: Loss, max_grad_norm: float, adjacency: str) -> Clipping:
