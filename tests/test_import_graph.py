@@ -159,3 +159,38 @@ def test_the_pipeline_check_knows_other_libraries_by_name_only(file):
 @pytest.mark.parametrize("file", under("estimators/offset"), ids=str)
 def test_the_offset_estimators_need_no_network(file):
     assert not reaches(imports(file), *HEAVY)
+
+
+def module_of(file):
+    """A file's dotted name; that of a package for its ``__init__.py``."""
+    parts = file.with_suffix("").parts
+    return ".".join(["skfusiondp", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def cycles(graph):
+    """What a node reaches that reaches it again, itself included, for every node of a cycle."""
+    reached = {node: set(ahead) for node, ahead in graph.items()}
+    for middle in graph:
+        for ahead in reached.values():
+            if middle in ahead:
+                ahead |= reached[middle]
+    return {
+        node: sorted(n for n in ahead if node in reached[n])
+        for node, ahead in reached.items()
+        if node in ahead
+    }
+
+
+def test_the_search_for_cycles_finds_one():
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == {"b": ["b", "c"], "c": ["b", "c"]}
+
+
+def test_no_module_imports_itself_through_others():
+    modules = {module_of(f): f for f in FILES}
+    assert not cycles({m: (imports(f) & set(modules)) - {m} for m, f in modules.items()})
+
+
+def test_no_layer_imports_itself_through_others():
+    layers = {f.parts[0].removesuffix(".py") for f in FILES} - {"__init__"}
+    files = {layer: [f for f in FILES if f.parts[0].removesuffix(".py") == layer] for layer in layers}
+    assert not cycles({layer: set().union(*map(layers_of, own)) & layers for layer, own in files.items()})

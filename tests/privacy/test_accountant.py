@@ -214,3 +214,20 @@ def test_refuses_an_epsilon_that_means_nothing(epsilon):
 def test_calibration_refuses(arguments):
     with pytest.raises(InvalidInputError):
         calibrate_noise_multiplier(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "q", "steps"), [(0.8, 0.01, 300), (1.0, 128 / 14293, 1443), (2.0, 0.3, 20)]
+)
+@pytest.mark.filterwarnings("ignore:Optimal order")
+def test_opacus_accountants_find_the_same_epsilon(sigma, q, steps):
+    """Its numerical accountant up to both grids, its Renyi accountant as an upper bound."""
+    accountants = pytest.importorskip("opacus.accountants")
+    numerical, renyi = accountants.PRVAccountant(), accountants.RDPAccountant()
+    numerical.history = renyi.history = [(sigma, q, steps)]
+    ours = compute_epsilon([entry(sigma, q, steps, "add-remove")], 1e-5)
+    assert ours == pytest.approx(numerical.get_epsilon(1e-5, eps_error=0.005), abs=0.01)
+    assert ours < renyi.get_epsilon(1e-5) < 1.4 * ours
+    # The comparison can fail: a percent of noise, or twice the steps, is seen.
+    for other in ((0.97 * sigma, q, steps), (sigma, q, 2 * steps)):
+        assert abs(compute_epsilon([entry(*other, "add-remove")], 1e-5) - ours) > 0.01

@@ -256,6 +256,29 @@ def test_single_precision_agrees_with_the_loop_in_double(name, kind):
     assert_close(got, wanted, 5e-5)
 
 
+@pytest.mark.parametrize("n_views", [1, 2])
+def test_opacus_forms_the_same_gradients(n_views):
+    """Rows' gradients by its hooks, a view at a time; difference, clip and sum written out anew."""
+    opacus = pytest.importorskip("opacus")
+    engine = make_engine(made(mlp), Clipping(0.3), n_views=n_views)
+    views, y, weight = made_rows(n_views, 9)
+    peer = opacus.GradSampleModule(made(mlp), loss_reduction="sum")
+
+    def gradients(view):
+        peer.zero_grad()
+        losses = nn.functional.binary_cross_entropy_with_logits(peer(view), y, reduction="none")
+        (losses[:, 0] * weight).sum().backward()
+        return {name: p.grad_sample.clone() for name, p in peer._module.named_parameters()}
+
+    first, *rest = (gradients(view) for view in views)
+    rows = {name: g - rest[0][name] if rest else g for name, g in first.items()}
+    norms = torch.stack([g.flatten(1).square().sum(1) for g in rows.values()]).sum(0).sqrt()
+    factors = (0.3 / norms).clamp(max=1.0)
+    assert factors.min() < 1.0
+    wanted = {name: torch.tensordot(factors, g, 1) for name, g in rows.items()}
+    assert_close(engine.clipped_sum(views, y, weight), wanted, 1e-9)
+
+
 @pytest.mark.parametrize("patterns", [["head.*"], ["body.0.weight", "head.bias"], ["body.*"]])
 @pytest.mark.parametrize("general", [False, True])
 def test_private_parameters(patterns, general):
