@@ -43,7 +43,9 @@ def is_whole(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: not the whole of a table, and not a failure of its own repr."""
+    """A value as a message shows it: no cell of a table, not the whole of a list, no failure of its repr."""
+    if getattr(value, "shape", ()) or hasattr(value, "columns"):
+        return f"<{type(value).__name__} of shape {getattr(value, 'shape', '?')}>"
     try:
         text = repr(value)
     except Exception:  # such as a whole number of 5,000 digits
@@ -63,11 +65,14 @@ class Constraint:
         What the message ends with.
     says : str
         What the message says in place of "must be" and `words`.
+    hidden : bool
+        Whether a message must not show the value: it may be a table of another kind, with its cells.
     """
 
     none: bool = False
     remedy: str = ""
     says: str = ""
+    hidden: bool = False
 
     @property
     def words(self) -> str:
@@ -93,7 +98,8 @@ class Constraint:
         if not ((value is None and self.none) or self.allows(value)):
             says = self.says or f"{self.verdict}{', or None' if self.none else ''}"
             remedy = f"; {self.remedy}" if self.remedy else ""
-            raise InvalidInputError(f"{name}={shown(value)} {says}{remedy}.")
+            given = f"<{type(value).__name__}>" if self.hidden else shown(value)
+            raise InvalidInputError(f"{name}={given} {says}{remedy}.")
 
 
 @dataclass(frozen=True)

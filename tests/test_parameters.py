@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import skfusiondp
+from skfusiondp import PrivacyBudget, datasets, impute, model_selection, preprocessing
 from skfusiondp import _parameters as parameters
-from skfusiondp import impute, model_selection, preprocessing
 from skfusiondp._parameters import (
     Anything,
     Constraint,
@@ -26,7 +26,15 @@ from skfusiondp._parameters import (
     constraints,
     shown,
 )
+from skfusiondp.datasets import SensitiveTable
 from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.impute import PairedTable
+from skfusiondp.preprocessing import TableEncoder
+from skfusiondp.tables._domain import Domain
+
+#: A cell that would stand out in a message.
+SECRET = 61.0625
+TABLE = pd.DataFrame({"age": [SECRET, 62.0]})
 
 #: What a class needs before one of its parameters can be looked at.
 GIVEN = {
@@ -36,15 +44,20 @@ GIVEN = {
 }
 
 
-def public_classes():
-    """Public classes that are made from parameters and checked when they are fitted."""
-    homes = (skfusiondp, impute, preprocessing, model_selection)
-    found = {name: getattr(home, name) for home in homes for name in home.__all__}
-    return {n: c for n, c in sorted(found.items()) if inspect.isclass(c) and hasattr(c, "get_params")}
-
-
-CLASSES = public_classes()
+HOMES = (skfusiondp, datasets, impute, preprocessing, model_selection)
+PUBLIC = {n: getattr(h, n) for h in HOMES for n in sorted(h.__all__) if inspect.isclass(getattr(h, n))}
+#: Made from parameters, which are checked when they are fitted; and values, checked when they are made.
+CLASSES = {n: c for n, c in PUBLIC.items() if hasattr(c, "get_params")}
+KINDS_OF_VALUES = (Domain, PairedTable, SensitiveTable, PrivacyBudget)
+VALUES = {n: c for n, c in PUBLIC.items() if issubclass(c, KINDS_OF_VALUES)}
 CASES = [(n, p) for n, c in CLASSES.items() for p in c._constraints]
+MADE = {
+    "PrivacyBudget": {"epsilon": 1.0, "delta": 1e-6},
+    "PairedTable": {"original": TABLE, "hybrid": TABLE, "schema": TableEncoder().fit(TABLE).schema_},
+    "SensitiveTable": {"name": "made", "table": TABLE, "target": TABLE["age"], "sensitive": {}},
+    "Numeric": {"low": 0, "high": 1},
+    "Categorical": {"categories": ["a"]},
+}
 
 
 def parameters_of(cls):
@@ -55,11 +68,12 @@ def parameters_of(cls):
 def test_the_search_finds_the_public_classes():
     assert {"FusionDPClassifier", "TabPFNBackend", "TableEncoder", "StackedGridSearchCV"} <= set(CLASSES)
     assert len(CLASSES) >= 18
+    assert {"Numeric", "Categorical", "PairedTable", "SensitiveTable", "PrivacyBudget"} <= set(VALUES)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", [*CLASSES, *VALUES])
 def test_constraints_cover_every_parameter_and_nothing_else(name):
-    cls = CLASSES[name]
+    cls = PUBLIC[name]
     assert set(cls._constraints) == parameters_of(cls)
 
 
@@ -115,6 +129,32 @@ def test_what_lies_outside_is_refused_before_anything_is_read(name, parameter):
         message = str(caught.value)
         assert message.startswith(f"{parameter}={shown(value)} "), message
         assert message.endswith(".") and len(message) > len(f"{parameter}={shown(value)}") + 20
+
+
+@pytest.mark.parametrize(("name", "parameter"), [(n, p) for n, c in VALUES.items() for p in c._constraints])
+def test_values_are_refused_when_they_are_made(name, parameter):
+    constraint = VALUES[name]._constraints[parameter]
+    if isinstance(constraint, Anything):
+        assert len(constraint.reason.split()) >= 4
+        return
+    for value in outside(constraint):
+        with pytest.raises(InvalidInputError) as caught:
+            VALUES[name](**{**MADE[name], parameter: value})
+        assert str(caught.value).startswith(f"{parameter}=")
+
+
+@pytest.mark.parametrize("table", [{"age": [SECRET]}, [[SECRET]], np.array([[SECRET]]), TABLE["age"]])
+def test_a_table_of_another_kind_is_not_shown(table):
+    with pytest.raises(InvalidInputError, match=r"^table=<.*> must be a pandas DataFrame\.$") as caught:
+        SensitiveTable("made", table, TABLE["age"], {})
+    assert str(SECRET) not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.array([SECRET]), TABLE, TABLE["age"], np.array([[SECRET]])])
+def test_no_message_shows_a_cell(value):
+    with pytest.raises(InvalidInputError, match=r"^batch_size=<.* of shape .*> must be") as caught:
+        check_parameters(skfusiondp.FusionDPClassifier(batch_size=value))
+    assert str(SECRET) not in str(caught.value)
 
 
 class NoTable:

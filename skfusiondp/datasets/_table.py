@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from .._parameters import Integer
+from .._parameters import Integer, Satisfies, check_parameters, constraints
 from .._random_state import random_generator
 from ..exceptions import InvalidInputError
 from ..tables._domain import Domain
+from ..tables._paired_table import FRAME
 
 XY = tuple[pd.DataFrame, pd.Series]
+TEXT = Satisfies(lambda t: isinstance(t, str), "a text")
+SERIES = Satisfies(lambda s: isinstance(s, pd.Series), "a pandas Series", hidden=True)
 
 
 # Frames have no single truth value, so the generated == would raise; identity is enough.
@@ -64,7 +67,19 @@ class SensitiveTable:
     support: pd.DataFrame | None = field(default=None, kw_only=True)
     support_target: pd.Series | None = field(default=None, kw_only=True)
 
+    _constraints = constraints(
+        name=TEXT,
+        table=FRAME,
+        target=SERIES,
+        sensitive=Satisfies(lambda s: isinstance(s, Mapping), "a mapping of columns to domains"),
+        description=TEXT,
+        hybrid=replace(FRAME, none=True),
+        support=replace(FRAME, none=True),
+        support_target=replace(SERIES, none=True),
+    )
+
     def __post_init__(self) -> None:
+        check_parameters(self)
         unknown = [c for c in self.sensitive if c not in self.table]
         if unknown:
             raise InvalidInputError(

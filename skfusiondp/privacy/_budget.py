@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .._parameters import Satisfies, as_float
+from .._parameters import Satisfies, as_float, check_parameters, constraints
 from ..exceptions import InvalidInputError, PrivacyBudgetError
 from ._accountant import compute_epsilon
-from ._constraints import DELTA, EPSILON
+from ._constraints import ADJACENCY, DELTA, EPSILON
 from ._ledger import PrivacyLedger
-from ._relations import relation
 from ._weak_budgets import warn_if_weak
 
 # How long a process that finds a lock but no budget waits for the one that is just starting it.
@@ -81,17 +80,20 @@ class PrivacyBudget:
     adjacency: str = "replace"
     path: str | os.PathLike | None = None
 
+    _constraints = constraints(
+        epsilon=EPSILON,
+        delta=DELTA,
+        adjacency=ADJACENCY,
+        path=Satisfies(lambda p: isinstance(p, str | os.PathLike), "a file's path", none=True),
+    )
+
     def __post_init__(self) -> None:
-        EPSILON.check("epsilon", self.epsilon)
-        DELTA.check("delta", self.delta)
-        relation(self.adjacency)  # refuses a name that it does not know
+        check_parameters(self)
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, as_float(getattr(self, name)))
         path = self.path
         if path is None:
             path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"
-        elif not isinstance(path, str | os.PathLike):
-            raise InvalidInputError(f"path={path!r} cannot hold a budget; name a file.")
         object.__setattr__(self, "path", _real(path))
         warn_if_weak(self.epsilon, self.delta, stacklevel=4)
         with self._started() as state:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
-from ._domain import Countable, as_column, epsilon_text, own_epsilon, plain
+from ._domain import OWN_EPSILON, Countable, as_column, epsilon_text, own_epsilon, plain
 from ._frames import as_text, missing_cells, short_text
 
 _MOST_SHOWN = 8
@@ -49,6 +50,9 @@ class Categorical(Countable):
     categories: tuple
     epsilon: float | None
 
+    _constraints = constraints(
+        categories=Anything("what can be listed, checked category by category"), epsilon=OWN_EPSILON
+    )
     kind = "categorical"
     declaration = "Categorical([...])"
 

@@ -12,8 +12,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from .._parameters import as_float
-from ..exceptions import InvalidInputError
+from .._parameters import Real, as_float
+
+OWN_EPSILON = Real(
+    0,
+    none=True,
+    exact=True,
+    says="of a domain must be a positive, finite number, or None for the estimator's",
+)
 
 
 class Domain(ABC):
@@ -192,11 +198,7 @@ def plain(value: Any) -> Any:
 
 def own_epsilon(epsilon: Any) -> float | None:
     """Check a domain's epsilon."""
-    # What no float holds is refused too.
-    if epsilon is not None and not 0 < as_float(epsilon) < 1e300:
-        raise InvalidInputError(
-            f"epsilon={epsilon!r} of a domain must be a positive, finite number, or None for the estimator's."
-        )
+    OWN_EPSILON.check("epsilon", epsilon)
     return None if epsilon is None else as_float(epsilon)
 
 

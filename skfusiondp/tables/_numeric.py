@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
-from ._domain import epsilon_text, own_epsilon, plain
+from ._domain import OWN_EPSILON, epsilon_text, own_epsilon, plain
 from ._frames import is_numeric, missing_cells, numeric_values
 from ._ordered import Ordered
 
 _LARGEST = 1e307
+BOUND = Anything("a bound is checked together with the other one")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class Numeric(Ordered):
     # How a column is encoded is no part of what it may hold: domains with other knots are equal.
     knots: tuple[float, ...] | None = field(default=None, compare=False)
 
+    _constraints = constraints(
+        low=BOUND,
+        high=BOUND,
+        epsilon=OWN_EPSILON,
+        knots=Anything("checked together with the bounds"),
+    )
     kind = "numeric"
     declaration = "Numeric(low, high)"
     outside_remedy = (

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._parameters import Satisfies, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ._frames import as_frame
 from ._schema import Selector, SensitiveSchema, resolve_schema
 from ._table import FrameTable
+
+FRAME = Satisfies(lambda f: isinstance(f, pd.DataFrame), "a pandas DataFrame", hidden=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,17 @@ class PairedTable:
     schema: SensitiveSchema
     expected: Mapping[str, np.ndarray] | None = None
 
+    _constraints = constraints(
+        original=FRAME,
+        hybrid=FRAME,
+        schema=Satisfies(lambda s: isinstance(s, SensitiveSchema), "the schema of a fitted imputer"),
+        expected=Satisfies(
+            lambda e: isinstance(e, Mapping), "a mapping of columns to arrays", none=True, hidden=True
+        ),
+    )
+
     def __post_init__(self) -> None:
+        check_parameters(self)
         if self.original.shape != self.hybrid.shape:
             raise InvalidInputError(
                 f"The original view has shape {self.original.shape} and the hybrid view "

@@ -46,7 +46,7 @@ def test_every_sensitive_cell_is_imputed_not_only_missing_ones(domains, support,
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("strategy", "median"),
+        ("strategy", "mode"),
         ("output", "both"),
         ("on_leak", "shout"),
         ("batch_size", 0),
