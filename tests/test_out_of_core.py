@@ -19,9 +19,8 @@ from skfusiondp.exceptions import InvalidInputError, PrivacyLeakWarning
 from skfusiondp.impute._draws import uniforms_at
 from skfusiondp.nets import MLP
 from skfusiondp.preprocessing import TableEncoder
-from skfusiondp.tables._disk import ArrowTable, MemmapTable, as_disk_table
+from skfusiondp.tables._disk import ArrowTable, MemmapTable
 from skfusiondp.tables._read_table import as_table
-from skfusiondp.tables._row_file import RowFile
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training import PerRowEngine
 from skfusiondp.training import _lazy_rows as lazy
@@ -112,28 +111,6 @@ def test_a_path_and_a_regressor(array, memmap, tmp_path):
     np.testing.assert_allclose(
         one.predict(array), two.predict(str(tmp_path / "table.npy")), rtol=0, atol=1e-5
     )
-
-
-@pytest.mark.parametrize(
-    "cut",
-    [lambda m: m[100:400], lambda m: m[:, 1:], lambda m: m[::2], lambda m: m[5:300:3, 1:4]],
-    ids=["rows", "columns", "step", "all"],
-)
-def test_slices_of_a_memmap_are_read_where_they_are(cut, array, memmap):
-    """A slice keeps its parent's offset attribute, which is then wrong."""
-    table = as_disk_table(cut(memmap))
-    index = np.array([3, 0, 98, 50, 50, 51])
-    np.testing.assert_array_equal(table.take(index), cut(array)[index])
-    assert isinstance(table._file, RowFile)
-
-
-def test_maps_whose_rows_are_not_in_the_file_are_read_through_the_map(array, tmp_path):
-    np.save(tmp_path / "columns.npy", np.asfortranarray(array))
-    np.save(tmp_path / "changed.npy", array)
-    changed = np.load(tmp_path / "changed.npy", mmap_mode="c")
-    changed[0] = 5.0
-    for X in (np.load(tmp_path / "columns.npy", mmap_mode="r"), changed):
-        np.testing.assert_array_equal(as_disk_table(X).take(np.array([7, 0])), np.asarray(X)[[7, 0]])
 
 
 def test_other_numbers(tmp_path, target):
@@ -346,23 +323,6 @@ def test_uniform_numbers_by_position():
     index = np.random.default_rng(0).integers(1000, size=200)
     assert len(np.unique(index)) < 200
     assert np.array_equal(uniforms_at([3, 1], 200, index), whole[index])
-
-
-def test_a_temporary_file_of_rows():
-    file = RowFile.temporary(50, 3)
-    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
-    index = np.array([40, 2, 3, 49])
-    file.write(index, rows)
-    assert np.array_equal(file.read(index), rows)
-    assert not file.read(np.array([0, 1])).any() and file.read(np.array([], int)).shape == (0, 3)
-
-
-def test_a_file_that_is_too_short_says_so(array, memmap, tmp_path):
-    table = as_disk_table(memmap)
-    with open(tmp_path / "table.npy", "r+b") as file:
-        file.truncate(1000)
-    with pytest.raises(OSError, match="shorter than the table"):
-        table.take(np.array([599]))
 
 
 def test_views_look_like_tensors(memmap, monkeypatch):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,19 +15,11 @@ if TYPE_CHECKING:
     from ._foundation_imputer import FoundationImputer
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Completed:
-    """Rows with all columns.
-
-    Parameters
-    ----------
-    frame : DataFrame of shape (n_rows, n_columns)
-    expected : mapping of str to ndarray of shape (n_rows, width)
-        Expected encodings of the sensitive columns that were imputed.
-    """
+class Completed(NamedTuple):
+    """Rows with all columns, and the expected encodings of those sensitive columns that were imputed."""
 
     frame: pd.DataFrame
-    expected: Mapping[str, np.ndarray] = field(default_factory=dict)
+    expected: Mapping[str, np.ndarray]
 
 
 def completed(
@@ -64,7 +55,7 @@ def completed(
     absent = tuple(c for c in schema.sensitive if c not in frame)
     wanted = schema.sensitive if impute_all else absent
     if not wanted:
-        return Completed(frame)
+        return Completed(frame, {})
     if imputer is None:
         raise InvalidInputError(
             f"X lacks the sensitive column(s) {list(absent)} and this model was fitted without an imputer of "

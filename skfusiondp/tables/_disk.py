@@ -31,14 +31,10 @@ class DiskTable(Table):
     """
 
     in_memory = False
-    named: bool
 
     def __init__(self, given: Any, columns: Sequence[str], n_rows: int):
         self.given = given
         self._own = dict(zip(columns, columns, strict=True))
-        if len(self._own) < len(columns):
-            twice = sorted({c for c in columns if list(columns).count(c) > 1})
-            raise InvalidInputError(f"Column names {twice} occur twice in X; rename them.")
         self._n_rows = n_rows
 
     def known_as(self, names: Sequence[str]) -> DiskTable:
@@ -51,10 +47,6 @@ class DiskTable(Table):
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(self._own)
-
-    @property
-    def labels(self) -> list | None:
-        return list(self.columns) if self.named else None
 
     def __len__(self) -> int:
         return self._n_rows
@@ -80,8 +72,6 @@ class DiskTable(Table):
 
 class MemmapTable(DiskTable):
     """A memory-mapped matrix of numbers, read row by row from its file."""
-
-    named = False
 
     def __init__(self, array: np.memmap, given: Any):
         super().__init__(given, [f"x{i}" for i in range(array.shape[1])], len(array))
@@ -118,7 +108,6 @@ class ArrowTable(DiskTable):
     over the data once, whatever it takes.
     """
 
-    named = True
     cheap_rows = False
 
     def __init__(self, dataset: Any, given: Any):
@@ -126,7 +115,14 @@ class ArrowTable(DiskTable):
         index = (dataset.schema.pandas_metadata or {}).get("index_columns", [])
         hidden = {name for name in index if isinstance(name, str)}
         columns = [n for n in dataset.schema.names if n not in hidden]
+        twice = sorted({n for n in columns if columns.count(n) > 1})
+        if twice:
+            raise InvalidInputError(f"Column names {twice} occur twice in X; rename them.")
         super().__init__(given, columns, dataset.count_rows())
+
+    @property
+    def labels(self) -> list:
+        return list(self.columns)
 
     def empty(self) -> pd.DataFrame:
         return self._pandas(self._dataset.schema.empty_table().select(list(self._own.values())), self.columns)

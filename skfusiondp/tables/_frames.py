@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -139,19 +140,21 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
         raise TypeError(
             f"Sparse data was passed to {name}, which needs a dense table; call X.toarray() first."
         )
+    if isinstance(X, str | os.PathLike):
+        raise InvalidInputError(
+            f"X={os.fspath(X)!r} is a path, and {name} needs its table in memory; read it first, for example "
+            "with pandas.read_parquet."
+        )
     if not is_frame(X):
         X = validate_data(
             estimator, own_cells(X), dtype=None, ensure_all_finite=False, reset=reset, ensure_min_samples=1
         )
         return _named_as_fitted(estimator, as_frame(X), reset)
-    if not reset and optional and hasattr(estimator, "feature_names_in_"):
-        known = [str(c) for c in estimator.feature_names_in_]
-        have = {str(c) for c in X.columns}
-        absent = [c for c in known if c not in have]
-        if absent and set(absent) <= set(optional) and have <= set(known):
-            frame = as_frame(X)
-            return frame[[c for c in known if c in have]]
     frame = as_frame(X)
+    known = [] if reset else [str(c) for c in getattr(estimator, "feature_names_in_", ())]
+    absent = set(known) - set(frame.columns)
+    if absent and absent <= set(optional) and set(frame.columns) <= set(known):
+        return frame[[c for c in known if c in frame]]
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     for count, what in zip(frame.shape, ("sample(s)", "feature(s)"), strict=True):
         if not count:

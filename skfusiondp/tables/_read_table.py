@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from ..exceptions import InvalidInputError
 from ._disk import as_disk_table
-from ._frames import check_table
+from ._frames import as_frame, check_table
 from ._paired_table import PairedTable
 from ._table import FrameTable, Table
 
@@ -24,7 +24,7 @@ def as_table(X: Any) -> Table:
     if isinstance(X, PairedTable):
         return FrameTable(X.original, X.original, X)
     table = as_disk_table(X)
-    return FrameTable.of(X) if table is None else table
+    return FrameTable(as_frame(X), X) if table is None else table
 
 
 def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple[str, ...] = ()) -> Table:
@@ -51,7 +51,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple
     if not len(table):
         raise InvalidInputError(f"The table on disk has no rows; {type(estimator).__name__} needs some.")
     # A made-up row stands for the real ones.
-    row = table.empty().reindex(range(1)) if table.named else np.zeros((1, table.shape[1]))
+    row = table.empty().reindex(range(1)) if table.labels else np.zeros((1, table.shape[1]))
     return table.known_as(list(check_table(estimator, row, reset=reset, optional=optional).columns))
 
 

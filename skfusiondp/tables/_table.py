@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ._frames import as_frame, is_frame
+from ._frames import is_frame
 
 if TYPE_CHECKING:
     from ._paired_table import PairedTable
@@ -43,9 +43,9 @@ class Table(ABC):
         """Names of the columns, in order."""
 
     @property
-    @abstractmethod
     def labels(self) -> list | None:
         """What the user calls the columns; None where they have no names and go by position."""
+        return None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -95,11 +95,6 @@ class FrameTable(Table):
         self.given = frame if given is None else given
         self.views = views
         self._columns = tuple(frame.columns)
-
-    @classmethod
-    def of(cls, X: Any) -> FrameTable:
-        """The table that a user passed, which is read into memory."""
-        return cls(as_frame(X), X)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch.utils.data import Dataset
 from ..privacy import PrivatePlan
 from ..privacy._random_bits import RandomBits
 from ..privacy._sampling import PoissonSampler
+
+if TYPE_CHECKING:
+    from ._lazy_rows import TableReader
 
 # Rows represented at once, and the most numbers of representations that are kept.
 _REPRESENTED = 4096
@@ -82,15 +85,6 @@ class View(Protocol):
     def __getitem__(self, index: Any) -> Tensor: ...
 
 
-class Reader(Protocol):
-    """Reads rows that do not lie in memory."""
-
-    rows_ahead: int
-
-    def read_ahead(self, public: Sequence[np.ndarray], private: Sequence[np.ndarray]) -> None:
-        """Fetch the rows of some steps at once."""
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingRows(Dataset):
     """What a fit trains on. As a dataset it shows the free view only.
@@ -104,8 +98,8 @@ class TrainingRows(Dataset):
         read them.
     y : Tensor of shape (n_rows, ...)
     weight : Tensor of shape (n_rows,)
-    reader : Reader, optional
-        What reads the views' rows, where they lie on disk and are best fetched for many steps at once.
+    reader : TableReader, optional
+        Reads the views' rows where they lie on disk and are best fetched for many steps at once.
     tiers : sequence of Tensors of shape (n_features,), bool, optional
         Where columns have budgets of their own: which features each tier's difference makes true.
     extra : Rows, optional
@@ -119,7 +113,7 @@ class TrainingRows(Dataset):
     views: Sequence[View] | None
     y: Tensor
     weight: Tensor
-    reader: Reader | None = None
+    reader: TableReader | None = None
     tiers: Sequence[Tensor] = ()
     extra: Rows | None = None
     kept: np.ndarray | None = None
