@@ -199,8 +199,10 @@ def check_pipeline(
 def look_at(pipe: Any, sensitive: Any = None, *, X: Any = None, fitting: bool = False) -> PipelineCheck:
     """Check a pipeline without a word; `fitting` leaves out what a fit of this library says itself."""
     start = start_of(pipe, X)
-    names = _chosen(start, sensitive) if sensitive is not None else _discovered(pipe, start)
-    walk = Walk(_marked(start, names), fitting)
+    names, domains = _discovered(pipe, start)
+    if sensitive is not None:
+        names = _chosen(start, sensitive)
+    walk = Walk(_marked(start, names), domains, fitting=fitting)
     walk.visit(pipe, walk.start)
     findings = tuple(
         Finding(s.path, s.estimator, tuple(sorted(s.sources)), s.severity, s.why, s.remedy) for s in walk.seen
@@ -220,12 +222,18 @@ def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:
     return picked.sources
 
 
-def _discovered(pipe: Any, start: Flow) -> frozenset[str]:
-    """What the pipeline's own steps state, found by a walk that follows every column."""
-    walk = Walk(start)
+def _discovered(pipe: Any, start: Flow) -> tuple[frozenset[str], dict[str, Any]]:
+    """What the pipeline's own steps state: which columns are sensitive, and their domains."""
+    walk = Walk(start, trying=False)
     walk.visit(pipe, start)
-    names = walk.stated or start.sources
-    return frozenset({EVERY}) if EVERY in names else names
+    if walk.lost:  # columns have other names by then: which they were, a run on made-up rows tells
+        walk = Walk(start, walk.declared, thorough=False)
+        walk.visit(pipe, start)
+    names = walk.stated | walk.protected or start.sources
+    if EVERY in names:
+        # Nobody knows the table's columns: a name that a step states is taken to be the table's.
+        names = frozenset(walk.named) if walk.named and not walk.protected else frozenset({EVERY})
+    return names, walk.declared
 
 
 def _marked(start: Flow, names: frozenset[str]) -> Flow:

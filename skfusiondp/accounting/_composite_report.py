@@ -9,10 +9,11 @@ from typing import Any
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ..privacy._relations import whose_rows
+from ._candidates import SEARCHES
 from ._check_pipeline import check_pipeline
 from ._known_steps import knows_meta, meta_of
 from ._privacy_report import PrivacyReport
-from ._walk import _SEARCHES, _has, _join
+from ._walk import _has, _join
 
 _PARTS = ("steps", "transformer_list")
 # Parameters of a fitted object that hold fitted things have no underscore at the end.
@@ -163,7 +164,7 @@ def _lost(part: Any, path: str) -> Iterator[str]:
     if isinstance(getattr(part, "ledger_", None), PrivacyLedger):
         return
     lost = ""
-    if _has(part, "estimator") and any(hasattr(part, n) for n in _SEARCHES):
+    if _has(part, "estimator") and any(hasattr(part, n) for n in SEARCHES):
         lost = "the cross-validation fits"
     elif knows_meta(part):
         lost = meta_of(part).loses

@@ -15,9 +15,11 @@ from types import FrameType
 from typing import Any
 
 from ..exceptions import report_leak
+from ._candidates import SEARCHES
 from ._check_pipeline import Finding, PipelineCheck, look_at
+from ._probe import on_made_up_rows
 from ._provenance import flow_of
-from ._walk import _SEARCHES, _join
+from ._walk import _join
 
 _FITS = ("fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit")
 _WRAPPED_BY = ("sklearn", "skfusiondp", "imblearn")
@@ -94,7 +96,7 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
         If ``on_leak="warn"`` and a step leaks.
     """
     outermost = _outermost(estimator, sys._getframe(1))
-    if outermost is None:
+    if outermost is None or on_made_up_rows():
         return Surroundings("", (), _UNSEEN)
     name = type(outermost.composite).__name__
     check, warned = outermost.frame.f_locals.get(_MARK, (None, False))
@@ -181,7 +183,7 @@ def _table(outermost: _Outermost) -> Any:
 
 
 def _is_search(estimator: Any) -> bool:
-    return any(getattr(estimator, n, None) is not None for n in _SEARCHES)
+    return any(getattr(estimator, n, None) is not None for n in SEARCHES)
 
 
 def _place(composite: Any, inner: Any) -> str | None:
@@ -198,7 +200,7 @@ def _parts(composite: Any) -> Iterator[tuple[str, Any]]:
     for name, part in composite.get_params(deep=True).items():
         if hasattr(part, "fit"):
             yield name, part
-    for name in _SEARCHES:  # steps among the candidates of a search
+    for name in SEARCHES:  # steps among the candidates of a search
         grids = getattr(composite, name, None)
         for grid in [grids] if isinstance(grids, Mapping) else grids or ():
             for key, values in grid.items() if isinstance(grid, Mapping) else ():

@@ -1,17 +1,20 @@
 """What is known of other libraries' steps: whether a fit reads cells, and what comes out.
 
 To teach ``check_pipeline`` a class, add a line to one of the tables. A key is the top-level package
-and the class name; subclasses are covered as long as they do not bring methods of their own.
+and the class name; subclasses are covered as long as they do not bring methods of their own. What no table
+holds is run on made-up rows (``_probe.py``).
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from ..privacy import PrivacyLedger
 
 Get = Callable[[str], Any]  # a parameter of the step by its name
 
@@ -37,18 +40,21 @@ class Rule:
     ----------
     reads : str, None, or function of the parameters giving one of these
         What its fit learns from cells, as the end of a sentence; None if nothing.
-    gives : {"same", "each", "mixed", "powers", "categories", "prediction"}
-        Which columns come out: those that went in; some made of each one; some made of all
-        together; powers and products; one a declared category; a prediction.
+    gives : {"same", "each", "mixed", "prediction"}
+        Which columns come out, where a run on made-up rows does not tell: those that went in; some
+        made of each one; some made of all together; a prediction.
     remedy : str
     note : str
         What cannot be seen and should be known.
+    known : bool
+        False for a class that no table holds: what it does to made-up rows then decides.
     """
 
     reads: str | Callable[[Get], str | None] | None = None
     gives: str = "same"
     remedy: str = _OUT
     note: str | Callable[[Get], str] = ""
+    known: bool = True
 
 
 def _learns(what: str, gives: str = "same", remedy: str = _OUT) -> Rule:
@@ -77,11 +83,17 @@ def _simple_imputer(get: Get) -> str | None:
 def _function(get: Get) -> str:
     if get("func") is None or isinstance(get("func"), np.ufunc):
         return ""
-    return "runs its function on the cells as they are: it must work row by row, without statistics of them"
+    return "runs a function of your own: it must work row by row, also on rows that no trial thinks of"
 
 
 def _if(name: str, free: Callable[[Any], bool], reads: str) -> Callable[[Get], str | None]:
     return lambda get: None if free(get(name)) else reads
+
+
+def _under_sampler(get: Get) -> str | None:
+    if get("replacement"):
+        return "draws rows with replacement, so that one row is read more often than the ledger counts"
+    return None
 
 
 _given = lambda value: value is not None  # noqa: E731
@@ -92,7 +104,7 @@ STEPS: dict[str, Rule] = {
     "sklearn.Normalizer": Rule(),
     "sklearn.Binarizer": Rule(),
     "sklearn.FunctionTransformer": Rule(note=_function),
-    "sklearn.PolynomialFeatures": Rule(gives="powers"),
+    "sklearn.PolynomialFeatures": Rule(gives="mixed"),
     "sklearn.HashingVectorizer": Rule(gives="mixed"),
     "sklearn.FeatureHasher": Rule(gives="mixed"),
     "sklearn.AdditiveChi2Sampler": Rule(gives="mixed"),
@@ -104,9 +116,9 @@ STEPS: dict[str, Rule] = {
     # They read labels only, and labels are public.
     "sklearn.DummyClassifier": Rule(gives="prediction"),
     "sklearn.DummyRegressor": Rule(gives="prediction"),
-    "imblearn.RandomUnderSampler": Rule(),
+    "imblearn.RandomUnderSampler": Rule(_under_sampler, "same", "Use replacement=False."),
     # Free with the right parameters.
-    "sklearn.OneHotEncoder": Rule(_encoder, "categories", "Declare categories=[...] and drop the limits."),
+    "sklearn.OneHotEncoder": Rule(_encoder, "each", "Declare categories=[...] and drop the limits."),
     "sklearn.OrdinalEncoder": Rule(_encoder, "same", "Declare categories=[...] and drop the limits."),
     "sklearn.SimpleImputer": Rule(
         _simple_imputer, "same", "Use strategy='constant' with keep_empty_features=True. " + _OUT
@@ -154,6 +166,14 @@ STEPS: dict[str, Rule] = {
         "repeats rows, so that one row is read more often than the ledger counts", "same", _ROWS
     ),
     "imblearn.BaseSampler": Rule("chooses or makes rows by the cells of others", "same", _ROWS),
+    "skrub.TableVectorizer": _learns("which columns hold anything, and their categories and words", "mixed"),
+    "skrub.Cleaner": _learns("which columns hold anything, and their types"),
+    "skrub.SquashingScaler": _learns("medians and quantiles"),
+    "skrub.GapEncoder": _learns("topics of words", "mixed"),
+    "skrub.StringEncoder": _learns("weights of words", "mixed"),
+    "skrub.TextEncoder": _learns("principal components", "mixed"),
+    "category_encoders.HashingEncoder": Rule(gives="mixed"),
+    "category_encoders.BaseEncoder": _learns("its codes", "each"),
     "skorch.NeuralNet": Rule(
         "is trained on the cells without privacy, and its train_split and callbacks (early stopping) "
         "read those that they hold out",
@@ -162,7 +182,7 @@ STEPS: dict[str, Rule] = {
     ),
 }
 
-UNKNOWN_TRANSFORMER = Rule("is not known to be free or accounted", "mixed")
+UNKNOWN_TRANSFORMER = Rule("is not known to be free or accounted", "mixed", known=False)
 UNKNOWN_MODEL = Rule("is not known to be free or accounted", "prediction", _MODEL)
 RESAMPLER = Rule("resamples rows, and is not known to do so by label alone", "same", _ROWS)
 SKLEARN_TRANSFORMER = Rule("learns from the cells", "mixed")
@@ -278,16 +298,16 @@ def knows_meta(estimator: Any) -> bool:
     return _known(estimator, METAS)[0] is not None
 
 
-def rule_of(estimator: Any, get: Get) -> Rule:
-    """What is known of a step that has no members."""
+def rule_of(estimator: Any) -> Rule:
+    """What is known of a step that has no members, with the step's parameters put in."""
     rule, faithful = _known(estimator, STEPS)
     model = not hasattr(estimator, "transform") and hasattr(estimator, "predict")
     if rule is not None:
-        reads = rule.reads(get) if callable(rule.reads) else rule.reads
-        note = rule.note(get) if callable(rule.note) else rule.note
+        reads, note = _with_parameters(rule.reads, estimator), _with_parameters(rule.note, estimator)
         if reads is None and not faithful:
-            return Rule("overrides methods of a class that is known to be free", rule.gives)
-        return Rule(reads, rule.gives, rule.remedy, note)
+            why = "overrides methods of a class that is known to be free"
+            return replace(UNKNOWN_TRANSFORMER, reads=why, gives=rule.gives)
+        return replace(rule, reads=reads, note=note or "")
     if hasattr(estimator, "fit_resample"):
         return RESAMPLER
     if type(estimator).__module__.split(".")[0] != "sklearn":
@@ -298,16 +318,95 @@ def rule_of(estimator: Any, get: Get) -> Rule:
 
 
 def meta_of(estimator: Any) -> Meta:
-    """What is known of an estimator of estimators."""
+    """What is known of an estimator of estimators, with its parameters put in."""
     meta, faithful = _known(estimator, METAS)
-    return meta if meta is not None and (faithful or meta.reads) else UNKNOWN_META
+    if meta is None:
+        return UNKNOWN_META
+    meta = replace(meta, reads=_with_parameters(meta.reads, estimator))
+    return meta if faithful or meta.reads else UNKNOWN_META
+
+
+def _with_parameters(told: Any, estimator: Any) -> str | None:
+    return told(lambda name: getattr(estimator, name, None)) if callable(told) else told
+
+
+# Attributes and parameters by which libraries name the columns that a step keeps to, the surest first.
+_COLUMNS = {"category_encoders": ("cols", "cols"), "feature_engine": ("variables_", "variables")}
+_NAMES = ("cols", "variables", "columns", "reference", "features_to_drop", "features", "split_col")
+
+
+def columns_read(step: Any) -> list[str] | None:
+    """Columns that a step keeps to, if it is of a library that says so; None if it may read all."""
+    attributes = _COLUMNS.get(type(step).__module__.split(".")[0], ())
+    if getattr(step, "drop_invariant", False):  # of all columns, category_encoders drops constant ones
+        return None
+    kept = next((names for a in attributes if (names := _texts(getattr(step, a, None))) is not None), None)
+    return None if kept is None or names_in_parameters(step) - set(kept) else kept
+
+
+def names_in_parameters(step: Any) -> set[str]:
+    """Names of columns among a step's parameters, as far as common ones show."""
+    return {name for p in _NAMES for name in _texts(getattr(step, p, None)) or ()}
+
+
+def _texts(value: Any) -> list[str] | None:
+    named = [value] if isinstance(value, str) else value
+    return list(named) if isinstance(named, list | tuple) and all(isinstance(n, str) for n in named) else None
+
+
+# Steps of this library ------------------------------------------------------------
+
+# What a subclass may bring without changing what is read of training cells.
+_HARMLESS = {
+    *("__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__repr__", "__dict__"),
+    *("__weakref__", "__abstractmethods__", "__firstlineno__", "__static_attributes__", "__sklearn_tags__"),
+    *("_abc_impl", "_sklearn_auto_wrap_output_keys", "_repr_html_", "_parameter_constraints"),
+    *("predict", "predict_proba", "predict_log_proba", "decision_function", "score", "privacy_report"),
+}
 
 
 def is_ours(estimator: Any) -> bool:
-    """Tell whether an estimator writes down itself what it reads of sensitive cells."""
-    return bool(getattr(estimator, "_accounts_for_privacy", False)) or any(
-        cls.__module__.split(".")[0] == "skfusiondp" for cls in type(estimator).__mro__
+    """Tell whether a class is this library's, or inherits from one that is."""
+    return any(map(_of_this_library, type(estimator).__mro__))
+
+
+def overridden(estimator: Any) -> tuple[str, ...]:
+    """What somebody else's subclass (or the object itself) has put in place of this library's methods."""
+    mro = type(estimator).__mro__
+    own = next((cls for cls in mro if _of_this_library(cls)), object)
+    changed = {n for cls in mro[: mro.index(own)] for n in vars(cls) if hasattr(own, n)} - _HARMLESS
+    # scikit-learn's wrapper of output containers and metadata requests.
+    changed = {n for n in changed if not (n.startswith("set_") and n.endswith("_request"))}
+    return tuple(
+        sorted(changed | {n for n in vars(estimator) if callable(getattr(type(estimator), n, None))})
     )
+
+
+def accounts(estimator: Any) -> bool:
+    """Tell whether a step states what it spends: this library's, as it is, or one that keeps the contract.
+
+    Somebody else's class has to say so (``_accounts_for_privacy = True``) and to state a cost: a
+    ``planned_ledger(n_rows)`` of its own with something in it, or the ``ledger_`` of its fit.
+    """
+    if is_ours(estimator) and not overridden(estimator):
+        return True
+    others = [cls for cls in type(estimator).__mro__ if not _of_this_library(cls)]
+    if not any(vars(cls).get("_accounts_for_privacy") is True for cls in others):
+        return False
+    spent = getattr(estimator, "ledger_", None)
+    if isinstance(spent, PrivacyLedger) and len(spent):
+        return True
+    if not any(callable(vars(cls).get("planned_ledger")) for cls in others):
+        return False
+    try:
+        planned = estimator.planned_ledger(1_000)
+    except Exception:  # it may need what only a fit tells
+        return False
+    return isinstance(planned, PrivacyLedger) and len(planned) > 0
+
+
+def _of_this_library(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "skfusiondp"
 
 
 def is_a(estimator: Any, name: str) -> bool:

@@ -7,16 +7,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ._known_steps import is_a, is_ours
 from ._provenance import Column, Flow
 
-_MOST_POWERS = 10_000
-
 
 def after(estimator: Any, flow: Flow, gives: str) -> Flow:
-    """What a step hands on, as its rule's `gives` says."""
+    """What a step hands on, as its rule's `gives` says: for steps that were not run on made-up rows."""
     # Resamplers and functions hand on the kind of table that they are handed.
     keeps = not hasattr(estimator, "transform") or is_a(estimator, "FunctionTransformer")
     named = flow.named if gives == "same" and keeps else gives_frame(estimator)
@@ -25,13 +21,16 @@ def after(estimator: Any, flow: Flow, gives: str) -> Flow:
         return replace(flow, columns=tuple(replace(c, dtype=None) for c in flow.columns))
     if gives == "prediction":
         return prediction(flow.sources)
-    if gives == "powers" and (powers := _powers(estimator, flow)) is not None:
-        return replace(flow, columns=powers)
-    if gives == "categories" and (categories := _categories(estimator, flow)) is not None:
-        return replace(flow, columns=categories)
-    if gives in ("each", "categories"):
+    if gives == "each" and flow.rest is None:
         return replace(flow, columns=tuple(Column(f"{c.name}_*", c.sources, many=True) for c in flow.columns))
     return Flow((Column("*", flow.sources, many=True),), None, "", named)
+
+
+def around(flow: Flow) -> Flow:
+    """Columns under names that begin with the old ones, as encoders make them."""
+    return replace(
+        flow, rest=None, columns=tuple(Column(f"{c.name}*", c.sources, many=True) for c in flow.columns)
+    )
 
 
 def imputed(imputer: Any, stated: Flow, treated_as_public: frozenset[str], flow: Flow) -> Flow:
@@ -71,34 +70,3 @@ def gives_frame(estimator: Any) -> bool:
         return own != "default"
     sklearn = sys.modules.get("sklearn")
     return sklearn is not None and sklearn.get_config().get("transform_output", "default") != "default"
-
-
-def _powers(estimator: Any, flow: Flow) -> tuple[Column, ...] | None:
-    """The columns of PolynomialFeatures, by its own rule: it looks at nothing but their number."""
-    if flow.rest is not None or any(c.many for c in flow.columns) or not flow.columns:
-        return None
-    names = [c.name for c in flow.columns]
-    made = type(estimator)(**estimator.get_params(deep=False)).fit(np.zeros((1, len(names))))
-    if made.n_output_features_ > _MOST_POWERS:
-        return None
-    sources = [
-        frozenset().union(*(c.sources for c, p in zip(flow.columns, row, strict=True) if p))
-        for row in made.powers_
-    ]
-    return tuple(map(Column, made.get_feature_names_out(names), sources))
-
-
-def _categories(estimator: Any, flow: Flow) -> tuple[Column, ...] | None:
-    """The columns of a OneHotEncoder with declared categories."""
-    categories = getattr(estimator, "categories", None)
-    if (
-        isinstance(categories, str)
-        or flow.rest is not None
-        or getattr(estimator, "drop", None) is not None
-        or getattr(estimator, "feature_name_combiner", "concat") != "concat"
-        or categories is None
-        or len(categories) != len(flow.columns)
-    ):
-        return None
-    pairs = zip(flow.columns, categories, strict=True)
-    return tuple(Column(f"{c.name}_{k}", c.sources) for c, kinds in pairs for k in kinds)

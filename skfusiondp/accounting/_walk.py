@@ -12,33 +12,35 @@ import numpy as np
 
 from ..tables._domain import Domain
 from ..tables._paired_table import PairedTable
+from ._candidates import SEARCHES, candidates
 from ._known_steps import (
     SKLEARN_MODEL,
     UNKNOWN_META,
     Meta,
+    Rule,
+    accounts,
+    columns_read,
     is_a,
     is_ours,
     knows_meta,
     knows_step,
     meta_of,
+    overridden,
     rule_of,
 )
-from ._provenance import (
-    EVERY,
-    Flow,
-    flow_of,
-    joined,
-)
-from ._step_outputs import (
-    after,
-    gives_frame,
-    imputed,
-    named_by,
-    prediction,
-)
+from ._probe import fitted_on_made_up_rows, probe
+from ._provenance import EVERY, Flow, flow_of, joined
+from ._step_outputs import after, around, gives_frame, imputed, named_by, prediction
 
-_SEARCHES = ("param_grid", "param_distributions", "search_spaces")
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
+_LEARNS = (
+    "learns from the cells: when it was run on made-up rows, cells of these columns changed what it had "
+    "learnt, other rows, or which rows and columns come out"
+)
+_LEARNS_NOTHING = (
+    "On made-up rows it learnt nothing of these columns and changed no other row by them; a condition that "
+    "made-up rows do not meet would not be seen"
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,14 @@ class Walk:
     ----------
     start : Flow
         The table that the pipeline is fitted on.
+    domains : mapping of str to domain, default={}
+        Declared domains of its columns: made-up rows keep to them.
     fitting : bool, default=False
         Whether steps of this library are being fitted, and say themselves what their parameters leak.
+    trying : bool, default=True
+        Whether steps of other libraries are run on made-up rows.
+    thorough : bool, default=True
+        Whether those runs look for every way to learn from cells, and not only which column is made of which.
 
     Attributes
     ----------
@@ -69,18 +77,42 @@ class Walk:
         In the order of the visit, each once.
     stated : frozenset of str
         Columns that this library's own steps say are sensitive.
+    protected : frozenset of str
+        Columns that they protect because nobody has told them which are sensitive.
+    declared : dict of str to domain
+        Domains that they declare, by the column's name at that step.
+    named : set of str
+        Names by which they state columns.
+    lost : bool
+        Whether a step states columns that are not, or may not be, those of that name in the first table.
+    hybrid : bool
+        Whether a FoundationImputer that was told the sensitive columns has been visited.
     """
 
-    def __init__(self, start: Flow, fitting: bool = False):
+    def __init__(
+        self,
+        start: Flow,
+        domains: Mapping[str, Any] | None = None,
+        *,
+        fitting: bool = False,
+        trying: bool = True,
+        thorough: bool = True,
+    ):
         self.start = start
+        self.domains = domains or {}
         self.fitting = fitting
+        self.trying = trying
+        self.thorough = thorough
         self.seen: dict[Seen, None] = {}
         self.stated: frozenset[str] = frozenset()
-        self._instead: dict[str, Any] = {}
+        self.protected: frozenset[str] = frozenset()
+        self.declared: dict[str, Any] = {}
+        self.named: set[str] = set()
+        self.lost = False
+        self.hybrid = False
 
     def visit(self, estimator: Any, flow: Flow, path: str = "") -> Flow:
         """Fit one step in thought; give the columns that come out of it, or its predictions."""
-        estimator = self._instead.get(path, estimator)
         if estimator is None or (isinstance(estimator, str) and estimator == "passthrough"):
             return flow
         if isinstance(estimator, str):  # "drop"
@@ -90,38 +122,67 @@ class Walk:
         if _has(estimator, "transformer_list"):
             return self._union(estimator, flow, path)
         if isinstance(getattr(estimator, "steps", None), list):
-            for name, step in self._get(estimator, path, "steps"):
+            for name, step in estimator.steps:
                 flow = self.visit(step, flow, _join(path, name))
             return flow
-        if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in _SEARCHES):
+        if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in SEARCHES):
             return self._search(estimator, flow, path)
-        if is_ours(estimator):
+        if is_ours(estimator) or accounts(estimator):
             return self._ours(estimator, flow, path)
         if is_a(estimator, "FrozenEstimator"):
             self._say(
                 estimator, path, flow.sources, "note", "was fitted before; what it learnt must be public", ""
             )
-            return after(estimator, flow, "mixed" if hasattr(estimator, "transform") else "prediction")
-        if knows_meta(estimator) or (not knows_step(estimator) and list(self._members(estimator, path))):
+            return after(estimator, flow, "same" if hasattr(estimator, "transform") else "prediction")
+        if knows_meta(estimator) or (not knows_step(estimator) and list(self._members(estimator))):
             return self._meta(estimator, flow, path)
         return self._step(estimator, flow, path)
 
     # Steps of other libraries ------------------------------------------------------------
 
     def _step(self, estimator: Any, flow: Flow, path: str) -> Flow:
-        rule = rule_of(estimator, lambda name: self._get(estimator, path, name))
+        rule = rule_of(estimator)
         assert not callable(rule.reads) and not callable(rule.note)
-        if rule.reads is not None:
-            self._say(estimator, path, flow.sources, "leak", rule.reads, rule.remedy)
+        keeps_to = self._keeps_to(estimator, flow, rule)
+        trial = None
+        if self.trying and self._worth_trying(rule, flow, keeps_to):
+            trial = probe(estimator, flow, self.domains, self.thorough)
+        learns = trial.learns if trial is not None else frozenset()
+        if rule.reads is not None and (rule.known or trial is None):
+            sources = flow.sources if keeps_to is None else keeps_to.sources
+            self._say(estimator, path, sources | learns, "leak", rule.reads, rule.remedy)
+        elif learns:
+            self._say(estimator, path, learns, "leak", _LEARNS, rule.remedy)
+        elif rule.reads is not None and (keeps_to is None or keeps_to.sources):
+            self._say(estimator, path, flow.sources, "note", f"{rule.reads}. {_LEARNS_NOTHING}", "")
         if rule.note:
             self._say(estimator, path, flow.sources, "note", rule.note, "")
+        if trial is not None and trial.flow is not None:
+            return trial.flow
+        if keeps_to is not None:
+            return joined([flow.without(keeps_to), around(keeps_to)], flow.named)
         return after(estimator, flow, rule.gives)
+
+    @staticmethod
+    def _worth_trying(rule: Rule, flow: Flow, keeps_to: Flow | None) -> bool:
+        """Whether a run on made-up rows tells more than what is known: it takes time."""
+        if rule.known and rule.reads is not None:
+            return rule.gives == "each" and keeps_to is None
+        return bool(flow.sources) or rule.known
+
+    def _keeps_to(self, estimator: Any, flow: Flow, rule: Rule) -> Flow | None:
+        """The columns that a step keeps to, if it is of a library that says so; None if it may read all."""
+        named = columns_read(estimator)
+        if named is None and is_a(estimator, "BaseEncoder") and self.trying:  # chooses by types of columns
+            named = columns_read(fitted_on_made_up_rows(estimator, flow, self.domains))
+        return None if named is None else flow.pick(named)
 
     def _meta(self, estimator: Any, flow: Flow, path: str) -> Flow:
         meta = meta_of(estimator)
         if meta.follows:
-            inner = Walk(self.start, self.fitting)
-            inner._instead = self._instead
+            inner = Walk(
+                self.start, self.domains, fitting=self.fitting, trying=self.trying, thorough=self.thorough
+            )
             inner._predictions(estimator, meta, flow, path)
             self.stated |= inner.stated
             if not any(s.severity == "leak" and s.sources for s in inner.seen):
@@ -130,11 +191,10 @@ class Walk:
             self._say(estimator, path, flow.sources, "leak", str(meta.reads), meta.remedy)
             return flow
         sources = self._predictions(estimator, meta, flow, path)
-        reads = meta.reads(lambda n: self._get(estimator, path, n)) if callable(meta.reads) else meta.reads
-        if reads is not None:
+        if meta.reads:
             # What nobody knows may read any cell that it is handed, whatever its members do.
             about = flow.sources if meta is UNKNOWN_META else sources
-            self._say(estimator, path, about, "leak", reads, meta.remedy)
+            self._say(estimator, path, about, "leak", str(meta.reads), meta.remedy)
         if meta.selects:
             return flow
         return prediction(sources)
@@ -142,7 +202,7 @@ class Walk:
     def _predictions(self, estimator: Any, meta: Meta, flow: Flow, path: str) -> frozenset[str]:
         """Visit the members; the sensitive columns that enter their predictions."""
         sources: frozenset[str] = frozenset()
-        for name, member in self._members(estimator, path):
+        for name, member in self._members(estimator):
             if member is None:  # the class's own default, a model without privacy
                 self._say(
                     estimator,
@@ -157,9 +217,9 @@ class Walk:
             sources |= self.visit(member, flow, _join(path, name)).sources
         if meta.stacks:
             stacked = prediction(sources)
-            if self._get(estimator, path, "passthrough"):
+            if getattr(estimator, "passthrough", None):
                 stacked = joined([stacked, flow], named=False)
-            final = self._get(estimator, path, "final_estimator")
+            final = getattr(estimator, "final_estimator", None)
             if final is None:
                 self._say(
                     estimator,
@@ -174,14 +234,14 @@ class Walk:
             sources |= stacked.sources
         return sources
 
-    def _members(self, estimator: Any, path: str) -> Iterator[tuple[str, Any]]:
+    def _members(self, estimator: Any) -> Iterator[tuple[str, Any]]:
         names = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else ()
         for name in _MEMBERS:
             if name in names:
-                member = self._get(estimator, path, name)
+                member = getattr(estimator, name, None)
                 if member is None or (hasattr(member, "fit") and not isinstance(member, type)):
                     yield name, member
-        members = self._get(estimator, path, "estimators") if "estimators" in names else None
+        members = getattr(estimator, "estimators", None) if "estimators" in names else None
         if isinstance(members, list):
             for item in members:
                 pair = isinstance(item, tuple) and len(item) == 2
@@ -191,13 +251,15 @@ class Walk:
 
     def _search(self, estimator: Any, flow: Flow, path: str) -> Flow:
         inside = _join(path, "estimator")
-        before, outs = self._instead, []
-        for choice in _choices(estimator):
-            self._instead = {**before, **{_join(inside, k): v for k, v in choice.items()}}
-            outs.append(self.visit(estimator.estimator, flow, inside))
-        self._instead = before
+        chosen = candidates(estimator)
+        outs = [self.visit(made, flow, inside) for made in chosen.estimators]
         sources = frozenset().union(*(out.sources for out in outs))
-        if not getattr(estimator, "_accounts_for_privacy", False):
+        if chosen.untold:
+            why = f"has {chosen.untold}: not every one has been checked"
+            self._say(
+                estimator, path, flow.sources, "leak", why, "Split it into searches with fewer choices."
+            )
+        if not (getattr(estimator, "_accounts_for_privacy", False) and accounts(estimator)):
             self._say(
                 estimator,
                 path,
@@ -213,14 +275,14 @@ class Walk:
 
     def _column_transformer(self, estimator: Any, flow: Flow, path: str) -> Flow:
         parts, left = [], flow
-        fitted = {
-            name: columns
-            for name, _, columns in getattr(estimator, "transformers_", ())
-            if flow.rest is None and not callable(columns)
-        }
+        fitted = {name: (step, key) for name, step, key in getattr(estimator, "transformers_", ())}
         naming = getattr(estimator, "verbose_feature_names_out", True)
-        for name, step, key in self._get(estimator, path, "transformers"):
-            given = flow.pick(fitted.get(name, key) if callable(key) else key)
+        for name, step, key in estimator.transformers:
+            if name in fitted:
+                own, own_key = fitted[name]
+                step = own if type(own) is type(step) else step
+                key = own_key if callable(key) and flow.rest is None and not callable(own_key) else key
+            given = flow.pick(key)
             full = _join(path, name)
             if given is None:
                 if not (isinstance(step, str) and step in ("passthrough", "drop")):
@@ -236,23 +298,28 @@ class Walk:
             else:
                 left = left.without(given)
             parts.append(named_by(naming, name, self.visit(step, given, full)))
-        rest = self.visit(self._get(estimator, path, "remainder"), left, _join(path, "remainder"))
+        rest = self.visit(estimator.remainder, left, _join(path, "remainder"))
         parts.append(named_by(naming, "remainder", rest))
         return joined(parts, gives_frame(estimator))
 
     def _union(self, estimator: Any, flow: Flow, path: str) -> Flow:
         naming = getattr(estimator, "verbose_feature_names_out", True)
         parts = []
-        for name, step in self._get(estimator, path, "transformer_list"):
+        for name, step in estimator.transformer_list:
             parts.append(named_by(naming, name, self.visit(step, flow, _join(path, name))))
         return joined(parts, gives_frame(estimator))
 
     # This library's own steps ------------------------------------------------------------
 
     def _ours(self, estimator: Any, flow: Flow, path: str) -> Flow:
-        imputer = self._get(estimator, path, "imputer")
-        method = self._get(estimator, path, "method")
-        sensitive = self._get(estimator, path, "sensitive")
+        imputer = getattr(estimator, "imputer", None)
+        method = getattr(estimator, "method", None)
+        sensitive = getattr(estimator, "sensitive", None)
+        if not accounts(estimator):
+            names = ", ".join(overridden(estimator))
+            why = f"puts {names} in place of this library's own, and is not known to pay for what that reads"
+            remedy = "Leave it as it is, or state the cost: _accounts_for_privacy = True and planned_ledger."
+            self._say(estimator, path, flow.sources, "leak", why, remedy)
         if sensitive is None and imputer is not None:
             sensitive = getattr(imputer, "sensitive", None)
         if not hasattr(estimator, "sensitive"):
@@ -263,7 +330,7 @@ class Walk:
             stated = self._stated(estimator, sensitive, flow, path)
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
             self._domains(estimator, sensitive, support, stated, path)
-        self.stated |= flow.sources if method == "dp-sgd" else stated.sources
+        self._discover(estimator, sensitive, flow if method == "dp-sgd" else stated)
         # What pays for its own columns lets all others pass, and reads none of them.
         paid = is_a(estimator, "PrivateTransformer")
         treated_as_public = frozenset() if paid else self._undeclared(estimator, stated, flow, path)
@@ -290,6 +357,19 @@ class Walk:
             return prediction(treated_as_public if method == "hybrid" else flow.sources)
         return after(estimator, flow, "prediction" if _predicts(estimator) else "same")
 
+    def _discover(self, estimator: Any, sensitive: Any, stated: Flow) -> None:
+        """Note which columns of the first table a step states, and their domains."""
+        if sensitive is None and getattr(estimator, "method", None) != "dp-sgd":
+            # Of a hybrid view, which holds no sensitive cell, nothing is left to protect.
+            self.protected |= frozenset() if self.hybrid else stated.sources
+            return
+        self.stated |= stated.sources
+        self.hybrid |= is_a(estimator, "FoundationImputer")
+        self.named |= set(_texts(sensitive))
+        self.lost |= any(c.sources != {c.name} for c in stated.columns)
+        if isinstance(sensitive, Mapping):
+            self.declared |= {k: d for k, d in sensitive.items() if isinstance(k, str)}
+
     def _stated(self, estimator: Any, sensitive: Any, flow: Flow, path: str) -> Flow:
         """The columns of the step's own `sensitive`."""
         fitted = getattr(getattr(estimator, "schema_", None), "sensitive", None)
@@ -307,6 +387,7 @@ class Walk:
                     "Call set_output(transform='pandas') on the steps before it.",
                 )
             return stated
+        self.lost = True
         keys = _texts(sensitive)
         found = [part for k in keys if (part := flow.pick(k)) is not None]
         lost = [k for k in keys if flow.pick(k) is None]
@@ -333,20 +414,20 @@ class Walk:
         if stated is flow or stated == flow:
             return frozenset()
         names = [c.name for c in stated.columns]
-        open_ = [
-            c
-            for c in flow.columns
-            if c.sources and c not in stated.columns and not (c.many and any(c.matches(n) for n in names))
-        ]
+        open_ = [c for c in flow.columns if c.sources and c not in stated.columns]
         sources = flow.rest_sources.union(*(c.sources for c in open_))
-        self._say(
-            estimator,
-            path,
-            sources,
-            "leak",
-            f"takes {_brief([c.name for c in open_] or 'them')} for public, and reads it without paying",
-            "Name it in sensitive=, or leave it out before this step.",
-        )
+        if any(c.many and any(c.matches(n) for n in names) for c in open_):
+            why = (
+                "may be handed more columns made of sensitive ones than it names, and takes those for public"
+            )
+            remedy = (
+                "Pass X=table to check_pipeline, and name in sensitive= all columns that are made of them."
+            )
+        else:
+            shown = _brief([c.name for c in open_]) if open_ else "columns without a name"
+            why = f"takes {shown} for public, and reads what it takes for public without paying"
+            remedy = "Name them in sensitive=, or leave them out before this step."
+        self._say(estimator, path, sources, "leak", why, remedy)
         return sources
 
     def _domains(self, estimator: Any, sensitive: Any, support: Any, stated: Flow, path: str) -> None:
@@ -379,9 +460,6 @@ class Walk:
         if sources:
             self.seen[Seen(path, name, sources, severity, why, remedy)] = None
 
-    def _get(self, estimator: Any, path: str, name: str) -> Any:
-        return self._instead.get(_join(path, name), getattr(estimator, name, None))
-
 
 def start_of(pipe: Any, X: Any) -> Flow:
     """The columns of the table, or those that a fitted pipeline remembers, or none that are known."""
@@ -406,20 +484,6 @@ def _names_anywhere(pipe: Any) -> bool:
     """Whether a step remembers column names, so that the table had some and was no array."""
     parts = pipe.get_params(deep=True).values() if hasattr(pipe, "get_params") else ()
     return any(_remembered(part, "feature_names_in_") is not None for part in parts)
-
-
-def _choices(search: Any) -> Iterator[dict[str, Any]]:
-    """Parameters to walk with: the first of each grid, and then each other value once."""
-    grids: Any = next((g for n in _SEARCHES if (g := getattr(search, n, None)) is not None), {})
-    for grid in [grids] if isinstance(grids, Mapping) else grids:
-        lists = {
-            k: list(v)
-            for k, v in (grid.items() if isinstance(grid, Mapping) else ())
-            if isinstance(v, list | tuple | np.ndarray) and len(v)
-        }
-        first = {k: v[0] for k, v in lists.items()}
-        yield first
-        yield from ({**first, k: other} for k, v in lists.items() for other in v[1:])
 
 
 def _predicts(estimator: Any) -> bool:

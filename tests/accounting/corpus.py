@@ -60,7 +60,9 @@ from skfusiondp import (
     Numeric,
     OffsetFusionClassifier,
     OffsetFusionRegressor,
+    PrivacyLedger,
 )
+from skfusiondp.accounting import LedgerEntry
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
@@ -128,12 +130,16 @@ class PlainNormalizer(Normalizer):
 
 
 class Accounted(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """A transformer of another library that writes its own ledger."""
+    """A transformer of another library that keeps the contract: its cost is planned and written down."""
 
     _accounts_for_privacy = True
 
+    def planned_ledger(self, n_rows, rows_per_unit=1):
+        return PrivacyLedger((LedgerEntry(5.0, 1.0, 1, "replace", ("age",), n_rows, "Accounted.fit"),))
+
     def fit(self, X, y=None):
-        self.n_features_in_ = X.shape[1]
+        self.n_features_in_, self.feature_names_in_ = X.shape[1], np.array(X.columns, dtype=object)
+        self.ledger_ = self.planned_ledger(len(X))
         return self
 
     def transform(self, X):
@@ -151,6 +157,112 @@ class Smote(BaseEstimator):
 
 class RandomUnderSampler(Smote):
     __module__ = "imblearn.under_sampling"
+
+    def __init__(self, replacement=False):
+        self.replacement = replacement
+
+
+class Claimed(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """A transformer that says that it accounts for what it reads, and does not."""
+
+    _accounts_for_privacy = True
+
+    def fit(self, X, y=None):
+        self.n_features_in_, self.feature_names_in_ = X.shape[1], np.array(X.columns, dtype=object)
+        self.center_ = np.nanmean(np.asarray(X, dtype=float), axis=0)
+        return self
+
+    def transform(self, X):
+        return X - self.center_
+
+
+class ClaimedModel(ClassifierMixin, BaseEstimator):
+    """A model that says so, and has planned to spend nothing."""
+
+    _accounts_for_privacy = True
+
+    def planned_ledger(self, n_rows, rows_per_unit=1):
+        return PrivacyLedger()
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+class ReadsMean(FusionDPClassifier):
+    """A private model that reads something beside."""
+
+    def fit(self, X, y):
+        self.mean_age_ = X["age"].mean()
+        return super().fit(X, y)
+
+
+class ReadsBefore:
+    def fit(self, X, y):
+        self.means_ = X.mean(numeric_only=True)
+        return super().fit(X, y)
+
+
+class ReadsByMixin(ReadsBefore, FusionDPClassifier):
+    """A private model with somebody else's fit before its own."""
+
+
+class OwnRelease(PrivateStandardScaler):
+    """A step that pays, with a part of it replaced."""
+
+    def _learn(self, *args):
+        return super()._learn(*args)
+
+
+class OwnImputer(FoundationImputer):
+    """An imputer that may look at more than it should."""
+
+    def transform(self, X):
+        return super().transform(X)
+
+
+class Explained(FusionDPClassifier):
+    """A subclass that adds a method, and changes how predictions are made."""
+
+    def explain(self):
+        return "by its net"
+
+    def predict(self, X):
+        return super().predict(X)
+
+
+class OldWards(TransformerMixin, BaseEstimator):
+    """Looks at a threshold of a statistic; learns next to nothing."""
+
+    def fit(self, X, y=None):
+        self.old_ = bool(X["age"].max() > 100)
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Ranks(TransformerMixin, BaseEstimator):
+    """Learns nothing in its fit, and everything when it transforms."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X.assign(age=X["age"].rank())
+
+
+class WardRisk(TransformerMixin, BaseEstimator):
+    """Somebody's encoder of a public column, which it picks out of the table itself."""
+
+    def fit(self, X, y=None):
+        self.risk_ = pd.Series(y).groupby(X["ward"].to_numpy()).mean().to_dict()
+        return self
+
+    def transform(self, X):
+        return X.assign(ward=X["ward"].map(self.risk_))
 
 
 class ResamplingPipeline(BaseEstimator):
@@ -221,6 +333,15 @@ def on(step, where="age", sensitive=SENSITIVE):
 
 def then(*steps):
     return Pipeline([*((f"s{i}", s) for i, s in enumerate(steps))])
+
+
+def function(own, sensitive=SENSITIVE):
+    """A function of one's own on the whole table, and then the private model."""
+    return then(FunctionTransformer(own), model(sensitive))
+
+
+def splines():
+    return SplineTransformer(knots=np.array([[20.0], [50.0], [80.0]]), extrapolation="constant")
 
 
 def one_hot(**parameters):
@@ -345,6 +466,7 @@ LEAKY = {
         "s1",
     ),
     "renamed by one-hot encoding": (on(one_hot(categories=SEX), "sex"), "clf"),
+    "a public column that is scaled by a sensitive one": (on(Normalizer(), ["lab", "age"]), "clf"),
     "powers and products": (
         on(PolynomialFeatures(2, include_bias=False), ["lab", "age"]),
         "clf",
@@ -363,6 +485,51 @@ LEAKY = {
         "s1",
     ),
     "encoded too few": (then(TableEncoder({"age": Numeric(18, 90)}), LogisticRegression()), "s0"),
+    # Columns that become public on the way
+    "one spline of five is declared": (
+        on(splines(), "age", {**BMI, **SEX_DOMAIN, "age_sp_0": Numeric(0, 1)}),
+        "clf",
+    ),
+    "one category of two is declared": (
+        on(one_hot(categories=SEX), "sex", {**AGE, **BMI, "sex_F": Categorical([0.0, 1.0])}),
+        "clf",
+    ),
+    "powers of which one is declared": (on(PolynomialFeatures(2, include_bias=False)), "clf"),
+    "an indicator beside its column": (
+        then(
+            columns(
+                ("x", FeatureUnion([("a", "passthrough"), ("b", MissingIndicator(features="all"))]), ["bmi"])
+            ),
+            model({**AGE, **SEX_DOMAIN, "a__bmi": Numeric(10, 60)}),
+        ),
+        "s1",
+    ),
+    "a function that adds a column": (function(lambda X: X.assign(old=(X["age"] > 65) * 1.0)), "s1"),
+    "a function that copies a column": (function(lambda X: X.assign(years=X["age"])), "s1"),
+    "a function that mixes into a public column": (
+        function(lambda X: X.assign(lab=X["lab"] * X["age"])),
+        "s1",
+    ),
+    "a function that marks missing cells": (function(lambda X: X.assign(no=X["bmi"].isna() * 1.0)), "s1"),
+    "a function that centres by the mean": (
+        function(lambda X: X.assign(age=X["age"] - X["age"].mean())),
+        "s0",
+    ),
+    "a function that drops rows by their cells": (function(lambda X: X.dropna()), "s0"),
+    "a function that sorts rows by their cells": (function(lambda X: X.sort_values("age")), "s0"),
+    # Classes that are not what they look like
+    "a private model that reads something beside": (then("passthrough", ReadsMean(SENSITIVE)), "s1"),
+    "a private model with another's fit before its own": (ReadsByMixin(SENSITIVE), ""),
+    "a step that pays with a part replaced": (then(OwnRelease(AGE), model({**SENSITIVE, **SCALED})), "s0"),
+    "an imputer with a part replaced": (then(OwnImputer(SENSITIVE, support=support()), offset()), "s0"),
+    "a claim to account without a ledger": (on(Claimed()), "prep__x"),
+    "a model that claims to spend nothing": (ClaimedModel(), ""),
+    "a transformer that learns one bit": (then(OldWards(), model()), "s0"),
+    "a transformer that learns when it transforms": (then(Ranks(), model()), "s0"),
+    "under-sampling with replacement": (
+        ResamplingPipeline([("under", RandomUnderSampler(replacement=True)), ("clf", model())]),
+        "under",
+    ),
     # The offset model
     "a scaler before the offset model": (
         then(columns(("x", StandardScaler(), ["age"])), offset()),
@@ -423,6 +590,30 @@ LEAKY = {
         ),
         "estimator__prep__x",
     ),
+    "two choices that leak together": (
+        GridSearchCV(
+            then(imputer(), columns(("x", Binarizer(threshold=50), ["age"])), model()),
+            {"s0": [imputer(), "passthrough"], "s1__x": [Binarizer(threshold=50), StandardScaler()]},
+        ),
+        "estimator__s1__x",
+    ),
+    "a name and a step that do not go together": (
+        GridSearchCV(
+            function(lambda X: X),
+            {
+                "s0": ["passthrough", FunctionTransformer(lambda X: X.rename(columns={"age": "years"}))],
+                "s1__sensitive": [SENSITIVE, {**BMI, **SEX_DOMAIN, "years": Numeric(18, 90)}],
+            },
+        ),
+        "estimator__s1",
+    ),
+    "more combinations than can be tried": (
+        GridSearchCV(
+            on(FunctionTransformer()),
+            {f"prep__x{key}": [*range(20)] for key in ("__kw_args", "__check_inverse", "__validate")},
+        ),
+        "",
+    ),
     "a candidate method": (GridSearchCV(model(), {"method": ["fusiondp", "non-private"]}), "estimator"),
 }
 
@@ -438,8 +629,8 @@ CLEAN = {
     "public columns by mask": on(StandardScaler(), [True, True, False, False, False, False]),
     "public columns by pattern": on(StandardScaler(), make_column_selector(pattern="lab|pulse")),
     "a threshold": on(Binarizer(threshold=65)),
-    "rows to length one": on(Normalizer(), ["lab", "age"]),
-    "a subclass that changes nothing": on(PlainNormalizer(), ["lab", "age"]),
+    "rows to length one": on(Normalizer(), ["age", "bmi"]),
+    "a subclass that changes nothing": on(PlainNormalizer(), ["age", "bmi"]),
     "a universal function": on(FunctionTransformer(np.log1p, feature_names_out="one-to-one")),
     "a function by promise": on(FunctionTransformer(lambda X: X / 100)),
     "constants for missing cells": on(
@@ -459,7 +650,7 @@ CLEAN = {
         },
     ),
     "splines with given knots": on(
-        SplineTransformer(knots=np.array([[20.0], [50.0], [80.0]]), extrapolation="constant"),
+        splines(),
         "age",
         {
             **{c: SENSITIVE[c] for c in ("bmi", "sex")},
@@ -467,6 +658,30 @@ CLEAN = {
         },
     ),
     "another library's accounted step": on(Accounted()),
+    "the default way to look at an imputer and a model": then(imputer(), FusionDPClassifier()),
+    "the hybrid view, scaled, and a model that is told nothing": then(
+        imputer(), columns(("x", StandardScaler(), ["age", "lab"])), OffsetFusionClassifier()
+    ),
+    "a declared rename": function(
+        lambda X: X.rename(columns={"age": "years"}), {**BMI, **SEX_DOMAIN, "years": Numeric(18, 90)}
+    ),
+    "a derived column that is declared": function(
+        lambda X: X.assign(squared=X["age"] ** 2), {**SENSITIVE, "squared": Numeric(0, 8100)}
+    ),
+    "a function that recodes": function(
+        lambda X: X.assign(sex=X["sex"].map({"F": 0.0, "M": 1.0})),
+        {**AGE, **BMI, "sex": Categorical([0.0, 1.0])},
+    ),
+    "a function that drops a sensitive column": function(
+        lambda X: X.drop(columns="age"), {**BMI, **SEX_DOMAIN}
+    ),
+    "a function of public columns": function(lambda X: X.assign(ratio=X["lab"] / X["pulse"])),
+    "somebody's encoder of a public column": then(WardRisk(), model()),
+    "a subclass that adds a method": Explained(SENSITIVE),
+    "a search with many numbers that change nothing": GridSearchCV(
+        on(StandardScaler(), "lab"),
+        {"clf__alpha": [*np.linspace(0, 1, 99)], "clf__beta": [*np.linspace(0, 1, 9)]},
+    ),
     "a prefix that the model knows": then(
         ColumnTransformer([("x", StandardScaler(), ["lab"])], remainder="passthrough").set_output(
             transform="pandas"

@@ -114,8 +114,9 @@ def test_a_step_in_a_column_transformer_and_in_a_union(seen):
     ):
         Fitted.seen = []
         composite.fit(table()[["lab", "age", "bmi"]], target())
-        assert [s.path for s in Fitted.seen] == ["b"]
-        assert "a" in [f.path for f in Fitted.seen[0].leaks]
+        # The check runs it on made-up rows too, and what is fitted on these checks nothing.
+        assert {s.path for s in Fitted.seen[:-1]} == {""} and Fitted.seen[-1].path == "b"
+        assert "a" in [f.path for f in Fitted.seen[-1].leaks]
 
 
 class Fitted(FunctionTransformer):

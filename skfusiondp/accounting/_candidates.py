@@ -1,0 +1,94 @@
+"""The candidates of a search: every combination of the choices that a check depends on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ._known_steps import is_ours
+
+SEARCHES = ("param_grid", "param_distributions", "search_spaces")
+_MOST = 300
+_DRAWS = 5
+# Parameters of this library's own steps by which columns are read or handed on.
+_OF_OURS = {"sensitive", "imputer", "method", "support", "output", "callbacks"}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Estimators that a search may fit.
+
+    Parameters
+    ----------
+    estimators : list of estimator
+        At least one.
+    untold : str
+        Which choices are not among them, as the end of a sentence; empty if all are.
+    """
+
+    estimators: list[Any]
+    untold: str = ""
+
+
+def candidates(search: Any) -> Candidates:
+    """Make what a search would fit, one estimator for each combination of choices that matters."""
+    made, untold = [], ""
+    for grid in _grids(search):
+        choices = {k: v for k, v in grid.items() if _matters(search.estimator, k, v, grid)}
+        combinations = math.prod(len(v) for v in choices.values())
+        if combinations > _MOST:
+            untold = f"{combinations} combinations of choices that matter, and {_MOST} at most are tried"
+        for chosen in itertools.islice(itertools.product(*choices.values()), _MOST):
+            made += _with(search.estimator, dict(zip(choices, chosen, strict=True)))
+    return Candidates(made or [search.estimator], untold)
+
+
+def _with(estimator: Any, parameters: dict[str, Any]) -> list[Any]:
+    if not parameters:
+        return [estimator]
+    try:
+        copied = clone(estimator, safe=False)
+        # As a search does: a candidate step must not change while it is searched.
+        return [copied.set_params(**{k: clone(v, safe=False) for k, v in parameters.items()})]
+    except Exception:  # parameters that do not fit together make no fit either
+        return []
+
+
+def _grids(search: Any) -> Iterator[dict[str, list]]:
+    grids: Any = next((g for n in SEARCHES if (g := getattr(search, n, None)) is not None), {})
+    for grid in [grids] if isinstance(grids, Mapping) else grids:
+        # Some libraries pair a grid with the number of draws from it.
+        grid = grid[0] if isinstance(grid, tuple) and grid else grid
+        if isinstance(grid, Mapping):
+            yield {k: values for k, v in grid.items() if (values := _values(v))}
+
+
+def _values(stated: Any) -> list:
+    """The values of one parameter: all that are listed, or a few draws of a distribution."""
+    for name in ("categories", "choices"):
+        stated = getattr(stated, name, stated)
+    if isinstance(stated, list | tuple | np.ndarray):
+        return list(stated)
+    if hasattr(stated, "rvs"):
+        return [stated.rvs(random_state=seed) for seed in range(_DRAWS)]
+    return []
+
+
+def _matters(estimator: Any, key: str, values: list, grid: Mapping) -> bool:
+    """Whether what is read, or which columns are handed on, may depend on a parameter."""
+    path, _, name = key.rpartition("__")
+    if any(path == k or path.startswith(f"{k}__") for k in grid):
+        return True  # of a step that is itself chosen
+    owner = estimator.get_params(deep=True).get(path) if path else estimator
+    if owner is not None and is_ours(owner):
+        return name in _OF_OURS
+    if owner is None or hasattr(owner, "transform"):
+        return True
+    return not all(isinstance(v, Number) and not isinstance(v, bool | np.bool_) for v in values)
