@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,30 +11,14 @@ import pandas as pd
 from ._provenance import Column
 
 ROWS = 40
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How cells of one column are made up.
-
-    Parameters
-    ----------
-    draw : function of a generator
-        Ordinary cells, one a row.
-    contents : function of a generator
-        Other contents of the column, the most telling first: each is a statistic's worst case.
-    """
-
-    draw: Callable[[np.random.Generator], Any]
-    contents: Callable[[np.random.Generator], list[Any]]
+_FIRST_DAY = pd.Timestamp("2020-01-01")
 
 
 def made_up(columns: Sequence[Column], domains: Mapping[str, Any], seed: int) -> pd.DataFrame:
-    """A table of `ROWS` ordinary rows."""
+    """A table of `ROWS` ordinary rows; values of columns without a domain differ from seed to seed."""
     rng = np.random.default_rng(seed)
-    kinds = [_kind_of(c, domains.get(c.name), seed) for c in columns]
-    made = {i: pd.Series(kind.draw(rng)) for i, kind in enumerate(kinds)}
-    return pd.DataFrame(made).set_axis([c.name for c in columns], axis=1)
+    cells = [_ordinary(c, domains.get(c.name), rng) for c in columns]
+    return pd.concat(cells, axis=1).set_axis([c.name for c in columns], axis=1)
 
 
 def variants(
@@ -43,103 +26,72 @@ def variants(
 ) -> Iterator[pd.DataFrame]:
     """Tables that differ from `base` in all cells that carry `sources`, except those of row 0.
 
-    Row 0 and what a step learns must be the same for all of them if the step does not read the cells.
+    What a step does to row 0, and what it learns, must be the same for all of them if it reads no cell of
+    other rows.
     """
     rng = np.random.default_rng(7)
-    touched = [i for i, c in enumerate(columns) if c.sources & sources]
-    contents = {i: _kind_of(columns[i], domains.get(columns[i].name), 0).contents(rng) for i in touched}
-    for k in range(max((len(c) for c in contents.values()), default=0)):
+    touched = {i: c for i, c in enumerate(columns) if c.sources & sources}
+    contents = {i: _contents(base.iloc[:, i], c, domains.get(c.name), rng) for i, c in touched.items()}
+    for k in range(max(map(len, contents.values()), default=0)):
         parts = [base.iloc[:, i] for i in range(base.shape[1])]
-        for i in touched:
-            cells = pd.Series(contents[i][min(k, len(contents[i]) - 1)]).astype(parts[i].dtype)
-            parts[i] = pd.concat([parts[i].iloc[:1], cells.iloc[1:]])
+        for i, choices in contents.items():
+            parts[i] = pd.concat([parts[i].iloc[:1], choices[min(k, len(choices) - 1)].iloc[1:]])
         yield pd.concat(parts, axis=1).set_axis(base.columns, axis=1)
 
 
-def _kind_of(column: Column, domain: Any, seed: int) -> _Kind:
-    categories, bounds = getattr(domain, "categories", None), (20.0, 60.0)
-    if categories is None and hasattr(domain, "low") and hasattr(domain, "high"):
-        bounds = (float(domain.low), float(domain.high))
-    kind = getattr(column.dtype, "kind", None)
-    if column.dtype is not None and not isinstance(column.dtype, str) and kind is None:
-        kind = "O"
-    elif isinstance(column.dtype, str):
-        kind = np.dtype(column.dtype).kind if column.dtype != "category" else "O"
+def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Series:
+    """Cells as the column may well hold them."""
+    kind = _kind(column.dtype)
     if kind == "b":
-        return _booleans()
-    if kind == "M":
-        return _dates()
-    if categories is not None or kind in ("O", "U", "S", "T"):
-        return _texts(categories or [f"{k}{seed}" for k in "abcd"], str(column.dtype) == "category")
-    return _numbers(*bounds, whole=kind in ("i", "u"), dtype=column.dtype if kind in ("i", "u") else None)
+        return pd.Series(rng.uniform(size=ROWS) < 0.5)
+    if domain is not None:
+        cells = pd.Series(list(domain.draw(ROWS, rng)))
+        is_number = pd.api.types.is_numeric_dtype(cells)
+        cells = cells.round() if kind in "iu" and is_number else cells
+    elif kind == "M":
+        cells = pd.Series(_FIRST_DAY + pd.to_timedelta(rng.integers(0, 700, size=ROWS), unit="D"))
+    elif kind == "O":
+        # Every category several times; their names depend on the seed, as true ones are unknown too.
+        names = [f"{letter}{rng.integers(100)}" for letter in "abcd"]
+        cells = pd.Series([names[i % 4] for i in rng.permutation(ROWS)], dtype=object)
+    else:
+        cells = pd.Series(rng.uniform(20, 60, size=ROWS).round(0 if kind in "iu" else 2))
+    if kind in "iu" and pd.api.types.is_numeric_dtype(cells):
+        return cells.astype(column.dtype)
+    return cells.astype("category" if str(column.dtype) == "category" else cells.dtype)
 
 
-def _numbers(low: float, high: float, whole: bool, dtype: Any) -> _Kind:
-    def cells(values: Any) -> pd.Series:
-        return pd.Series(np.round(values).astype(np.int64) if whole else np.round(values, 2), dtype=dtype)
-
-    def spread(rng: np.random.Generator, margin: float) -> pd.Series:
-        width = (high - low) * margin
-        return cells(rng.uniform(low + width, high - width, size=ROWS))
-
-    far = 120.0 if whole else high + 1e6 * (high - low)  # fits in eight bits
-
-    def contents(rng: np.random.Generator) -> list[Any]:
-        one_far, one_missing = spread(rng, 0.3), spread(rng, 0.3)
-        one_far.iloc[1] = int(far) if whole else far
-        made = [spread(rng, 0.0), cells(np.full(ROWS, high)), cells(np.full(ROWS, far)), one_far]
-        if not whole:
-            one_missing.iloc[1] = np.nan
-            made += [cells(np.full(ROWS, np.nan)), one_missing, cells(np.full(ROWS, -far))]
-        return [*made, cells(np.full(ROWS, low)), cells(np.zeros(ROWS))]
-
-    return _Kind(lambda rng: spread(rng, 0.3), contents)
+def _contents(base: pd.Series, column: Column, domain: Any, rng: np.random.Generator) -> list[pd.Series]:
+    """Other contents of a column, the most telling first: each moves some statistic as far as it goes."""
+    other = _ordinary(column, domain, rng).astype(base.dtype)
+    low, high = domain.far_apart() if domain is not None else (base.iloc[1], base.iloc[2])
+    far: list[Any]
+    missing: list[Any]
+    if base.dtype.kind in "iu":
+        far, missing = [120, 0], []  # what eight bits hold
+    elif base.dtype.kind == "f":
+        far, missing = [1e8, -1e8, 0.0], [np.nan]
+    elif base.dtype.kind == "M":
+        far, missing = [pd.Timestamp("2190-07-15")], [pd.NaT]
+    else:
+        far, missing = [] if base.dtype.kind == "b" else ["(new)"], [None]
+    made = [other, *(_with(other, range(ROWS), cell) for cell in (high, *far, *missing, low))]
+    return [*made, *(_with(other, [1], cell) for cell in (*far[:1], *missing))]
 
 
-def _texts(categories: Sequence[Any], as_category: bool) -> _Kind:
-    known = [*categories]
-
-    def cells(values: Any) -> pd.Series:
-        made = pd.Series(list(values), dtype=object)
-        return made.astype(pd.CategoricalDtype(known)) if as_category else made
-
-    def draw(rng: np.random.Generator) -> pd.Series:
-        # Every category at least once, so that rare ones exist too.
-        return cells([known[i % len(known)] for i in rng.permutation(ROWS)])
-
-    def contents(rng: np.random.Generator) -> list[Any]:
-        biased = [known[int(i * i * len(known))] for i in rng.uniform(size=ROWS)]
-        one_new = list(draw(rng))
-        one_new[1] = "(new)" if isinstance(known[0], str) else 10**6
-        missing = [None] * ROWS
-        return [
-            cells(biased),
-            cells([known[-1]] * ROWS),
-            cells([one_new[1]] * ROWS),
-            cells(one_new),
-            cells(missing),
-            cells([*missing[:2], *biased[2:]]),
-            cells([known[0]] * ROWS),
-        ]
-
-    return _Kind(draw, contents)
+def _with(cells: pd.Series, rows: Sequence[int], cell: Any) -> pd.Series:
+    """The column with a cell put in some rows, where its type can hold it."""
+    changed = cells.astype(object)
+    changed.iloc[list(rows)] = cell
+    try:
+        return changed.astype(cells.dtype)
+    except (TypeError, ValueError):
+        return cells
 
 
-def _booleans() -> _Kind:
-    def draw(rng: np.random.Generator) -> Any:
-        return rng.uniform(size=ROWS) < 0.5
-
-    return _Kind(draw, lambda rng: [draw(rng), np.ones(ROWS, bool), np.zeros(ROWS, bool)])
-
-
-def _dates() -> _Kind:
-    start = np.datetime64("2020-01-01")
-
-    def draw(rng: np.random.Generator) -> Any:
-        return pd.Series(start + rng.integers(0, 700, size=ROWS).astype("timedelta64[D]"))
-
-    def contents(rng: np.random.Generator) -> list[Any]:
-        far = pd.Series([np.datetime64("2190-07-15")] * ROWS)
-        return [draw(rng), far, pd.Series([pd.NaT] * ROWS), pd.Series([start] * ROWS)]
-
-    return _Kind(draw, contents)
+def _kind(dtype: Any) -> str:
+    """What kind of cells a type holds, by numpy's letter: numbers where nothing is known."""
+    if dtype is None:
+        return "f"
+    kind = np.dtype(dtype).kind if dtype in ("float64", "bool", "object") else getattr(dtype, "kind", "O")
+    return kind if kind in "biufM" else "O"

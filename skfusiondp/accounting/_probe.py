@@ -24,6 +24,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from ..privacy import PrivacyBudget
+from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
 from ._known_steps import is_a, is_ours, names_in_parameters
 from ._made_up_rows import ROWS, made_up, variants
@@ -331,14 +332,7 @@ def _declared_categories(step: Any, columns: list[Column]) -> dict[str, Any]:
     categories = getattr(step, "categories", None)
     if not isinstance(categories, list) or len(categories) != len(columns):
         return {}
-    return {
-        c.name: _Categories(list(known)) for c, known in zip(columns, categories, strict=True) if len(known)
-    }
-
-
-@dataclass(frozen=True)
-class _Categories:
-    categories: list
+    return {c.name: Categorical(list(k)) for c, k in zip(columns, categories, strict=True) if len(k)}
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
