@@ -96,7 +96,7 @@ LAYERS = {
     "tables": ("exceptions", "_parameters"),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
-    "accounting": ("exceptions", "_parameters", "privacy", "tables"),
+    "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
     "preprocessing": (
         "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "privacy", "tables",

@@ -10,8 +10,8 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
+from .._copies import own
 from ._known_steps import is_ours
 
 SEARCHES = ("param_grid", "param_distributions", "search_spaces")
@@ -54,9 +54,9 @@ def _with(estimator: Any, parameters: dict[str, Any]) -> list[Any]:
     if not parameters:
         return [estimator]
     try:
-        copied = clone(estimator, safe=False)
+        copied = own(estimator)
         # As a search does: a candidate step must not change while it is searched.
-        return [copied.set_params(**{k: clone(v, safe=False) for k, v in parameters.items()})]
+        return [copied.set_params(**{k: own(v) for k, v in parameters.items()})]
     except Exception:  # parameters that do not fit together make no fit either
         return []
 

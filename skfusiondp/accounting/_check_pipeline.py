@@ -230,10 +230,10 @@ def _discovered(pipe: Any, start: Flow) -> tuple[frozenset[str], dict[str, Any]]
         walk = Walk(start, walk.declared, thorough=False)
         walk.visit(pipe, start)
     names = walk.stated | walk.protected or start.sources
-    if EVERY in names:
+    if EVERY in start.rest_sources and walk.named and not walk.protected:
         # Nobody knows the table's columns: a name that a step states is taken to be the table's.
-        names = frozenset(walk.named) if walk.named and not walk.protected else frozenset({EVERY})
-    return names, walk.declared
+        names = frozenset(walk.named)
+    return frozenset({EVERY}) if EVERY in names else names, walk.declared
 
 
 def _marked(start: Flow, names: frozenset[str]) -> Flow:

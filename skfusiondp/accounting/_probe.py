@@ -8,7 +8,6 @@ moves in the other rows shows which output columns are made of the column.
 from __future__ import annotations
 
 import contextlib
-import copy
 import itertools
 import re
 import time
@@ -21,8 +20,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
+from .._copies import own
 from ..privacy import PrivacyBudget
 from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
@@ -293,7 +292,7 @@ class _Probe:
 
 
 def _copy_of(step: Any) -> Any:
-    copied = clone(step) if hasattr(step, "get_params") else copy.deepcopy(step)
+    copied = own(step)
     fixed = {k: 0 for k in _parameters(copied) if k.split("__")[-1] == "random_state"}
     return copied.set_params(**fixed) if fixed else copied
 

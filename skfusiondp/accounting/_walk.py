@@ -78,11 +78,11 @@ class Walk:
     stated : frozenset of str
         Columns that this library's own steps say are sensitive.
     protected : frozenset of str
-        Columns that they protect because nobody has told them which are sensitive.
+        Columns that they protect though they do not state them: whole rows, or all that they are handed.
     declared : dict of str to domain
         Domains that they declare, by the column's name at that step.
     named : set of str
-        Names by which they state columns.
+        The same, but where a column may be made of several ones, its own name.
     lost : bool
         Whether a step states columns that are not, or may not be, those of that name in the first table.
     hybrid : bool
@@ -359,13 +359,16 @@ class Walk:
 
     def _discover(self, estimator: Any, sensitive: Any, stated: Flow) -> None:
         """Note which columns of the first table a step states, and their domains."""
-        if sensitive is None and getattr(estimator, "method", None) != "dp-sgd":
+        rows = getattr(estimator, "method", None) == "dp-sgd"
+        if rows or sensitive is None:
             # Of a hybrid view, which holds no sensitive cell, nothing is left to protect.
-            self.protected |= frozenset() if self.hybrid else stated.sources
+            self.protected |= stated.sources if rows or not self.hybrid else frozenset()
             return
         self.stated |= stated.sources
         self.hybrid |= is_a(estimator, "FoundationImputer")
-        self.named |= set(_texts(sensitive))
+        self.named |= {
+            c.name if len(c.sources) != 1 or EVERY in c.sources else min(c.sources) for c in stated.columns
+        }
         self.lost |= any(c.sources != {c.name} for c in stated.columns)
         if isinstance(sensitive, Mapping):
             self.declared |= {k: d for k, d in sensitive.items() if isinstance(k, str)}
