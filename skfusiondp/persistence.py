@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import os
 import secrets
@@ -18,51 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 from ._contents import clear_padding, walk
 from .exceptions import InvalidInputError, MissingDependencyError
 
-_FORMAT = 1
+# Raised by one where files of the earlier layout would be misread.
+_LAYOUT = 2
 _STAMP, _OBJECT, _WEIGHTS = "skfusiondp.json", "model.skops", "weights.safetensors"
-# Classes whose instances are plain values, or numbers that a model of theirs is made of.
-_TRUSTED = frozenset(
+# Classes of others whose instances are plain values, or numbers that a model of theirs is made of. A class
+# of ours says so itself, by `_plain_values = True` in its own body: making one from a file must run nothing
+# but the setting of its attributes, and none of these may be run later.
+_OTHERS = frozenset(
     {
         "collections.OrderedDict",
         "scipy.sparse._csr.csr_matrix",
-        "skfusiondp.tables._categorical.Categorical",
-        "skfusiondp.tables._numeric.Numeric",
-        "skfusiondp.tables._categorical.HiddenCategorical",
-        "skfusiondp.tables._schema.SensitiveSchema",
-        "skfusiondp.estimators.fusion._fusion_dp_classifier.FusionDPClassifier",
-        "skfusiondp.estimators.fusion._fusion_dp_regressor.FusionDPRegressor",
-        "skfusiondp.impute._conditional_backend.ConditionalBackend",
-        "skfusiondp.impute._conditional_backend.TreesHead",
-        "skfusiondp.impute._domain_backend.DomainBackend",
-        "skfusiondp.impute._public_encoder.PublicEncoder",
-        "skfusiondp.impute._estimator_backend.EstimatorBackend",
-        "skfusiondp.impute._heads.EstimatorHead",
-        "skfusiondp.impute._heads.MarginalHead",
-        "skfusiondp.impute._heads.UniformHead",
-        "skfusiondp.impute._foundation_imputer.FoundationImputer",
-        "skfusiondp.nets._mlp.MLP",
-        "skfusiondp.nets._wide_and_deep.WideAndDeep",
-        "skfusiondp.estimators.offset._additive.Pieces",
-        "skfusiondp.estimators.offset._estimators.OffsetFusionClassifier",
-        "skfusiondp.estimators.offset._estimators.OffsetFusionRegressor",
-        "skfusiondp.estimators.offset._correction.Loss",
-        "skfusiondp.estimators.offset._correction.PublicCurvature",
-        "skfusiondp.estimators.offset._structure.Bins",
-        "skfusiondp.estimators.offset._structure.PublicColumns",
-        "skfusiondp.estimators.offset._structure.Structure",
-        "skfusiondp.estimators.offset._structure.Trees",
-        "skfusiondp.persistence.SavedNet",
-        "skfusiondp.preprocessing._private_categories.PrivateCategories",
-        "skfusiondp.tables._table_encoder.TableEncoder",
-        "skfusiondp.preprocessing._private_standard_scaler.PrivateStandardScaler",
-        "skfusiondp.preprocessing._private_quantile_transformer.PrivateQuantileTransformer",
-        "skfusiondp.preprocessing._private_select_k_best.PrivateSelector",
-        "skfusiondp.privacy._clipping.Clipping",
-        "skfusiondp.privacy._entries.BoundEntry",
-        "skfusiondp.privacy._entries.LedgerEntry",
-        "skfusiondp.privacy._ledger.PrivacyLedger",
-        "skfusiondp.privacy._plan.PrivatePlan",
-        "skfusiondp.privacy._plan.Tier",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",
         "torch.optim.adam.Adam",
@@ -84,6 +50,8 @@ class SavedNet:
     private_steps : int
     history : list of dict
     """
+
+    _plain_values = True
 
     def __init__(self, number: int, parameters: dict, private_steps: int, history: list):
         self.number = number
@@ -160,9 +128,9 @@ def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()
             f"{type(estimator).__name__} holds something that skops cannot save ({error}); use pickle, which "
             "runs code when it is loaded."
         ) from error
-    _refuse_strangers(io, data, trusted, "save")
+    _known(io, data, trusted, "save")
     weights = {f"{i}.{n}": t for i, net in enumerate(nets) for n, t in _weights(net).items()}
-    stamp = {"format": _FORMAT, "class": type(estimator).__name__, "versions": _versions()}
+    stamp = {"layout": _LAYOUT, "class": type(estimator).__name__, "versions": _versions()}
     beside = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
@@ -208,10 +176,10 @@ def load(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> Any:
     """
     io, tensors = _libraries()
     stamp, data, weights = _parts(os.fspath(path))
-    _refuse_strangers(io, data, trusted, "load")
+    known = _known(io, data, trusted, "load")
     _warn_of_versions(stamp)
     try:
-        plain = io.loads(data, trusted=sorted({*_TRUSTED, *trusted}))
+        plain = io.loads(data, trusted=known)
         for where, value in walk(plain):
             _check_indices(where, value)
         nets = [value for _, value in walk(plain) if isinstance(value, SavedNet)]
@@ -246,33 +214,49 @@ def _parts(path: str) -> tuple[dict, bytes, bytes]:
     try:
         with zipfile.ZipFile(path) as file:
             stamp = json.loads(file.read(_STAMP))
-            known = isinstance(stamp, dict) and stamp.get("format") == _FORMAT
-            if not known or not isinstance(stamp.get("versions"), dict):
-                raise ValueError("its format is unknown to this version of skfusiondp")
+            if not isinstance(stamp, dict) or not isinstance(stamp.get("versions"), dict):
+                raise ValueError("its stamp is not ours")
+            if stamp.get("layout") != _LAYOUT:
+                raise InvalidInputError(
+                    f"{path!r} has the layout {stamp.get('layout', 1)!r} of another version of skfusiondp, "
+                    f"and this one reads layout {_LAYOUT} alone; fit the model anew and save it."
+                )
             return stamp, file.read(_OBJECT), file.read(_WEIGHTS)
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise InvalidInputError(_not_ours(path, error)) from error
-    except Exception as error:  # zipfile.BadZipFile, zlib.error
-        raise InvalidInputError(_not_ours(path, error)) from error
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a file of another kind, or a damaged one, leads to
+        raise InvalidInputError(
+            f"{path!r} is no file that skfusiondp.persistence.save has written ({error}); nothing was "
+            "loaded. A pickle is loaded with pickle, and only from whom you trust."
+        ) from error
 
 
-def _not_ours(path: str, error: Exception) -> str:
-    return (
-        f"{path!r} is no file that skfusiondp.persistence.save has written ({error}); nothing was loaded. "
-        "A pickle is loaded with pickle, and only from whom you trust."
-    )
-
-
-def _refuse_strangers(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> None:
+def _known(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> list[str]:
+    """Names of the classes in the file, all of which may be made; any other is refused."""
     try:
-        strange = sorted(set(io.get_untrusted_types(data=data)) - _TRUSTED - set(trusted))
+        named = sorted(set(io.get_untrusted_types(data=data)))
     except Exception as error:
         raise InvalidInputError(f"The file is damaged ({error}); nothing was loaded.") from error
+    strange = [n for n in named if n not in _OTHERS and n not in trusted and not _is_plain(n)]
     if strange:
         raise InvalidInputError(
             f"It holds {', '.join(strange)}, which skfusiondp does not know to be plain values; if you trust "
             f"them, say {verb}(..., trusted={strange!r}), else leave it."
         )
+    return named
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this is a class of ours that says in its own body that it is plain values."""
+    module, _, kind = name.rpartition(".")
+    if not module.startswith(f"{__package__}."):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), kind, None)
+    except ImportError:
+        return False
+    own = isinstance(found, type) and (found.__module__, found.__qualname__) == (module, kind)
+    return own and vars(found).get("_plain_values") is True
 
 
 def _versions() -> dict[str, str]:

@@ -25,6 +25,7 @@ from skfusiondp import (
     OffsetFusionClassifier,
     OffsetFusionRegressor,
     PrivacyBudget,
+    persistence,
 )
 from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.persistence import load, save
@@ -268,9 +269,40 @@ def test_versions_are_stamped(path):
     rewritten(path, "skfusiondp.json", older)
     with pytest.warns(UserWarning, match=r"scikit-learn 1\.0 \(here"):
         load(path)
-    rewritten(path, "skfusiondp.json", lambda d: json.dumps({**json.loads(d), "format": 99}))
-    with pytest.raises(InvalidInputError, match="format is unknown"):
+
+
+@pytest.mark.parametrize("layout", [1, 99, "x", None])
+def test_a_file_of_another_layout_is_refused_in_one_sentence(path, layout):
+    rewritten(path, "skfusiondp.json", lambda d: json.dumps({**json.loads(d), "layout": layout}))
+    with pytest.raises(InvalidInputError, match="layout") as caught:
         load(path)
+    assert "fit the model anew" in str(caught.value) and ". " not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "skfusiondp.impute._sentence_backend.SentenceBackend",  # reads a model from a path in the file
+        "skfusiondp.training._net.FusionDPNet",
+        "skfusiondp.persistence.load",
+        "skfusiondp.persistence.importlib",
+        "skfusiondp.persistence.FusionDPClassifier",
+        "skfusiondp.nothing.Here",
+        "os.system",
+    ],
+)
+def test_only_classes_that_say_so_are_plain_values(name):
+    assert persistence._is_plain("skfusiondp.tables._numeric.Numeric")
+    assert not persistence._is_plain(name)
+
+
+def test_a_subclass_of_plain_values_is_no_plain_values(monkeypatch):
+    class Own(Numeric):
+        pass
+
+    Own.__module__, Own.__qualname__ = "skfusiondp.tables._numeric", "Numeric"
+    monkeypatch.setattr("skfusiondp.tables._numeric.Numeric", Own)
+    assert not persistence._is_plain("skfusiondp.tables._numeric.Numeric")
 
 
 def test_weights_of_another_shape_are_refused(path):

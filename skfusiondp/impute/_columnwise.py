@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator
 
 from .._parameters import check_parameters, constraints
 from ..tables._domain import Domain
+from ..tables._public_encoder import PublicEncoder
 from ._backend import Predictive
 from ._heads import Head, MarginalHead, UniformHead
-from ._public_encoder import PublicEncoder
 
 # Below this a conditional model only learns noise; the marginal is the better guess.
 _FEWEST_ROWS = 10

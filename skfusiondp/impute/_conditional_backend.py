@@ -65,6 +65,8 @@ class ConditionalBackend(ColumnwiseBackend):
     [20.0, 80.0]
     """
 
+    _plain_values = True
+
     _constraints = constraints(n_estimators=Integer(1), n_jobs=N_JOBS, random_state=RANDOM_STATE)
 
     def __init__(self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None):
@@ -84,6 +86,8 @@ def _quiet_threads(n_rows: int) -> Any:
 
 class TreesHead:
     """The averaged ensemble of one column."""
+
+    _plain_values = True
 
     def __init__(self, domain: Domain, n_estimators: int, n_jobs: int | None, random_state: Any):
         self.domain = domain

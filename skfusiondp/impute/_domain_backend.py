@@ -31,6 +31,8 @@ class DomainBackend(BaseEstimator):
     [50.0, 50.0]
     """
 
+    _plain_values = True
+
     _constraints = constraints()
     needs_support = False
 

@@ -37,6 +37,8 @@ class EstimatorBackend(ColumnwiseBackend):
     [30.0, 31.0, 32.0]
     """
 
+    _plain_values = True
+
     _constraints = constraints(
         estimator=Anything("an estimator or one a column, checked against the kinds of the columns")
     )

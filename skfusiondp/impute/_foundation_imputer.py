@@ -126,6 +126,8 @@ class FoundationImputer(  # type: ignore[call-arg]
     1    a  30.0
     """
 
+    _plain_values = True
+
     _constraints = constraints(
         sensitive=SENSITIVE,
         support=Anything("public rows, checked when they are read"),

@@ -35,6 +35,8 @@ class Head(Protocol):
 class UniformHead:
     """No knowledge: uniform over the domain, whose mean is its centre."""
 
+    _plain_values = True
+
     def __init__(self, domain: Domain):
         self.domain = domain
 
@@ -50,6 +52,8 @@ class UniformHead:
 
 class MarginalHead:
     """The support's marginal distribution: what is left where no public column tells more."""
+
+    _plain_values = True
 
     def __init__(self, domain: Domain):
         self.domain = domain
@@ -76,6 +80,8 @@ class EstimatorHead:
     A regressor's predictive distribution is its prediction plus its out-of-fold residuals
     (five folds), which, unlike residuals on the fitted rows, are not too small.
     """
+
+    _plain_values = True
 
     def __init__(self, estimator: Any, domain: Domain):
         self.estimator = estimator

@@ -75,8 +75,7 @@ class TabPFNBackend(InContextBackend):
         return getattr(tabpfn, kind)(**settings, model_path=path)
 
     def _categorical_positions(self) -> list[int]:
-        columns = self.encoder_.columns_ if hasattr(self, "encoder_") else []
-        return [i for i, (_, categories, *_) in enumerate(columns) if categories is not None]
+        return self.encoder_.category_positions if hasattr(self, "encoder_") else []
 
     @staticmethod
     def _quantiles(model: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

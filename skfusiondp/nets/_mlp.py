@@ -29,6 +29,8 @@ class MLP(nn.Module):
     torch.Size([3, 1])
     """
 
+    _plain_values = True
+
     def __init__(
         self,
         n_features: int,

@@ -62,6 +62,8 @@ class WideAndDeep(nn.Module):
     torch.Size([2, 1])
     """
 
+    _plain_values = True
+
     private_parameters = ("head.wide.*",)
     sensitive: Tensor
     centre: Tensor

@@ -94,6 +94,8 @@ class PrivateCategories(PrivateTransformer):
     ({'unit': ['burns']}, '(other)')
     """
 
+    _plain_values = True
+
     _needs = Countable
     _diameter, _reach = 2.0**0.5, 1.0
 

@@ -103,6 +103,8 @@ class PrivateQuantileTransformer(PrivateTransformer):
     {'income': Numeric(low=0.0, high=1.0)}
     """
 
+    _plain_values = True
+
     _needs = Ordered
     _diameter, _reach = 2.0**0.5, 1.0
 

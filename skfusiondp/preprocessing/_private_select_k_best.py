@@ -110,6 +110,8 @@ class PrivateSelector(PrivateTransformer):
     ['lab', 'useful']
     """
 
+    _plain_values = True
+
     _diameter, _reach = 2.0**0.5, 1.0
 
     _constraints = constraints(

@@ -101,6 +101,8 @@ class PrivateStandardScaler(PrivateTransformer):
     (True, True)
     """
 
+    _plain_values = True
+
     _needs = Ordered
     _diameter, _reach = 2.0, 3.0**0.5
     _unit = UNIT

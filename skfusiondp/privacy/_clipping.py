@@ -64,6 +64,8 @@ class Clipping:
     3.6
     """
 
+    _plain_values = True
+
     max_grad_norm: float
     kind: str = "flat"
 

@@ -48,6 +48,8 @@ class LedgerEntry:
         If a field is out of range.
     """
 
+    _plain_values = True
+
     noise_multiplier: float
     sample_rate: float
     steps: int
@@ -96,6 +98,8 @@ class BoundEntry:
     InvalidInputError
         If a field is out of range.
     """
+
+    _plain_values = True
 
     epsilon: float
     delta: float

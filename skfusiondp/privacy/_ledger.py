@@ -33,6 +33,8 @@ class PrivacyLedger:
     True
     """
 
+    _plain_values = True
+
     entries: tuple[Entry, ...] = ()
 
     def __add__(self, other: PrivacyLedger) -> PrivacyLedger:

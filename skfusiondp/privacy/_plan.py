@@ -28,6 +28,8 @@ class Tier:
     clipping : Clipping
     """
 
+    _plain_values = True
+
     columns: tuple[str, ...]
     noise_multiplier: float
     clipping: Clipping
@@ -57,6 +59,8 @@ class PrivatePlan:
     rows_per_unit : int
         The most rows of one unit, such as a person, that the private branch reads.
     """
+
+    _plain_values = True
 
     n_rows: int
     sample_rate: float

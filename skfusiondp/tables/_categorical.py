@@ -47,6 +47,8 @@ class Categorical(Countable):
     [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
     """
 
+    _plain_values = True
+
     categories: tuple
     epsilon: float | None
 
@@ -183,6 +185,8 @@ class HiddenCategorical(Categorical):
     cells : list
         Distinct categories; only their order and hashes are kept.
     """
+
+    _plain_values = True
 
     salt: str
     digests: dict[str, int]

@@ -51,6 +51,8 @@ class Numeric(Ordered):
      [0.0, 0.0, 0.0, 1.0]]
     """
 
+    _plain_values = True
+
     low: float
     high: float
     epsilon: float | None = None

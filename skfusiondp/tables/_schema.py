@@ -44,6 +44,8 @@ class SensitiveSchema:
         How training rows were found among the support rows (a leak); empty if none were.
     """
 
+    _plain_values = True
+
     columns: tuple[str, ...]
     domains: Mapping[str, Domain]
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -13,13 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._parameters import ON_LEAK, SENSITIVE, check_parameters, constraints
 from ..exceptions import InvalidInputError
-from ._frames import (
-    as_text,
-    check_table,
-    is_numeric,
-    numeric_values,
-)
+from ._frames import check_table
 from ._piecewise import piecewise_linear, quantile_knots
+from ._public_columns import PublicColumn
 from ._schema import SensitiveSchema, resolve_schema
 from ._table import FrameTable, Table
 
@@ -32,7 +28,7 @@ _PIECES = 4
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
-    Public numeric columns are encoded piecewise-linearly between their quartiles and marked where
+    Public numbers and dates are encoded piecewise-linearly between their quartiles and marked where
     they are missing, so that no outlier can blow up an activation; public categories are one-hot
     encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
     alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
@@ -69,6 +65,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ['sensitive__age_piece0', 'sensitive__age_piece1', 'sensitive__age_(missing)']
     """
 
+    _plain_values = True
+
     _constraints = constraints(sensitive=SENSITIVE, on_leak=ON_LEAK)
 
     def __init__(self, sensitive: Any = None, *, on_leak: str = "warn"):
@@ -100,13 +98,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         frame = table.sample(schema.public)
         self.schema_ = schema
         self.n_features_in_ = len(schema.columns)
-        self._numeric = [c for c in schema.public if is_numeric(frame[c])]
-        self._categorical = [c for c in schema.public if c not in self._numeric]
+        columns = [PublicColumn.of(frame[c]) for c in schema.public]
+        self._numeric = [c for c in columns if c.is_number]
+        self._categorical = [c for c in columns if not c.is_number]
         names: list[str] = []
         self._one_hot = None
         numbers = self._numbers(frame).T if self._numeric else np.empty((0, len(frame)))
-        self._knots = {c: quantile_knots(v, _PIECES) for c, v in zip(self._numeric, numbers, strict=True)}
-        self._marked = [c for c, v in zip(self._numeric, numbers, strict=True) if np.isnan(v).any()]
+        known = dict(zip((c.name for c in self._numeric), numbers, strict=True))
+        self._knots = {c: quantile_knots(v, _PIECES) for c, v in known.items()}
+        self._marked = [c for c, v in known.items() if np.isnan(v).any()]
         for column, knots in self._knots.items():
             names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]
         names += [f"{column}_(missing)" for column in self._marked]
@@ -117,12 +117,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 sparse_output=False,
                 dtype=np.float32,
             ).fit(self._categories(frame))
-            names += list(self._one_hot.get_feature_names_out(self._categorical))
+            names += list(self._one_hot.get_feature_names_out([c.name for c in self._categorical]))
         sensitive = [n for c, d in schema.domains.items() for n in d.feature_names(c)]
         self._names = [f"public__{n}" for n in names] + [f"sensitive__{n}" for n in sensitive]
         self.sensitive_features_ = np.arange(len(self._names)) >= len(names)
         if len(frame) < len(table) and self._numeric:
-            for _, piece in table.chunks(self._numeric):
+            for _, piece in table.chunks([c.name for c in self._numeric]):
                 self._numbers(piece)
         return self
 
@@ -146,7 +146,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         expected = expected or {}
         parts = []
         if self._numeric:
-            numbers = dict(zip(self._numeric, self._numbers(frame).T, strict=True))
+            numbers = dict(zip(self._knots, self._numbers(frame).T, strict=True))
             parts += [piecewise_linear(numbers[c], knots) for c, knots in self._knots.items()]
             parts += [np.isnan(numbers[c])[:, None] for c in self._marked]
         if self._one_hot is not None:
@@ -177,10 +177,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.array([False] * public + sensitive)
 
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        values = np.column_stack([numeric_values(frame[c]) for c in self._numeric])
+        values = np.column_stack([c.numbers(frame) for c in self._numeric])
         infinite = np.isinf(values).any(axis=0)
         if infinite.any():
-            column = self._numeric[int(infinite.argmax())]
+            column = self._numeric[int(infinite.argmax())].name
             raise InvalidInputError(
                 f"The public column {column!r} holds an infinite value; replace it by a number or NaN."
             )
@@ -192,8 +192,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return repr((self._names, numbers, dict(self.schema_.domains)))
 
     def _categories(self, frame: pd.DataFrame) -> np.ndarray:
-        columns = [frame[c].astype(object).where(frame[c].notna(), _MISSING) for c in self._categorical]
-        return np.column_stack([np.array([as_text(v) for v in c], dtype=object) for c in columns])
+        words = np.column_stack([c.words(frame) for c in self._categorical])
+        words[words == None] = _MISSING  # noqa: E711
+        return words
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -17,13 +17,12 @@ from skfusiondp import (
     Numeric,
     OffsetFusionClassifier,
 )
-from skfusiondp.estimators.offset._structure import PublicColumns
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.impute._public_encoder import PublicEncoder
 from skfusiondp.impute._sentence_backend import write_sentences
 from skfusiondp.preprocessing import PrivateSelector, PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._disk import as_disk_table
 from skfusiondp.tables._frames import as_frame, as_text, own_cells
+from skfusiondp.tables._public_encoder import PublicEncoder
 from skfusiondp.tables._schema import resolve_schema
 
 pytestmark = [
@@ -102,7 +101,7 @@ def test_what_is_learnt_from_public_columns_is_the_same_in_every_container(kind)
             encoder._names,
             encoder.transform(X)[:, public].tobytes(),
             PublicEncoder().fit(frame[PUBLIC]).transform(frame[PUBLIC]).tobytes(),
-            PublicColumns().fit(frame[PUBLIC]).transform(frame[PUBLIC]).tobytes(),
+            PublicEncoder("ordinal", order="name").fit(frame[PUBLIC]).transform(frame[PUBLIC]).tobytes(),
             np.delete(encoder.transform(X)[:, ~public], ROW, axis=0).tobytes(),
         )
     first = told["list"]
@@ -119,8 +118,7 @@ def test_categories_are_written_alike_whatever_holds_them():
     for made in (
         lambda s: TableEncoder({"age": Numeric(0, 1)}).fit(s.assign(age=0.5))._names,
         lambda s: write_sentences(s),
-        lambda s: PublicEncoder().fit(s).columns_,
-        lambda s: PublicColumns().fit(s).categories,
+        lambda s: PublicEncoder().fit(s).learnt_,
     ):
         said = [repr(made(pd.DataFrame({"code": c.astype("category")}))) for c in cells.values()]
         assert len(set(said)) == 1, said

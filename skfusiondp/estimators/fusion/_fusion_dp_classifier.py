@@ -56,6 +56,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
     (True, 'replace')
     """
 
+    _plain_values = True
+
     _constraints = constraints(FUSION, class_weight=CLASS_WEIGHT)
 
     def __init__(

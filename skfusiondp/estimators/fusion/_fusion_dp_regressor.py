@@ -47,6 +47,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
     (3,)
     """
 
+    _plain_values = True
+
     def __init__(
         self,
         sensitive: Any = None,

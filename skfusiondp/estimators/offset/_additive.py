@@ -26,6 +26,8 @@ class Pieces:
         Public values of each column, NaN where missing.
     """
 
+    _plain_values = True
+
     def __init__(self, columns: Iterable[np.ndarray]):
         self.knots = [quantile_knots(np.asarray(c, dtype=float), _PIECES) for c in columns]
 

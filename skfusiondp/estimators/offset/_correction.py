@@ -42,6 +42,8 @@ class Loss:
     task : {"binary", "multiclass", "regression"}
     """
 
+    _plain_values = True
+
     task: str
 
     def residuals(self, score: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -110,6 +112,8 @@ class PublicCurvature:
     curvature : ndarray of shape (n_directions, n_outputs)
         Of the sum over all training rows.
     """
+
+    _plain_values = True
 
     basis: np.ndarray
     curvature: np.ndarray

@@ -75,6 +75,8 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
     (True, 'age')
     """
 
+    _plain_values = True
+
     _stratified = True
     _constraints = constraints(OFFSET, public_model=public_model("predict_proba"), class_weight=CLASS_WEIGHT)
 
@@ -266,6 +268,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     >>> model.predict(adult.table[2000:2003].drop(columns="hours-per-week")).shape
     (3,)
     """
+
+    _plain_values = True
 
     _stratified = False
     _constraints = constraints(

@@ -34,6 +34,7 @@ from ...tables._frames import as_frame, check_table
 from ...tables._groups import Units, read_units, without_column
 from ...tables._numeric import Numeric
 from ...tables._outside import warn_outside
+from ...tables._public_encoder import PublicEncoder
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
 from ...tables._table import FrameTable
@@ -45,7 +46,7 @@ from ._correction import (
     release_noise,
 )
 from ._offset_constraints import OFFSET_RULES
-from ._structure import PublicColumns, Structure
+from ._structure import Structure
 
 _MIN_ROWS = 11
 _FOLDS = 5
@@ -199,9 +200,8 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
         n = len(frame)
         public = frame[list(schema.public)]
-        columns = PublicColumns().fit(public if rows is None else pd.concat([public, rows["frame"]])[
-            list(schema.public)
-        ])  # fmt: skip
+        known = public if rows is None else pd.concat([public, rows["frame"][list(schema.public)]])
+        columns = PublicEncoder("ordinal", order="name").fit(known)
         score = self._fit_public(columns, public, target, weight, strata, rows, seeds[0])
         if rows is not None:
             rows["public"] = columns.transform(rows["frame"][list(schema.public)])
@@ -286,7 +286,7 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
 
     def _fit_public(
         self,
-        columns: PublicColumns,
+        columns: PublicEncoder,
         public: pd.DataFrame,
         target: np.ndarray,
         weight: np.ndarray,

@@ -16,7 +16,6 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
 from ...tables._domain import Domain
-from ...tables._frames import as_text, is_numeric, numeric_values
 from ...tables._ordered import Ordered
 from ._additive import Pieces, fit_additive
 from ._correction import Groups, Loss, PublicCurvature
@@ -39,32 +38,6 @@ _PAIR_PRIOR = 0.3
 _MOST_PAIRED = 12
 
 
-class PublicColumns:
-    """Public columns as numbers with NaN where missing; categories by their position."""
-
-    def fit(self, frame: pd.DataFrame) -> PublicColumns:
-        """Learn kinds and categories of the columns of `frame`."""
-        self.categories: dict[str, dict[str, int] | None] = {}
-        for c in frame.columns:
-            known = sorted({as_text(v) for v in frame[c].dropna()}) if not is_numeric(frame[c]) else None
-            self.categories[c] = None if known is None else {v: i for i, v in enumerate(known)}
-        return self
-
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return a float array of shape (n_rows, n_public)."""
-        out = np.empty((len(frame), len(self.categories)))
-        for j, (c, known) in enumerate(self.categories.items()):
-            if known is None:
-                values = numeric_values(frame[c])
-                # Trees need numbers that float32 holds.
-                out[:, j] = np.clip(values, -1e30, 1e30)
-            else:
-                # Cells one by one would be asked whether they are missing: those that are lists cannot say.
-                cells = zip(frame[c], frame[c].isna(), strict=True)
-                out[:, j] = [np.nan if missing else known.get(as_text(v), np.nan) for v, missing in cells]
-        return out
-
-
 def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.ndarray:
     """Sensitive columns by their domains alone: clipped numbers (NaN: missing), indicators of categories."""
     parts = [d.tree_features(frame[c]) for c, d in domains.items()]
@@ -74,6 +47,8 @@ def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.n
 @dataclass
 class Trees:
     """A boosted sum of small trees: what it adds to the score, and which leaf a row falls into."""
+
+    _plain_values = True
 
     trees: list[tuple[DecisionTreeRegressor, np.ndarray]] = field(default_factory=list)
 
@@ -132,7 +107,7 @@ def boost(
     return found
 
 
-def donate(
+def hot_deck(
     public: np.ndarray,
     strata: np.ndarray,
     support_public: np.ndarray,
@@ -140,7 +115,8 @@ def donate(
     support_strata: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw support rows that lend their sensitive cells to training rows: alike in public columns and label.
+    """A random hot deck: support rows that lend their sensitive cells to training rows alike in public
+    columns and label.
 
     A row draws a tree of a forest grown on the support rows of its stratum, then a support row of its
     leaf. Whole rows are lent, so sensitive columns keep their dependence.
@@ -193,6 +169,8 @@ def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: 
 
 class Bins:
     """Piecewise-constant bases: each sensitive column, times the public score, and pairs of columns."""
+
+    _plain_values = True
 
     def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame | None, score: np.ndarray):
         self.domains = dict(domains)
@@ -271,6 +249,8 @@ class Structure:
     loss : Loss
     """
 
+    _plain_values = True
+
     def __init__(self, domains: Mapping[str, Domain], loss: Loss):
         self.domains, self.loss = dict(domains), loss
         self.hybrid: list[Trees] = []
@@ -318,7 +298,7 @@ class Structure:
 
         def hybrid(rows: np.ndarray, donors: np.ndarray) -> np.ndarray:
             """Training rows with sensitive cells lent by some support rows."""
-            lent = donate(
+            lent = hot_deck(
                 np.column_stack([public, score])[rows],
                 strata[rows],
                 known[donors],

@@ -1,0 +1,112 @@
+"""Public columns as numbers, for the models beside the network (which has `TableEncoder`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ._public_columns import PublicColumn
+
+_MOST_CATEGORIES = 30
+# Trees hold numbers in single precision.
+_LARGEST = 1e30
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What the fit learnt of a column: its categories, or the scale of its numbers."""
+
+    _plain_values = True
+
+    column: PublicColumn
+    categories: tuple[str, ...] = ()
+    median: float = 0.0
+    scale: float = 1.0
+    gaps: bool = True
+
+
+class PublicEncoder:
+    """Encode public columns as float64.
+
+    Parameters
+    ----------
+    form : {"dense", "ordinal"}
+        "dense" suits any estimator: numbers are standardised and their gaps filled with the
+        median beside an indicator; the most frequent categories become indicators.
+        "ordinal" suits trees and other models that know gaps: numbers as they are, categories
+        as positions, NaN for missing or unknown.
+    order : {"frequency", "name"}
+        Of categories.
+
+    Attributes
+    ----------
+    n_features_ : int
+        Number of encoded features.
+    """
+
+    _plain_values = True
+
+    def __init__(self, form: str = "dense", order: str = "frequency"):
+        self.form = form
+        self.order = order
+
+    def fit(self, frame: pd.DataFrame) -> PublicEncoder:
+        """Learn kinds, medians, scales and categories from a table of public columns."""
+        self.learnt_ = [self._learn(PublicColumn.of(frame[name]), frame) for name in frame.columns]
+        self.n_features_ = self.transform(frame.iloc[:1]).shape[1]
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return the encoded rows, float64 of shape (n_rows, n_features_)."""
+        blocks = [np.empty((len(frame), 0))]
+        for known in self.learnt_:
+            blocks.append(
+                self._number(known, frame) if known.column.is_number else self._category(known, frame)
+            )
+        return np.hstack(blocks)
+
+    @property
+    def category_positions(self) -> list[int]:
+        """Which columns are categories."""
+        return [i for i, known in enumerate(self.learnt_) if not known.column.is_number]
+
+    def _learn(self, column: PublicColumn, frame: pd.DataFrame) -> _Learnt:
+        if not column.is_number:
+            counts = pd.Series(column.words(frame), dtype=object).value_counts().sort_index()
+            if self.order == "frequency":
+                # Ties are broken by name, so that the order of the rows does not matter.
+                counts = counts.sort_values(ascending=False, kind="stable")
+            return _Learnt(column, tuple(str(c) for c in counts.index))
+        values = self._finite(column, frame)
+        present = values[~np.isnan(values)]
+        if not present.size:
+            return _Learnt(column)
+        scale = float(present.std())
+        usable = np.isfinite(scale) and scale > 0
+        return _Learnt(
+            column,
+            median=float(np.median(present)),
+            scale=scale if usable else 1.0,
+            gaps=present.size < values.size,
+        )
+
+    def _finite(self, column: PublicColumn, frame: pd.DataFrame) -> np.ndarray:
+        values = column.numbers(frame)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def _number(self, known: _Learnt, frame: pd.DataFrame) -> np.ndarray:
+        values = self._finite(known.column, frame)
+        if self.form == "ordinal":
+            return np.clip(values, -_LARGEST, _LARGEST)[:, None]
+        missing = np.isnan(values)
+        scaled = np.where(missing, 0.0, (values - known.median) / known.scale)
+        return np.column_stack([scaled, missing]) if known.gaps else scaled[:, None]
+
+    def _category(self, known: _Learnt, frame: pd.DataFrame) -> np.ndarray:
+        codes = pd.Index(known.categories, dtype=object).get_indexer(known.column.words(frame))
+        if self.form == "ordinal":
+            return np.where(codes < 0, np.nan, codes)[:, None]
+        shown = min(len(known.categories), _MOST_CATEGORIES)
+        return (codes[:, None] == np.arange(shown)).astype(float)
