@@ -22,6 +22,7 @@ from skfusiondp.impute._sentence_backend import write_sentences
 from skfusiondp.preprocessing import PrivateSelector, PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._disk import as_disk_table
 from skfusiondp.tables._frames import as_frame, as_text, own_cells
+from skfusiondp.tables._public_columns import PublicColumn
 from skfusiondp.tables._public_encoder import PublicEncoder
 from skfusiondp.tables._schema import resolve_schema
 
@@ -225,10 +226,10 @@ def test_a_fit_on_a_list_depends_on_the_cell_in_its_own_row_only(cell):
     ]
     assert free_parts(models[0]) == free_parts(models[1])
     one, two = (
-        OffsetFusionClassifier(DOMAIN, steps=1, random_state=0).fit(X, Y)._columns.categories
+        OffsetFusionClassifier(DOMAIN, steps=1, random_state=0).fit(X, Y)._columns.learnt_
         for X in (rows, changed(rows, cell))
     )
-    assert one == two == dict.fromkeys(PUBLIC)
+    assert one == two and [known.column for known in one] == [PublicColumn(c, "number") for c in PUBLIC]
 
 
 class Watching(LogisticRegression):
