@@ -23,7 +23,6 @@ from skfusiondp.tables._disk import ArrowTable, MemmapTable
 from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training import PerRowEngine
-from skfusiondp.training import _lazy_rows as lazy
 
 pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
 
@@ -170,7 +169,7 @@ def on_disk(request, people, tmp_path):
 @pytest.mark.parametrize("ahead", [2**18, 300, 1])
 def test_arrow_trains_the_model_of_the_same_frame(ahead, people, on_disk, monkeypatch):
     """However many steps' rows a pass over the file fetches."""
-    monkeypatch.setattr(lazy, "_ROWS_AHEAD", ahead)
+    monkeypatch.setattr(ArrowTable, "rows_ahead", ahead)
     y = (people["lab"].fillna(0) > 0).to_numpy()
     one, two = (made(PEOPLE).fit(X, y) for X in (people, on_disk))
     assert_same_model(one, two)

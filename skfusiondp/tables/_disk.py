@@ -108,7 +108,7 @@ class ArrowTable(DiskTable):
     over the data once, whatever it takes.
     """
 
-    cheap_rows = False
+    rows_ahead = 2**18
 
     def __init__(self, dataset: Any, given: Any):
         self._dataset = dataset

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _num_samples
 
 from ..exceptions import InvalidInputError
 from ._disk import as_disk_table
@@ -58,6 +59,4 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple
 def count_rows(X: Any) -> int:
     """Number of rows of a table of any kind."""
     table = as_disk_table(X)
-    if table is None and hasattr(X, "__len__"):
-        return len(X)
-    return len(as_table(X) if table is None else table)
+    return _num_samples(X) if table is None else len(table)

@@ -28,14 +28,14 @@ class Table(ABC):
     views : PairedTable or None
         Both views of the rows, where the user passed them.
     in_memory : bool
-    cheap_rows : bool
-        Whether single rows are read at a cost that does not grow with the table.
+    rows_ahead : int
+        How many rows are best fetched at once; 0 where the cost of a row does not grow with the table.
     """
 
     given: Any
     views: PairedTable | None = None
     in_memory: bool
-    cheap_rows: bool = True
+    rows_ahead: int = 0
 
     @property
     @abstractmethod

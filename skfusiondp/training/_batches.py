@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from ..privacy._random_bits import RandomBits
 from ..privacy._sampling import PoissonSampler
 
 if TYPE_CHECKING:
-    from ._lazy_rows import TableReader
+    from ._lazy_rows import LazyView, TableReader
+
+    View = Tensor | LazyView
 
 # Rows represented at once, and the most numbers of representations that are kept.
 _REPRESENTED = 4096
@@ -42,6 +44,7 @@ class Rows(NamedTuple):
             yield Rows(*(t[start : start + size] for t in self))
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class PrivateSample:
     """Rows of one private step, which are read piece by piece, and only when they are used.
 
@@ -54,18 +57,17 @@ class PrivateSample:
         Which pair of views it reads.
     """
 
-    def __init__(self, rows: TrainingRows, index: np.ndarray, tier: int = 0):
-        self._rows = rows
-        self._index = index
-        self._tier = tier
+    rows: TrainingRows
+    index: np.ndarray
+    tier: int = 0
 
     def pieces(self, size: int) -> Iterator[Rows]:
         """The rows in every private view, at most `size` at a time; one empty piece if there are none.
 
         Whoever calls this owes the ledger a step.
         """
-        for start in range(0, max(len(self._index), 1), size):
-            yield self._rows.private_rows(self._index[start : start + size], self._tier)
+        for start in range(0, max(len(self.index), 1), size):
+            yield self.rows.private_rows(self.index[start : start + size], self.tier)
 
 
 class Batch(NamedTuple):
@@ -75,25 +77,15 @@ class Batch(NamedTuple):
     private: tuple[PrivateSample, ...] | None
 
 
-class View(Protocol):
-    """Encoded rows of one view: a tensor, or what is indexed like one and reads rows when asked."""
-
-    @property
-    def shape(self) -> Any:
-        """(n_rows, n_features)."""
-
-    def __getitem__(self, index: Any) -> Tensor: ...
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingRows(Dataset):
     """What a fit trains on. As a dataset it shows the free view only.
 
     Parameters
     ----------
-    free : Tensor of shape (n_rows, n_features), View or None
+    free : Tensor or LazyView of shape (n_rows, n_features), or None
         View of the public branch; what callbacks that score on training rows get to see.
-    views : sequence of n_views Tensors of shape (n_rows, n_features), or of Views, or None
+    views : sequence of n_views Tensors or LazyViews of shape (n_rows, n_features), or None
         Views of the private branch, (original, hybrid) or (original,): only the private step may
         read them.
     y : Tensor of shape (n_rows, ...)

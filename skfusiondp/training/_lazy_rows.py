@@ -16,8 +16,6 @@ from ..tables._table import Table
 if TYPE_CHECKING:
     from ..impute import FoundationImputer
 
-# Rows fetched by one pass over a table whose rows cannot be read alone.
-_ROWS_AHEAD = 2**18
 # Rows encoded at once: encoding takes several times the memory of its result.
 _ENCODED = 2**14
 
@@ -38,11 +36,8 @@ class TableReader:
         self._table = table
         self._rows = rows
         self._public = list(public)
-        self.rows_ahead = 0 if table.cheap_rows else _ROWS_AHEAD
+        self.rows_ahead = table.rows_ahead
         self._held = np.empty(0, np.int64), pd.DataFrame()
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def read_ahead(self, public: Sequence[np.ndarray], private: Sequence[np.ndarray]) -> None:
         """Hold the rows of some steps; sensitive columns are fetched for private rows only."""
@@ -63,10 +58,6 @@ class TableReader:
             if np.array_equal(held[place], index):
                 return frame[names].iloc[place].reset_index(drop=True)
         return self._table.take(index + self._rows.start, names)
-
-    def public_frame(self, index: np.ndarray) -> pd.DataFrame:
-        """Public columns of rows; no sensitive cell is in it."""
-        return self.frame(index, self._public)
 
 
 class LazyView:

@@ -92,7 +92,7 @@ def training_rows(
         return encoder._encode(reader.frame(index))
 
     def without_sensitive_cells(index: np.ndarray) -> np.ndarray:
-        public = reader.public_frame(index)
+        public = reader.frame(index, encoder.schema_.public)
         return encoder._encode(public, sensitive_part(public, index))
 
     def view(encode: Callable[[np.ndarray], np.ndarray]) -> View:
