@@ -127,7 +127,7 @@ def test_tiers_sample_independently():
     masks = [torch.tensor([True, False]), torch.tensor([False, True])]
     rows = TrainingRows(zeros, [zeros, zeros], zeros[:, :1], zeros[:, 0] + 1, tiers=masks)
     schedule = BatchSchedule(rows, plan, (40,), 8, np.random.SeedSequence(0))
-    both = [b.private[0]._index[np.isin(b.private[0]._index, b.private[1]._index)].size for b in schedule]
+    both = [b.private[0].index[np.isin(b.private[0].index, b.private[1].index)].size for b in schedule]
     # 1000 rows, each in both samples with probability 0.01.
     assert 6 < np.mean(both) < 14
 
