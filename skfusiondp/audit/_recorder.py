@@ -27,7 +27,7 @@ class Record:
         Releases of another fit. Each of this fit's is replaced by the other's, so that from then on
         the two fits may differ in nothing.
     erased : int, optional
-        Row whose private views are both made the free one: the other neighbour under "zero-out".
+        Row whose private views are both made the free one: the other neighbour where a relation erases cells.
 
     Attributes
     ----------
@@ -109,10 +109,9 @@ class _Recorder:
 
 def recorded_fit(estimator: Any, X: Any, y: Any, record: Record, seed: int | None) -> Any:
     """Fit a clone with fixed randomness, writing into `record`."""
-    model = unbudgeted(clone(estimator))
-    model.__class__ = type(type(model).__name__, (_Recorder, type(model)), {})
-    model._record = record
-    return model.set_params(random_state=seed).fit(X, y)
+    plain = unbudgeted(clone(estimator)).set_params(random_state=seed)
+    recording = type(type(plain).__name__, (_Recorder, type(plain)), {"_record": record})
+    return recording(**plain.get_params(deep=False)).fit(X, y)
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._random_state import seed_of
 from ..exceptions import InvalidInputError
+from ..privacy import relation
 from ._attribute import _table
 from ._recorder import Record, final_state, recorded_fit
 
@@ -155,7 +156,7 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: An
         )
     check_consistent_length(X, X_neighbour, y)
     row, columns = _difference(estimator, X, X_neighbour)
-    erased = row if estimator.adjacency == "zero-out" and method != "hybrid" else None
+    erased = row if relation(estimator.adjacency).erases and method != "hybrid" else None
     seed = seed_of(np.random.default_rng() if random_state is None else random_state)
     first = Record()
     one = recorded_fit(estimator, X, y, first, seed)

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from ..exceptions import InvalidInputError
 from ..impute import FoundationImputer
+from ..privacy import relation
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema
 from ..tables._table import FrameTable
@@ -101,7 +102,7 @@ def pair(estimator: Any, frame: pd.DataFrame, schema: SensitiveSchema) -> Paired
 
 def erases(estimator: Any) -> bool:
     """Whether the white-box coins choose between a value and its being erased."""
-    return estimator.adjacency == "zero-out" and estimator.method == "fusiondp"
+    return relation(estimator.adjacency).erases and estimator.method == "fusiondp"
 
 
 def _numbered(paired: PairedTable, canaries: Canaries, erased: bool) -> tuple[PairedTable, list[str]]:

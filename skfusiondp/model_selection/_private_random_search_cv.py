@@ -36,10 +36,10 @@ from ..privacy import (
     PrivacyLedger,
     compute_epsilon,
 )
-from ..privacy._accountant import Mechanism
 from ..privacy._budget import BUDGET, spending
 from ..privacy._constraints import DELTA, EPSILON
 from ..privacy._ledger import read_without_noise
+from ..privacy._mechanisms import Gaussian
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import DISTRIBUTION, ETA, N_TRIALS, Repetitions, Spec, calibrate_repeated
 from ..privacy._weak_budgets import warn_if_weak
@@ -571,13 +571,11 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
 
 def _costliest(specs: list[Spec], sigmas: list[float], adjacency: str, delta: float) -> float:
     """Epsilon of one run of the costliest kind, by the accountant."""
-    kinds = {(*s[0], (sigma, s[1], s[2])) for s, sigma in zip(specs, sigmas, strict=True)}
-    return max(compute_epsilon([_entry(m, adjacency) for m in kind], delta) for kind in kinds)
-
-
-def _entry(mechanism: Mechanism, adjacency: str) -> LedgerEntry:
-    sigma, rate, *steps = mechanism
-    return LedgerEntry(sigma, rate, int(steps[0]), adjacency)
+    kinds = {(*s[0], Gaussian(sigma, s[1], s[2])) for s, sigma in zip(specs, sigmas, strict=True)}
+    return max(
+        compute_epsilon([LedgerEntry(*m, adjacency) for m in kind], delta)  # type: ignore[call-arg]
+        for kind in kinds
+    )
 
 
 def _take(X: Any, rows: np.ndarray) -> Any:

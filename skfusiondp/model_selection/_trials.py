@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid
 from .._parameters import check_parameters
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
-from ..privacy._accountant import Mechanism
+from ..privacy._mechanisms import Gaussian, Mechanism
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Spec, rdp_of
 from ..tables._numeric import Numeric
@@ -120,7 +120,7 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
     relations = {e.adjacency for e in entries + cost}
     if len(relations) > 1:
         raise InvalidInputError(f"The steps state different neighbouring relations, {sorted(relations)}.")
-    if len(entry.mechanism) != 3 or entry.mechanism[0] != 1.0:
+    if not isinstance(entry.mechanism, Gaussian) or entry.mechanism.noise_multiplier != 1.0:
         raise InvalidInputError(
             f"{type(final).__name__} with {parameters!r} trains without the noise that it is given "
             "(method='non-private'?); choose a private method."
@@ -153,7 +153,7 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
     """
     spent = sum((s.ledger_ for s in steps_of(model) if _pays(s)), PrivacyLedger())
     before, rate, steps = candidate.spec
-    plan = rdp_of((*before, (sigma, rate, steps)), candidate.adjacency)
+    plan = rdp_of((*before, Gaussian(sigma, rate, steps)), candidate.adjacency)
     if spent.rows_per_unit > 1:
         raise InvalidInputError(
             "X holds rows of the same people several times, and this search bounds what single rows cost: "

@@ -12,25 +12,19 @@ from .._parameters import OneOf, Real, as_float, check_int
 from ..exceptions import InvalidInputError
 from ._constraints import ADJACENCY, DELTA, EPSILON
 from ._entries import Entry, relation_of
-from ._group_privacy import unit_loss
+from ._mechanisms import Bound, Gaussian, Mechanism
 from ._relations import RELATIONS, Relation
 
 # Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4
 _SEARCH_GRID = 1e-3
-# One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
-_NO_NOISE = 0.01
 # Losses of this size are infinite for every purpose; a grid in proportion to them has no arithmetic.
 _NO_EPSILON = 1e8
 _MAX_KINDS_OF_ROWS = 256
 
 #: Whose epsilon: a row's, or a unit's (a person's) that may have several.
 OF = ("unit", "row")
-
-#: (noise multiplier, sampling rate, steps) of a Gaussian, with rows of a unit where it has several; or
-#: (epsilon, delta) of anything else.
-Mechanism = tuple[float, float, int] | tuple[float, float, int, int] | tuple[float, float]
 
 
 def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") -> float:
@@ -179,7 +173,7 @@ def _calibrate(
     grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
 
     def spent(sigma: float) -> float:
-        return _epsilon((*beside, _gaussian_of((sigma, q, steps), rows)), relation, delta, grid)
+        return _epsilon((*beside, Gaussian(sigma, q, steps).of_unit(rows)), relation, delta, grid)
 
     # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
     high = max(0.3, rows * q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
@@ -210,35 +204,14 @@ def _read_of_one(entries: Sequence[Entry], of: str) -> list[tuple[Mechanism, ...
 def _of_a_unit(entries: Sequence[Entry], rows: int) -> tuple[Mechanism, ...]:
     """What each entry costs a unit of which it read as many rows as it states, or as any other does."""
     most = max([rows, *(e.rows_per_unit for e in entries)])
-    found: list[Mechanism] = []
-    for entry in entries:
-        known, m = entry.rows_per_unit > 1, entry.mechanism
-        k = entry.rows_per_unit if known else most
-        if len(m) == 3:
-            found.append(_gaussian_of(m, k))
-        else:
-            # A bound that states several rows is a unit's own; one of a row grows with the rows.
-            found.append(m if known else _bound_of_a_group(m, k))
-    return tuple(found)
 
+    def read(entry: Entry) -> Mechanism:
+        known, mechanism = entry.rows_per_unit > 1, entry.mechanism
+        if known and isinstance(mechanism, Bound):
+            return mechanism  # a bound that states several rows is a unit's own
+        return mechanism.of_unit(entry.rows_per_unit if known else most)
 
-def _gaussian_of(mechanism: tuple[float, float, int], rows: int) -> Mechanism:
-    sigma, q, steps = mechanism
-    if rows == 1:
-        return mechanism
-    # Without sampling, a unit's rows add one vector that is so many times as long.
-    return (sigma / rows, q, steps) if q == 1 else (sigma, q, steps, rows)
-
-
-def _bound_of_a_group(bound: tuple[float, float], rows: int) -> Mechanism:
-    """A row's (epsilon, delta) of a chain of tables, each differing from the last in one row more."""
-    epsilon, delta = bound
-    total = rows * epsilon
-    if delta:
-        # The chain's deltas add up, each multiplied by exp(epsilon) for every step after it.
-        factor = rows if not epsilon else math.expm1(min(total, 700.0)) / math.expm1(min(epsilon, 700.0))
-        delta = delta * factor if total <= 700 else 1.0
-    return (total, delta) if delta < 1 else (0.0, 1.0, 1)
+    return tuple(read(entry) for entry in entries)
 
 
 def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
@@ -263,7 +236,7 @@ def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
 
 
 def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
-    return any(m[0] < _NO_NOISE for m in mechanisms if len(m) > 2) or _reach(mechanisms) > _NO_EPSILON
+    return any(m.noiseless for m in mechanisms) or _reach(mechanisms) > _NO_EPSILON
 
 
 @functools.lru_cache(maxsize=4096)
@@ -284,12 +257,6 @@ def _delta(mechanisms: tuple[Mechanism, ...], relation: Relation, epsilon: float
     return float(_composed(mechanisms, relation, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
 
 
-def _as_sampled(gaussian: Mechanism) -> tuple[float, float, int]:
-    """Noise multiplier, sampling rate and steps; many releases of all rows are one, of less noise."""
-    sigma, q, steps = gaussian  # type: ignore[misc]
-    return (sigma / math.sqrt(steps), 1.0, 1) if q == 1 else (sigma, q, steps)
-
-
 def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
     # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
     # and epsilon, astronomical by then, an upper bound.
@@ -297,10 +264,7 @@ def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
 
 
 def _reach(mechanisms: tuple[Mechanism, ...]) -> float:
-    noises = [_as_sampled(m) for m in mechanisms if len(m) == 3]
-    # A unit's loss is as large as if all its rows were sampled, with a small probability.
-    noises += [(m[0] / m[3], m[1], m[2]) for m in mechanisms if len(m) == 4]
-    return max((4 / s**2 * n for s, _, n in noises if s < 0.1), default=0.0)
+    return max((m.reach for m in mechanisms), default=0.0)
 
 
 @functools.lru_cache(maxsize=32)
@@ -314,21 +278,4 @@ def _composed(mechanisms: tuple[Mechanism, ...], relation: Relation, grid: float
 
 @functools.lru_cache(maxsize=128)
 def _loss_distribution(mechanism: Mechanism, relation: Relation, grid: float) -> Any:
-    import dp_accounting as dpa
-    from dp_accounting.pld import common
-    from dp_accounting.pld import privacy_loss_distribution as pld
-
-    if len(mechanism) == 2:
-        return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*mechanism), grid)
-    if len(mechanism) == 4:
-        sigma, q, steps, rows = mechanism
-        sampled = unit_loss(min(sigma, 1e9), q, rows, relation, grid)
-        return sampled if steps == 1 else sampled.self_compose(steps)
-    sigma, q, steps = _as_sampled(mechanism)
-    # So much noise that one step costs nothing to any digit: less of it is still an upper bound.
-    sigma = min(sigma, 1e9)
-    named = dpa.NeighboringRelation[relation.pld_name]
-    gaussian = pld.from_gaussian_mechanism(
-        sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=named
-    )
-    return gaussian if steps == 1 else gaussian.self_compose(steps)
+    return mechanism.loss(relation, grid)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._parameters import as_float
 from ..exceptions import InvalidInputError
+from ._mechanisms import Bound, Gaussian
 from ._relations import RELATIONS, Relation, relation
 
 # Numbers beyond this are none that an accountant can use.
@@ -70,9 +71,9 @@ class LedgerEntry:
         _store(self, {"noise_multiplier": sigma, "sample_rate": q, "steps": int(self.steps)})
 
     @property
-    def mechanism(self) -> tuple[float, float, int]:
-        """(noise multiplier, sampling rate, steps): all that the accountant needs."""
-        return (float(self.noise_multiplier), float(self.sample_rate), int(self.steps))
+    def mechanism(self) -> Gaussian:
+        """Noise multiplier, sampling rate and steps: all that the accountant needs."""
+        return Gaussian(self.noise_multiplier, self.sample_rate, self.steps)
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,9 @@ class BoundEntry:
         _store(self, {"epsilon": epsilon, "delta": delta})
 
     @property
-    def mechanism(self) -> tuple[float, float]:
-        """(epsilon, delta): all that the accountant needs."""
-        return (float(self.epsilon), float(self.delta))
+    def mechanism(self) -> Bound:
+        """Epsilon and delta: all that the accountant needs."""
+        return Bound(self.epsilon, self.delta)
 
 
 Entry = LedgerEntry | BoundEntry

@@ -16,8 +16,8 @@ from scipy.special import logsumexp, pdtr
 
 from .._parameters import OneOf, Real, as_float
 from ..exceptions import InvalidInputError
-from ._accountant import Mechanism
 from ._constraints import DELTA, EPSILON
+from ._mechanisms import Gaussian, Mechanism
 from ._random_bits import RandomBits
 from ._relations import Relation, relation
 
@@ -141,7 +141,7 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
 
     Parameters
     ----------
-    mechanisms : sequence of (noise multiplier, sampling rate, steps)
+    mechanisms : sequence of Gaussian
     adjacency : {"replace", "zero-out", "add-remove"}
 
     Returns
@@ -152,7 +152,7 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        For a mechanism that is known by its (epsilon, delta) only.
+        For any other mechanism.
 
     Notes
     -----
@@ -166,13 +166,13 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
     under = relation(adjacency)
     total = np.zeros(len(ORDERS))
     for mechanism in mechanisms:
-        if len(mechanism) != 3:
+        if not isinstance(mechanism, Gaussian):
             raise InvalidInputError(
                 "A mechanism that is known by its epsilon and delta only cannot be repeated; use noise that "
                 "the ledger states."
             )
         sigma, q, steps = mechanism
-        total = total + steps * np.array(_step(float(sigma), float(q), under))
+        total = total + steps * np.array(_step(sigma, q, under))
     return total
 
 
@@ -236,7 +236,7 @@ def calibrate_repeated(
     target = float(epsilon)
     while True:
         sigmas = {s: _calibrated(s, target, float(delta), adjacency, repetitions) for s in distinct}
-        curves = [rdp_of((*s[0], (sigmas[s], s[1], s[2])), adjacency) for s in distinct]
+        curves = [rdp_of((*s[0], Gaussian(sigmas[s], s[1], s[2])), adjacency) for s in distinct]
         total = epsilon_of(repetitions.compose(np.max(curves, axis=0)), delta)
         if total <= epsilon:
             return [sigmas[s] for s in specs], total
@@ -249,7 +249,7 @@ def _calibrated(spec: Spec, epsilon: float, delta: float, adjacency: str, repeti
     known = rdp_of(beside, adjacency)
 
     def spent(sigma: float) -> float:
-        return epsilon_of(repetitions.compose(known + rdp_of([(sigma, q, steps)], adjacency)), delta)
+        return epsilon_of(repetitions.compose(known + rdp_of([Gaussian(sigma, q, steps)], adjacency)), delta)
 
     high = max(0.5, q * math.sqrt(steps) / epsilon)
     while spent(high) > epsilon:

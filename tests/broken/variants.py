@@ -172,7 +172,7 @@ def two_c_forgotten(patch):
 
 
 def rate_squared(patch):
-    _accounted(patch, lambda m, a: ((m[0], m[1] ** 2, m[2]), a))
+    _accounted(patch, lambda m, a: (m._replace(sample_rate=m.sample_rate**2), a))
 
 
 def no_noise_on_nothing(patch):

@@ -14,6 +14,7 @@ from variants import MONKEYPATCH, by_test, forget_computed_epsilons
 from skfusiondp import PrivacyBudget, PrivacyLedger
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.privacy import _accountant, relation
+from skfusiondp.privacy._mechanisms import Bound, Gaussian, UnitGaussian
 from skfusiondp.tables._groups import Units
 from skfusiondp.tables._schema import SensitiveSchema
 from skfusiondp.training._batches import BatchSchedule
@@ -77,22 +78,18 @@ def only_floats_are_numbers(patch):
 
 def a_units_rows_taken_for_one(patch):
     forget_computed_epsilons()
-    patch.setattr(_accountant, "_gaussian_of", lambda mechanism, rows: mechanism)
+    patch.setattr(Gaussian, "of_unit", lambda mechanism, rows: mechanism)
 
 
 def one_side_of_a_unit_stays(patch):
     forget_computed_epsilons()
-    loss = _accountant._loss_distribution.__wrapped__
-    patch.setattr(
-        _accountant,
-        "_loss_distribution",
-        lambda m, a, g: loss(m, relation("zero-out") if len(m) == 4 else a, g),
-    )
+    plain = UnitGaussian.loss
+    patch.setattr(UnitGaussian, "loss", lambda self, a, grid: plain(self, relation("zero-out"), grid))
 
 
 def a_rows_bound_taken_for_a_units(patch):
     forget_computed_epsilons()
-    patch.setattr(_accountant, "_bound_of_a_group", lambda bound, rows: bound)
+    patch.setattr(Bound, "of_unit", lambda bound, rows: bound)
 
 
 def a_unit_lies_in_one_part(patch):

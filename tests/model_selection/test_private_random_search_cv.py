@@ -36,6 +36,7 @@ from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.model_selection._scores import hybrid_score, paid_score, row_scores
 from skfusiondp.model_selection._trainer import ledger_of
 from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateSelector
+from skfusiondp.privacy._mechanisms import Gaussian
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import (
     ORDERS,
@@ -123,7 +124,7 @@ def test_the_total_is_the_hand_computed_one_and_meets_the_target(settings):
     model = search(grid, n_trials=8, **settings).fit(X, Y)
     sigma = {(m.steps, m.rate): m.noise_multiplier for m in Stub.fitted}
     repetitions = Repetitions(8, **settings)
-    curves = [rdp_of([(s, rate, steps)], "replace") for (steps, rate), s in sigma.items()]
+    curves = [rdp_of([Gaussian(s, rate, steps)], "replace") for (steps, rate), s in sigma.items()]
     by_hand = epsilon_of(repetitions.compose(np.max(curves, axis=0)), 1e-5)
     (entry,) = model.ledger_.entries
     assert 0.97 < entry.epsilon <= 1.0 and by_hand <= entry.epsilon + 1e-12
@@ -139,7 +140,7 @@ def test_the_total_is_the_hand_computed_one_and_meets_the_target(settings):
 def test_a_single_candidate_by_the_theorem_alone():
     search({}, n_trials=5).fit(X, Y)
     sigma = Stub.fitted[0].noise_multiplier
-    rdp, gamma = rdp_of([(sigma, 0.1, 10)], "replace"), 1 / 5  # geometric
+    rdp, gamma = rdp_of([Gaussian(sigma, 0.1, 10)], "replace"), 1 / 5  # geometric
     hat = 2 * min((1 - 1 / b) * r + math.log(1 / gamma) / b for b, r in zip(ORDERS, rdp, strict=True))
     total = rdp + hat + math.log(5) / (ORDERS - 1)
     epsilon = np.min(total + np.log1p(-1 / ORDERS) - np.log(1e-5 * ORDERS) / (ORDERS - 1))
@@ -493,7 +494,7 @@ def test_a_search_that_does_not_end_leaves_the_old_one_and_its_new_cost(table, t
 
 def test_a_paid_score_counts_where_training_costs_less():
     plain = search({}, validation="private", n_trials=5).fit(X, Y)
-    rdp = rdp_of([(Stub.fitted[0].noise_multiplier, 0.1, 10)], "replace")
+    rdp = rdp_of([Gaussian(Stub.fitted[0].noise_multiplier, 0.1, 10)], "replace")
     assert epsilon_of(Repetitions(5).compose(rdp), 1e-5) <= plain.ledger_.entries[0].epsilon
     assert plain.best_score_ != round(plain.best_score_ * 10) / 10  # noise
 

@@ -11,6 +11,7 @@ from scipy import stats
 from skfusiondp.accounting import LedgerEntry, compute_epsilon
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import RELATIONS
+from skfusiondp.privacy._mechanisms import Bound, Gaussian
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import (
     ORDERS,
@@ -24,7 +25,7 @@ from skfusiondp.privacy._selection import (
 
 @pytest.mark.parametrize(("adjacency", "distance"), [("replace", 2), ("zero-out", 1), ("add-remove", 1)])
 def test_without_sampling_the_closed_form(adjacency, distance):
-    assert rdp_of([(1.3, 1.0, 1)], adjacency) == pytest.approx(ORDERS * distance**2 / (2 * 1.3**2))
+    assert rdp_of([Gaussian(1.3, 1.0, 1)], adjacency) == pytest.approx(ORDERS * distance**2 / (2 * 1.3**2))
     # The quadrature itself.
     quadrature = [_divergence(a, 1.3, (1.0, 1.0), (1.0, 1.0 - distance)) for a in ORDERS]
     assert quadrature == pytest.approx(ORDERS * distance**2 / (2 * 1.3**2), rel=1e-9)
@@ -35,7 +36,7 @@ def test_with_sampling_what_dp_accounting_computes(q, sigma):
     whole = ORDERS[(np.round(ORDERS) == ORDERS) & (ORDERS < 129)]
     accountant = oracle.RdpAccountant(whole)
     accountant.compose(dpa.PoissonSampledDpEvent(q, dpa.GaussianDpEvent(sigma)), 100)
-    ours = rdp_of([(sigma, q, 100)], "add-remove")[np.isin(ORDERS, whole)]
+    ours = rdp_of([Gaussian(sigma, q, 100)], "add-remove")[np.isin(ORDERS, whole)]
     assert ours == pytest.approx(accountant._rdp, rel=1e-5, abs=1e-9)
     assert np.all(ours >= accountant._rdp * (1 - 1e-9))
 
@@ -48,7 +49,7 @@ def test_the_replace_pair_against_adaptive_integration(q, sigma):
         parts = stats.norm.logpdf(x, [0, sign], sigma)
         return np.logaddexp(np.log1p(-q) + parts[0], np.log(q) + parts[1])
 
-    rdp = rdp_of([(sigma, q, 1)], "replace")
+    rdp = rdp_of([Gaussian(sigma, q, 1)], "replace")
     for a in (ORDERS[0], 2.0, 5.0):
         moment = quad(lambda x, a=a: np.exp(a * log(x, 1) + (1 - a) * log(x, -1)), -40, 50, limit=500)[0]
         assert rdp[a == ORDERS] == pytest.approx(np.log(moment) / (a - 1), rel=1e-6)
@@ -58,19 +59,19 @@ def test_the_replace_pair_against_adaptive_integration(q, sigma):
 @pytest.mark.parametrize("mechanism", [(1.0, 0.01, 1000), (5.0, 1.0, 1), (2.0, 0.1, 50)])
 def test_epsilon_by_these_divergences_is_above_the_accountants_and_close(mechanism, adjacency):
     tight = compute_epsilon([LedgerEntry(*mechanism, adjacency)], 1e-5)
-    assert tight <= epsilon_of(rdp_of([mechanism], adjacency), 1e-5) < 1.2 * tight + 0.05
+    assert tight <= epsilon_of(rdp_of([Gaussian(*mechanism)], adjacency), 1e-5) < 1.2 * tight + 0.05
 
 
 def test_without_noise_nothing_is_bounded_and_a_bound_cannot_be_repeated():
-    assert np.isinf(rdp_of([(0.0, 1.0, 1)], "replace")).all()
+    assert np.isinf(rdp_of([Gaussian(0.0, 1.0, 1)], "replace")).all()
     with pytest.raises(InvalidInputError):
-        rdp_of([(1.0, 1e-6)], "replace")
+        rdp_of([Bound(1.0, 1e-6)], "replace")
     with pytest.raises(InvalidInputError):
-        rdp_of([(1.0, 1.0, 1)], "swap")
+        rdp_of([Gaussian(1.0, 1.0, 1)], "swap")
 
 
 def test_delta_is_the_inverse_of_epsilon():
-    rdp = rdp_of([(2.0, 0.1, 50)], "replace")
+    rdp = rdp_of([Gaussian(2.0, 0.1, 50)], "replace")
     assert delta_of(rdp, epsilon_of(rdp, 1e-6)) == pytest.approx(1e-6)
 
 
@@ -78,7 +79,7 @@ def test_delta_is_the_inverse_of_epsilon():
 @pytest.mark.parametrize("mean", [1.5, 10, 200])
 def test_the_best_of_many_costs_what_dp_accounting_says(eta, mean):
     if eta < 0:  # which dp-accounting refuses: Theorem 2 by hand
-        rdp, r = rdp_of([(2.0, 0.1, 50)], "replace"), Repetitions(mean, eta=eta)
+        rdp, r = rdp_of([Gaussian(2.0, 0.1, 50)], "replace"), Repetitions(mean, eta=eta)
         i, j = 5, 20
         by_hand = (
             rdp[i]
@@ -88,7 +89,7 @@ def test_the_best_of_many_costs_what_dp_accounting_says(eta, mean):
         )
         assert r.compose(rdp)[i] <= by_hand
         return
-    rdp = rdp_of([(2.0, 0.1, 50)], "replace")
+    rdp = rdp_of([Gaussian(2.0, 0.1, 50)], "replace")
     theirs = oracle._compute_rdp_repeat_and_select(ORDERS, rdp, mean, eta)
     ours = Repetitions(mean, eta=eta).compose(rdp)
     assert np.all(ours >= theirs - 1e-9)
@@ -96,7 +97,7 @@ def test_the_best_of_many_costs_what_dp_accounting_says(eta, mean):
 
 
 def test_poisson_costs_what_dp_accounting_says():
-    rdp = rdp_of([(4.0, 0.01, 50)], "replace")
+    rdp = rdp_of([Gaussian(4.0, 0.01, 50)], "replace")
     theirs = oracle._compute_rdp_repeat_and_select(ORDERS, rdp, 10, np.inf)
     ours = Repetitions(10, "poisson").compose(rdp)
     # dp-accounting has a second way to delta, which may be tighter.
@@ -110,13 +111,13 @@ def test_a_geometric_search_by_hand():
     rdp = ORDERS * 4 / (2 * 6.0**2)  # noise multiplier 6, replace
     a, b = 11.0, ORDERS[np.argmin(abs(ORDERS - 20))]
     by_hand = a / 18 + 2 * (1 - 1 / b) * b / 18 + 2 * np.log(5) / b + np.log(5) / (a - 1)
-    best = Repetitions(5).compose(rdp_of([(6.0, 1.0, 1)], "replace"))[a == ORDERS][0]
+    best = Repetitions(5).compose(rdp_of([Gaussian(6.0, 1.0, 1)], "replace"))[a == ORDERS][0]
     every = 2 * np.min((1 - 1 / ORDERS) * rdp + np.log(5) / ORDERS)
     assert best == pytest.approx(a / 18 + every + np.log(5) / 10) and best <= by_hand
 
 
 def test_one_run_costs_less_than_the_choice_so_forgetting_it_would_be_seen():
-    rdp = rdp_of([(2.0, 0.1, 50)], "replace")
+    rdp = rdp_of([Gaussian(2.0, 0.1, 50)], "replace")
     for repetitions in (Repetitions(10), Repetitions(10, eta=0.0), Repetitions(10, "poisson")):
         assert epsilon_of(repetitions.compose(rdp), 1e-5) > 1.2 * epsilon_of(rdp, 1e-5)
 
