@@ -7,26 +7,32 @@ imported before it is asked for, so importing this package imports neither torch
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..tables._paired_table import PairedTable
 from ._backend import Backend, CategoricalPredictive, NumericPredictive
-from ._conditional_backend import ConditionalBackend
-from ._domain_backend import DomainBackend
 from ._estimator_backend import EstimatorBackend
 from ._foundation_imputer import FoundationImputer
-from ._sentence_backend import SentenceBackend
-from ._tabicl_backend import TabICLBackend
-from ._tabpfn_backend import TabPFNBackend
+from ._registry import BACKENDS
+
+_REGISTERED = {known.kind: known for known in BACKENDS.values()}
 
 __all__ = [
     "Backend",
     "CategoricalPredictive",
-    "ConditionalBackend",
-    "DomainBackend",
     "EstimatorBackend",
     "FoundationImputer",
     "NumericPredictive",
     "PairedTable",
-    "SentenceBackend",
-    "TabICLBackend",
-    "TabPFNBackend",
+    *_REGISTERED,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _REGISTERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _REGISTERED[name].load()
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

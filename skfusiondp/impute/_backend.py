@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
-from ..exceptions import InvalidInputError
+from ..exceptions import InvalidInputError, MissingDependencyError
 from ..tables._domain import Domain
 
 
@@ -156,6 +157,22 @@ class Backend(Protocol):
         A row's distribution must not depend on the other rows: rows come in batches.
         """
         ...
+
+
+def needed(package: str, backend: str, install: str) -> Any:
+    """Import an optional package, or say how to install it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise MissingDependencyError(
+            f"backend={backend!r} needs {package.replace('_', '-')}; install it with: pip install {install}"
+        ) from None
 
 
 def _inverse(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:

@@ -14,13 +14,33 @@ from ..exceptions import InvalidInputError
 from ._backend import Backend
 from ._estimator_backend import EstimatorBackend
 
-# Modules, not classes, so that asking for one does not import the others.
-NAMES = {
-    "conditional": ("_conditional_backend", "ConditionalBackend"),
-    "domain": ("_domain_backend", "DomainBackend"),
-    "sentence-transformers": ("_sentence_backend", "SentenceBackend"),
-    "tabicl": ("_tabicl_backend", "TabICLBackend"),
-    "tabpfn": ("_tabpfn_backend", "TabPFNBackend"),
+
+@dataclass(frozen=True)
+class Registration:
+    """Where a backend's class is, so that asking for one does not import the others.
+
+    Parameters
+    ----------
+    module, kind : str
+        Module, relative to this package or absolute, and name of the class, which takes no argument that
+        has no default.
+    """
+
+    module: str
+    kind: str
+
+    def load(self) -> type:
+        """Import the class."""
+        return getattr(importlib.import_module(self.module, __package__), self.kind)
+
+
+# By the name that ``backend=`` takes. A new backend is its own file and a line here.
+BACKENDS = {
+    "conditional": Registration("._conditional_backend", "ConditionalBackend"),
+    "domain": Registration("._domain_backend", "DomainBackend"),
+    "sentence-transformers": Registration("._sentence_backend", "SentenceBackend"),
+    "tabicl": Registration("._tabicl_backend", "TabICLBackend"),
+    "tabpfn": Registration("._tabpfn_backend", "TabPFNBackend"),
 }
 
 
@@ -48,14 +68,13 @@ def make_backend(backend: Any) -> Any:
 
 def _made(backend: Any) -> Any:
     if isinstance(backend, str):
-        if backend not in NAMES:
-            near = difflib.get_close_matches(backend, NAMES, n=1)
+        if backend not in BACKENDS:
+            near = difflib.get_close_matches(backend, BACKENDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidInputError(
-                f"backend={shown(backend)} is not one of {', '.join(map(repr, NAMES))}.{hint}"
+                f"backend={shown(backend)} is not one of {', '.join(map(repr, BACKENDS))}.{hint}"
             )
-        module, name = NAMES[backend]
-        return getattr(importlib.import_module(f".{module}", __package__), name)()
+        return BACKENDS[backend].load()()
     # A class has the methods too, but nobody has said with which parameters.
     if not isinstance(backend, type):
         if isinstance(backend, Backend):
@@ -64,7 +83,7 @@ def _made(backend: Any) -> Any:
         if estimator or isinstance(backend, Mapping):
             return EstimatorBackend(own(backend))
     raise InvalidInputError(
-        f"backend={shown(backend)} is no backend; pass one of {', '.join(map(repr, NAMES))}, a backend "
+        f"backend={shown(backend)} is no backend; pass one of {', '.join(map(repr, BACKENDS))}, a backend "
         "object, a scikit-learn regressor or classifier, or a mapping {column: estimator}."
     )
 

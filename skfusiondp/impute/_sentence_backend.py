@@ -16,7 +16,7 @@ from .._parameters import Device, Integer, Real, Satisfies, constraints
 from ..exceptions import MissingDependencyError
 from ..tables._domain import Domain
 from ..tables._frames import short_text
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._backend import CategoricalPredictive, NumericPredictive, Predictive, needed
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head, UniformHead
 
@@ -185,13 +185,7 @@ def load_encoder(model: Any, device: str | None) -> Any:
     MissingDependencyError
         If sentence-transformers or the model is absent.
     """
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise MissingDependencyError(
-            "backend='sentence-transformers' needs sentence-transformers; install it with: "
-            "pip install sentence-transformers"
-        ) from None
+    library = needed("sentence_transformers", "sentence-transformers", "sentence-transformers")
     if model is None:
         try:
             model = importlib.import_module(_BUNDLED_MODEL).get_model_path()
@@ -202,7 +196,7 @@ def load_encoder(model: Any, device: str | None) -> Any:
             ) from None
     try:
         with _no_loading_bar():
-            return SentenceTransformer(str(model), device=device, local_files_only=True)
+            return library.SentenceTransformer(str(model), device=device, local_files_only=True)
     except (OSError, ValueError) as error:
         raise MissingDependencyError(
             f"SentenceBackend(model={str(model)!r}) is no sentence-transformers model on this "

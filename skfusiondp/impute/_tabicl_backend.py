@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
 from .._random_state import seed_of
 from ..exceptions import MissingDependencyError
+from ._backend import needed
 from ._in_context import QUANTILE_LEVELS, InContextBackend
 
 
@@ -64,12 +64,7 @@ class TabICLBackend(InContextBackend):
         return self
 
     def _make_model(self, task: str) -> Any:
-        try:
-            tabicl = importlib.import_module("tabicl")
-        except ImportError:
-            raise MissingDependencyError(
-                "backend='tabicl' needs tabicl; install it with: pip install 'skfusiondp[tabicl]'"
-            ) from None
+        tabicl = needed("tabicl", "tabicl", "'skfusiondp[tabicl]'")
         kind = {"classifier": "TabICLClassifier", "regressor": "TabICLRegressor"}[task]
         settings = {"random_state": seed_of(self.random_state), **(self.options or {})}
         return getattr(tabicl, kind)(**settings, model_path=self._checkpoint(task), allow_auto_download=False)

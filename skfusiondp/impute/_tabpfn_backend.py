@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from .._random_state import seed_of
 from ..exceptions import MissingDependencyError
+from ._backend import needed
 from ._in_context import QUANTILE_LEVELS, InContextBackend
 
 
@@ -54,28 +54,21 @@ class TabPFNBackend(InContextBackend):
     def _make_model(self, task: str) -> Any:
         # Read when the package is imported; a user who wants telemetry can still say "0".
         os.environ.setdefault("TABPFN_DISABLE_TELEMETRY", "1")
-        try:
-            tabpfn = importlib.import_module("tabpfn")
-        except ImportError:
-            raise MissingDependencyError(
-                "backend='tabpfn' needs tabpfn; install it with: pip install 'skfusiondp[tabpfn]'"
-            ) from None
+        tabpfn = needed("tabpfn", "tabpfn", "'skfusiondp[tabpfn]'")
         path = self._checkpoint(task)
         if path is None:
             raise MissingDependencyError(
                 "backend='tabpfn' needs the path of weights, none of which is downloaded; pass "
                 "TabPFNBackend(model_path={'classifier': path, 'regressor': path})."
             )
+        fitted = hasattr(self, "encoder_")
         kind = {"classifier": "TabPFNClassifier", "regressor": "TabPFNRegressor"}[task]
         settings = {
             "random_state": seed_of(self.random_state),
-            "categorical_features_indices": self._categorical_positions(),
+            "categorical_features_indices": self.encoder_.category_positions if fitted else [],
             **(self.options or {}),
         }
         return getattr(tabpfn, kind)(**settings, model_path=path)
-
-    def _categorical_positions(self) -> list[int]:
-        return self.encoder_.category_positions if hasattr(self, "encoder_") else []
 
     @staticmethod
     def _quantiles(model: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

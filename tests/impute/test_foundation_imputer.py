@@ -26,6 +26,7 @@ from skfusiondp.impute import (
     NumericPredictive,
     PairedTable,
 )
+from skfusiondp.impute._registry import BACKENDS, Registration
 from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
@@ -245,6 +246,14 @@ class MeanOnly(BaseEstimator):
     def predict(self, public):
         n = len(public) if self.rows is None else self.rows
         return {c: NumericPredictive(np.full(n, 7.0)) for c in self.domains_}
+
+
+def test_a_registered_backend_is_named_like_the_others(train, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "seven", Registration(__name__, "MeanOnly"))
+    imputer = FoundationImputer({"age": Numeric(0, 100)}, backend="seven").fit(train)
+    assert set(imputer.transform(train)["age"]) == {7.0}
+    with pytest.raises(InvalidInputError, match="'seven'"):
+        FoundationImputer(backend="eight").fit(train)
 
 
 def test_own_backends(train):
