@@ -32,7 +32,7 @@ class SensitiveTable:
         The columns, without the target.
     target : pandas.Series of shape (n_rows,)
         The label of each row, int64, 0 or 1.
-    sensitive : dict of str to Numeric or Categorical
+    sensitive : dict of str to Domain
         Public domain of each sensitive column: pass it on as ``sensitive=``.
     description : str
         What a row and the label are, the source and the licence.

@@ -56,7 +56,7 @@ class PrivateCategories(PrivateTransformer):
         Released share of each declared category, and of all others together.
     rare_ : dict of str to list
         Categories that are merged.
-    domains_ : dict of str to Numeric or Categorical
+    domains_ : dict of str to Domain
         Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
     schema_ : SensitiveSchema
         Columns that went in, and the domain of each sensitive one.

@@ -60,7 +60,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
         Edges of each column's bins.
     cdf_ : dict of str to ndarray of shape (n_bins + 1,)
         Released distribution function at the edges.
-    domains_ : dict of str to Numeric or Categorical
+    domains_ : dict of str to Domain
         Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
     schema_ : SensitiveSchema
         Columns that went in, and the domain of each sensitive one.

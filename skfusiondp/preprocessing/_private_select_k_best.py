@@ -63,7 +63,7 @@ class PrivateSelector(PrivateTransformer):
         Released association of each column; empty if nothing was read.
     kept_ : tuple of str
         Sensitive columns that are kept.
-    domains_ : dict of str to Numeric or Categorical
+    domains_ : dict of str to Domain
         Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
     schema_ : SensitiveSchema
         Columns that went in, and the domain of each sensitive one.

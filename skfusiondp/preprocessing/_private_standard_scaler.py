@@ -57,7 +57,7 @@ class PrivateStandardScaler(PrivateTransformer):
     ----------
     mean_, scale_ : dict of str to float
         Released mean and standard deviation of each column, in its own unit.
-    domains_ : dict of str to Numeric or Categorical
+    domains_ : dict of str to Domain
         Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
     schema_ : SensitiveSchema
         Columns that went in, and the domain of each sensitive one.
