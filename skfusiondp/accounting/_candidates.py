@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._copies import own
-from ._known_steps import is_ours
+from ._accounted import is_ours
 
 SEARCHES = ("param_grid", "param_distributions", "search_spaces")
 _MOST = 300

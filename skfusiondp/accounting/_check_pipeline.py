@@ -9,8 +9,9 @@ from typing import Any, overload
 
 from .._parameters import ON_LEAK
 from ..exceptions import InvalidInputError, report_leak
-from ._provenance import EVERY, Column, Flow
-from ._walk import Walk, start_of
+from ._discovery import Discovery
+from ._provenance import EVERY, Column, Flow, start_of
+from ._walk import Walk
 
 SEVERITIES = {
     "leak": "reads sensitive training cells without paying: the guarantee is void",
@@ -199,10 +200,9 @@ def check_pipeline(
 def look_at(pipe: Any, sensitive: Any = None, *, X: Any = None, fitting: bool = False) -> PipelineCheck:
     """Check a pipeline without a word; `fitting` leaves out what a fit of this library says itself."""
     start = start_of(pipe, X)
-    names, domains = _discovered(pipe, start)
-    if sensitive is not None:
-        names = _chosen(start, sensitive)
-    walk = Walk(_marked(start, names), domains, fitting=fitting)
+    discovery = _discovered(pipe, start)
+    names = discovery.sensitive if sensitive is None else _chosen(start, sensitive)
+    walk = Walk(_marked(start, names), discovery.domains, fitting=fitting)
     walk.visit(pipe, walk.start)
     findings = tuple(
         Finding(s.path, s.estimator, tuple(sorted(s.sources)), s.severity, s.why, s.remedy) for s in walk.seen
@@ -222,18 +222,14 @@ def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:
     return picked.sources
 
 
-def _discovered(pipe: Any, start: Flow) -> tuple[frozenset[str], dict[str, Any]]:
-    """What the pipeline's own steps state: which columns are sensitive, and their domains."""
+def _discovered(pipe: Any, start: Flow) -> Discovery:
+    """What the pipeline's own steps state, found by a walk that follows every column."""
     walk = Walk(start, trying=False)
     walk.visit(pipe, start)
-    if walk.lost:  # columns have other names by then: which they were, a run on made-up rows tells
-        walk = Walk(start, walk.declared, thorough=False)
+    if walk.discovery.lost:  # columns have other names by then: which they were, a run on made-up rows tells
+        walk = Walk(start, walk.discovery.domains, thorough=False)
         walk.visit(pipe, start)
-    names = walk.stated | walk.protected or start.sources
-    if EVERY in start.rest_sources and walk.named and not walk.protected:
-        # Nobody knows the table's columns: a name that a step states is taken to be the table's.
-        names = frozenset(walk.named)
-    return frozenset({EVERY}) if EVERY in names else names, walk.declared
+    return walk.discovery
 
 
 def _marked(start: Flow, names: frozenset[str]) -> Flow:

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..privacy import PrivacyLedger
-
 Get = Callable[[str], Any]  # a parameter of the step by its name
 
 _OUT = (
@@ -352,61 +350,6 @@ def names_in_parameters(step: Any) -> set[str]:
 def _texts(value: Any) -> list[str] | None:
     named = [value] if isinstance(value, str) else value
     return list(named) if isinstance(named, list | tuple) and all(isinstance(n, str) for n in named) else None
-
-
-# Steps of this library ------------------------------------------------------------
-
-# What a subclass may bring without changing what is read of training cells.
-_HARMLESS = {
-    *("__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__repr__", "__dict__"),
-    *("__weakref__", "__abstractmethods__", "__firstlineno__", "__static_attributes__", "__sklearn_tags__"),
-    *("_abc_impl", "_sklearn_auto_wrap_output_keys", "_repr_html_", "_parameter_constraints"),
-    *("predict", "predict_proba", "predict_log_proba", "decision_function", "score", "privacy_report"),
-}
-
-
-def is_ours(estimator: Any) -> bool:
-    """Tell whether a class is this library's, or inherits from one that is."""
-    return any(map(_of_this_library, type(estimator).__mro__))
-
-
-def overridden(estimator: Any) -> tuple[str, ...]:
-    """What somebody else's subclass (or the object itself) has put in place of this library's methods."""
-    mro = type(estimator).__mro__
-    own = next((cls for cls in mro if _of_this_library(cls)), object)
-    changed = {n for cls in mro[: mro.index(own)] for n in vars(cls) if hasattr(own, n)} - _HARMLESS
-    # scikit-learn's wrapper of output containers and metadata requests.
-    changed = {n for n in changed if not (n.startswith("set_") and n.endswith("_request"))}
-    return tuple(
-        sorted(changed | {n for n in vars(estimator) if callable(getattr(type(estimator), n, None))})
-    )
-
-
-def accounts(estimator: Any) -> bool:
-    """Tell whether a step states what it spends: this library's, as it is, or one that keeps the contract.
-
-    Somebody else's class has to say so (``_accounts_for_privacy = True``) and to state a cost: a
-    ``planned_ledger(n_rows)`` of its own with something in it, or the ``ledger_`` of its fit.
-    """
-    if is_ours(estimator) and not overridden(estimator):
-        return True
-    others = [cls for cls in type(estimator).__mro__ if not _of_this_library(cls)]
-    if not any(vars(cls).get("_accounts_for_privacy") is True for cls in others):
-        return False
-    spent = getattr(estimator, "ledger_", None)
-    if isinstance(spent, PrivacyLedger) and len(spent):
-        return True
-    if not any(callable(vars(cls).get("planned_ledger")) for cls in others):
-        return False
-    try:
-        planned = estimator.planned_ledger(1_000)
-    except Exception:  # it may need what only a fit tells
-        return False
-    return isinstance(planned, PrivacyLedger) and len(planned) > 0
-
-
-def _of_this_library(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "skfusiondp"
 
 
 def is_a(estimator: Any, name: str) -> bool:

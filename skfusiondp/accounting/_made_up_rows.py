@@ -11,6 +11,7 @@ import pandas as pd
 from ._provenance import Column
 
 ROWS = 40
+KEPT = ROWS // 2  # a row with others on both sides
 _FIRST_DAY = pd.Timestamp("2020-01-01")
 
 
@@ -24,10 +25,10 @@ def made_up(columns: Sequence[Column], domains: Mapping[str, Any], seed: int) ->
 def variants(
     base: pd.DataFrame, columns: Sequence[Column], domains: Mapping[str, Any], sources: frozenset[str]
 ) -> Iterator[pd.DataFrame]:
-    """Tables that differ from `base` in all cells that carry `sources`, except those of row 0.
+    """Tables that differ from `base` in all cells that carry `sources`, except those of row `KEPT`.
 
-    What a step does to row 0, and what it learns, must be the same for all of them if it reads no cell of
-    other rows.
+    What a step does to that row, and what it learns, must be the same for all of them if it reads no cell
+    of other rows.
     """
     rng = np.random.default_rng(7)
     touched = {i: c for i, c in enumerate(columns) if c.sources & sources}
@@ -35,7 +36,8 @@ def variants(
     for k in range(max(map(len, contents.values()), default=0)):
         parts = [base.iloc[:, i] for i in range(base.shape[1])]
         for i, choices in contents.items():
-            parts[i] = pd.concat([parts[i].iloc[:1], choices[min(k, len(choices) - 1)].iloc[1:]])
+            own, other = parts[i], choices[min(k, len(choices) - 1)]
+            parts[i] = pd.concat([other.iloc[:KEPT], own.iloc[KEPT : KEPT + 1], other.iloc[KEPT + 1 :]])
         yield pd.concat(parts, axis=1).set_axis(base.columns, axis=1)
 
 
@@ -52,7 +54,8 @@ def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Serie
         cells = pd.Series(_FIRST_DAY + pd.to_timedelta(rng.integers(0, 700, size=ROWS), unit="D"))
     elif kind == "O":
         # Every category several times; their names depend on the seed, as true ones are unknown too.
-        names = [f"{letter}{rng.integers(100)}" for letter in "abcd"]
+        fixed = str(column.dtype) == "category"  # whose list of categories no other cells can change
+        names = [letter if fixed else f"{letter}{rng.integers(1000)}" for letter in "abcd"]
         cells = pd.Series([names[i % 4] for i in rng.permutation(ROWS)], dtype=object)
     else:
         cells = pd.Series(rng.uniform(20, 60, size=ROWS).round(0 if kind in "iu" else 2))
@@ -81,6 +84,12 @@ def _contents(base: pd.Series, column: Column, domain: Any, rng: np.random.Gener
 
 def _with(cells: pd.Series, rows: Sequence[int], cell: Any) -> pd.Series:
     """The column with a cell put in some rows, where its type can hold it."""
+    if (
+        isinstance(cells.dtype, pd.CategoricalDtype)
+        and not pd.isna(cell)
+        and cell not in cells.cat.categories
+    ):
+        return cells
     changed = cells.astype(object)
     changed.iloc[list(rows)] = cell
     try:

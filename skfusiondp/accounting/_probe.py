@@ -25,8 +25,9 @@ from .._copies import own
 from ..privacy import PrivacyBudget
 from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
-from ._known_steps import is_a, is_ours, names_in_parameters
-from ._made_up_rows import ROWS, made_up, variants
+from ._accounted import is_ours
+from ._known_steps import is_a, names_in_parameters
+from ._made_up_rows import KEPT, ROWS, made_up, variants
 from ._provenance import Column, Flow
 
 _SECONDS = 3.0  # of this thread's own work; waiting may take five times as long
@@ -162,8 +163,11 @@ class _Probe:
             raise _Refused
         other = self._run(self._table(1))
         moved, learns = self._moved(base)
-        made = self._flow(base, other, moved) if len(base.out) == len(other.out) == ROWS else None
-        return Trial(made, learns, base.fitted)
+        if len(base.out) == len(other.out) == ROWS:
+            return Trial(self._flow(base, other, moved), learns, base.fitted)
+        if not learns:  # which row became which is not known, so others may have moved
+            raise _Refused
+        return Trial(None, learns, base.fitted)
 
     def _flow(self, base: _Run, other: _Run, moved: list[frozenset[str]]) -> Flow:
         """The columns that come out, with what each is made of."""
@@ -194,7 +198,7 @@ class _Probe:
         sources = sorted(self.flow.sources)
         moved = np.zeros((base.out.shape[1], len(sources)), dtype=bool)
         learns: set[str] = set()
-        together = [frozenset(sources)] if len(sources) != 1 else []
+        together = [frozenset(sources)] if len(sources) > 1 else []
         groups = [frozenset({s}) for s in sources] if len(sources) <= _MOST_SOURCES else []
         tables = {g: variants(self._table(0), self.columns, self.domains, g) for g in [*groups, *together]}
         tried = dict.fromkeys(tables, 0)
@@ -211,7 +215,8 @@ class _Probe:
                 tried[group] += 1
                 mine = [s in group for s in sources]
                 changed = not run.shape_like(base)
-                if changed or run.learnt != base.learnt or not _same(run.out[:1], base.out[:1]).all():
+                kept = slice(KEPT, KEPT + 1 if len(base.out) == ROWS else KEPT)
+                if changed or run.learnt != base.learnt or not _same(run.out[kept], base.out[kept]).all():
                     # What changes with all columns at once is laid to those that it is not seen with alone.
                     learns |= group if len(group) == 1 or not learns & group else set()
                 if not changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..tables._frames import is_polars
+from ..tables._paired_table import PairedTable
 
 EVERY = "(every column)"
 _ALL = frozenset({EVERY})
@@ -219,3 +221,28 @@ def _own(names: list[str], types: list[Any]) -> Flow:
 
 def _pandas_type(kind: Any) -> str:
     return "float64" if kind.is_numeric() else "bool" if str(kind) == "Boolean" else "object"
+
+
+def start_of(pipe: Any, X: Any) -> Flow:
+    """The columns of the table, or those that a fitted pipeline remembers, or none that are known."""
+    known = flow_of(X)
+    if known is None and not isinstance(X, PairedTable):
+        names = _remembered(pipe, "feature_names_in_")
+        count = _remembered(pipe, "n_features_in_")
+        if names is not None:
+            known = flow_of([str(n) for n in names])
+        elif isinstance(count, int | np.integer) and not _names_anywhere(pipe):
+            known = flow_of([f"x{i}" for i in range(count)])
+    return Flow(rest=frozenset({EVERY})) if known is None else known
+
+
+def _remembered(pipe: Any, name: str) -> Any:
+    with contextlib.suppress(Exception):  # unfitted pipelines and searches raise as they like
+        return getattr(pipe, name)
+    return None
+
+
+def _names_anywhere(pipe: Any) -> bool:
+    """Whether a step remembers column names, so that the table had some and was no array."""
+    parts = pipe.get_params(deep=True).values() if hasattr(pipe, "get_params") else ()
+    return any(_remembered(part, "feature_names_in_") is not None for part in parts)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ._known_steps import is_a, is_ours
+from ._accounted import is_ours
+from ._known_steps import is_a
 from ._provenance import Column, Flow
 
 

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..tables._domain import Domain
-from ..tables._paired_table import PairedTable
+from ._accounted import accounts, is_ours, overridden
 from ._candidates import SEARCHES, candidates
+from ._discovery import Discovery
 from ._known_steps import (
     SKLEARN_MODEL,
     UNKNOWN_META,
     Meta,
     Rule,
-    accounts,
     columns_read,
     is_a,
-    is_ours,
     knows_meta,
     knows_step,
     meta_of,
-    overridden,
     rule_of,
 )
 from ._probe import fitted_on_made_up_rows, probe
-from ._provenance import EVERY, Flow, flow_of, joined
+from ._provenance import Flow, joined
 from ._step_outputs import after, around, gives_frame, imputed, named_by, prediction
 
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
@@ -75,18 +70,8 @@ class Walk:
     ----------
     seen : dict of Seen to None
         In the order of the visit, each once.
-    stated : frozenset of str
-        Columns that this library's own steps say are sensitive.
-    protected : frozenset of str
-        Columns that they protect though they do not state them: whole rows, or all that they are handed.
-    declared : dict of str to domain
-        Domains that they declare, by the column's name at that step.
-    named : set of str
-        The same, but where a column may be made of several ones, its own name.
-    lost : bool
-        Whether a step states columns that are not, or may not be, those of that name in the first table.
-    hybrid : bool
-        Whether a FoundationImputer that was told the sensitive columns has been visited.
+    discovery : Discovery
+        Which columns the steps say are sensitive.
     """
 
     def __init__(
@@ -104,12 +89,7 @@ class Walk:
         self.trying = trying
         self.thorough = thorough
         self.seen: dict[Seen, None] = {}
-        self.stated: frozenset[str] = frozenset()
-        self.protected: frozenset[str] = frozenset()
-        self.declared: dict[str, Any] = {}
-        self.named: set[str] = set()
-        self.lost = False
-        self.hybrid = False
+        self.discovery = Discovery(start)
 
     def visit(self, estimator: Any, flow: Flow, path: str = "") -> Flow:
         """Fit one step in thought; give the columns that come out of it, or its predictions."""
@@ -184,7 +164,7 @@ class Walk:
                 self.start, self.domains, fitting=self.fitting, trying=self.trying, thorough=self.thorough
             )
             inner._predictions(estimator, meta, flow, path)
-            self.stated |= inner.stated
+            self.discovery.stated |= inner.discovery.stated
             if not any(s.severity == "leak" and s.sources for s in inner.seen):
                 self.seen.update(inner.seen)
                 return flow
@@ -330,7 +310,7 @@ class Walk:
             stated = self._stated(estimator, sensitive, flow, path)
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
             self._domains(estimator, sensitive, support, stated, path)
-        self._discover(estimator, sensitive, flow if method == "dp-sgd" else stated)
+        self.discovery.note(estimator, sensitive, flow if method == "dp-sgd" else stated)
         # What pays for its own columns lets all others pass, and reads none of them.
         paid = is_a(estimator, "PrivateTransformer")
         treated_as_public = frozenset() if paid else self._undeclared(estimator, stated, flow, path)
@@ -357,22 +337,6 @@ class Walk:
             return prediction(treated_as_public if method == "hybrid" else flow.sources)
         return after(estimator, flow, "prediction" if _predicts(estimator) else "same")
 
-    def _discover(self, estimator: Any, sensitive: Any, stated: Flow) -> None:
-        """Note which columns of the first table a step states, and their domains."""
-        rows = getattr(estimator, "method", None) == "dp-sgd"
-        if rows or sensitive is None:
-            # Of a hybrid view, which holds no sensitive cell, nothing is left to protect.
-            self.protected |= stated.sources if rows or not self.hybrid else frozenset()
-            return
-        self.stated |= stated.sources
-        self.hybrid |= is_a(estimator, "FoundationImputer")
-        self.named |= {
-            c.name if len(c.sources) != 1 or EVERY in c.sources else min(c.sources) for c in stated.columns
-        }
-        self.lost |= any(c.sources != {c.name} for c in stated.columns)
-        if isinstance(sensitive, Mapping):
-            self.declared |= {k: d for k, d in sensitive.items() if isinstance(k, str)}
-
     def _stated(self, estimator: Any, sensitive: Any, flow: Flow, path: str) -> Flow:
         """The columns of the step's own `sensitive`."""
         fitted = getattr(getattr(estimator, "schema_", None), "sensitive", None)
@@ -390,12 +354,12 @@ class Walk:
                     "Call set_output(transform='pandas') on the steps before it.",
                 )
             return stated
-        self.lost = True
+        self.discovery.lost = True
         keys = _texts(sensitive)
         found = [part for k in keys if (part := flow.pick(k)) is not None]
         lost = [k for k in keys if flow.pick(k) is None]
         known = [part for k in lost if (part := self.start.pick(k)) is not None]
-        self.stated = self.stated.union(*(part.sources for part in known))
+        self.discovery.stated |= frozenset().union(*(part.sources for part in known))
         why = (
             f"names {_brief(lost)} sensitive, which the steps before it have renamed or mixed with others"
             if keys
@@ -462,31 +426,6 @@ class Walk:
         name = estimator if isinstance(estimator, str) else type(estimator).__name__
         if sources:
             self.seen[Seen(path, name, sources, severity, why, remedy)] = None
-
-
-def start_of(pipe: Any, X: Any) -> Flow:
-    """The columns of the table, or those that a fitted pipeline remembers, or none that are known."""
-    known = flow_of(X)
-    if known is None and not isinstance(X, PairedTable):
-        names = _remembered(pipe, "feature_names_in_")
-        count = _remembered(pipe, "n_features_in_")
-        if names is not None:
-            known = flow_of([str(n) for n in names])
-        elif isinstance(count, int | np.integer) and not _names_anywhere(pipe):
-            known = flow_of([f"x{i}" for i in range(count)])
-    return Flow(rest=frozenset({EVERY})) if known is None else known
-
-
-def _remembered(pipe: Any, name: str) -> Any:
-    with contextlib.suppress(Exception):  # unfitted pipelines and searches raise as they like
-        return getattr(pipe, name)
-    return None
-
-
-def _names_anywhere(pipe: Any) -> bool:
-    """Whether a step remembers column names, so that the table had some and was no array."""
-    parts = pipe.get_params(deep=True).values() if hasattr(pipe, "get_params") else ()
-    return any(_remembered(part, "feature_names_in_") is not None for part in parts)
 
 
 def _predicts(estimator: Any) -> bool:

@@ -668,6 +668,9 @@ CLEAN = {
     "a derived column that is declared": function(
         lambda X: X.assign(squared=X["age"] ** 2), {**SENSITIVE, "squared": Numeric(0, 8100)}
     ),
+    "a declared product with a public column": function(
+        lambda X: X.assign(product=X["lab"] * X["age"]), {**SENSITIVE, "product": Numeric(-200, 200)}
+    ),
     "a function that recodes": function(
         lambda X: X.assign(sex=X["sex"].map({"F": 0.0, "M": 1.0})),
         {**AGE, **BMI, "sex": Categorical([0.0, 1.0])},
