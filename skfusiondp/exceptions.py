@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 
 
@@ -55,4 +57,15 @@ def report_leak(message: str, on_leak: str) -> None:
     if on_leak == "raise":
         raise PrivacyLeakError(message)
     if on_leak == "warn":
-        warnings.warn(message, PrivacyLeakWarning, stacklevel=3)
+        warnings.warn(message, PrivacyLeakWarning, stacklevel=callers_level())
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+
+
+def callers_level() -> int:
+    """The `stacklevel` of a warning that points at the line from which this package was called."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

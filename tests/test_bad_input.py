@@ -18,7 +18,7 @@ from skfusiondp import (
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import (
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -380,7 +380,7 @@ def test_a_target_whose_spread_no_float_holds():
         FusionDPClassifier(SENSITIVE, random_state=-1),
         FoundationImputer(SENSITIVE, random_state="seed"),
         PrivateStandardScaler(SENSITIVE, random_state=-1),
-        PrivateSelector(SENSITIVE, random_state=1.5),
+        PrivateSelectKBest(SENSITIVE, random_state=1.5),
     ],
     ids=lambda made: type(made).__name__,
 )
@@ -394,7 +394,7 @@ def test_seeds(made):
 def test_targets_of_a_selector(case):
     y, match = TARGETS[case]
     with pytest.raises(InvalidInputError, match=match):
-        PrivateSelector(SENSITIVE).fit(made_table(), y)
+        PrivateSelectKBest(SENSITIVE).fit(made_table(), y)
 
 
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])

@@ -37,7 +37,7 @@ from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchC
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -466,7 +466,7 @@ def test_imputers(table, sensitive, support, other, parameter):
         assert frame["age"].between(0, 100).all() and frame["sex"].isin(["f", "m"]).all()
 
 
-PAYING = [PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelector]
+PAYING = [PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelectKBest]
 
 
 @generated("table", tables(), selectors, parameters(*PAYING))

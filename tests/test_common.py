@@ -21,7 +21,7 @@ from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchC
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -37,7 +37,7 @@ CHECKED = [
     PrivateQuantileTransformer(random_state=0),
     PrivateStandardScaler(random_state=0),
     PrivateCategories(random_state=0),
-    PrivateSelector(n_columns=1, random_state=0),
+    PrivateSelectKBest(k=1, random_state=0),
     PrivateRandomSearchCV(
         FusionDPClassifier(steps=5, public_epochs=1),
         {"lr": [0.01]},

@@ -32,7 +32,7 @@ from skfusiondp.persistence import load, save
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
 )
 
@@ -103,7 +103,7 @@ MODELS = {
     "quantiles": PrivateQuantileTransformer(DOMAINS),
     "scaler": PrivateStandardScaler(DOMAINS),
     "categories": PrivateCategories(DOMAINS),
-    "selector": PrivateSelector(DOMAINS, n_columns=1),
+    "selector": PrivateSelectKBest(DOMAINS, k=1),
 }
 
 

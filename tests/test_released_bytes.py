@@ -42,7 +42,7 @@ from skfusiondp.nets import MLP
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
 )
 
@@ -367,7 +367,7 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
     "scaler": lambda g: PrivateStandardScaler(g.domains, **PAID),
     "categories": lambda g: PrivateCategories(g.domains, min_frequency=0.2, **PAID),
     "frequencies": lambda g: PrivateCategories(g.domains, output="frequencies", adjacency="zero-out", **PAID),
-    "selector": lambda g: PrivateSelector(g.domains, n_columns=1, **PAID),
+    "selector": lambda g: PrivateSelectKBest(g.domains, k=1, **PAID),
     "transformer, budget": lambda g: PrivateStandardScaler(
         g.domains, epsilon=0.5, delta=1e-5, budget=g.budget, random_state=0
     ),
@@ -618,8 +618,8 @@ def test_a_leak_is_seen(leak, tmp_path, monkeypatch):
     """And else because nothing was compared."""
     plain = PrivateStandardScaler._total
 
-    def leaky(self, frame, columns):
-        oldest = frame["age"].max()
+    def leaky(self, job):
+        oldest = job.table["age"].max()
         if leak == "attribute":
             self.oldest_ = oldest
         elif leak == "report":
@@ -628,7 +628,7 @@ def test_a_leak_is_seen(leak, tmp_path, monkeypatch):
             raise ValueError
         elif leak == "warning":
             warnings.warn(f"The oldest is {oldest}.", stacklevel=2)
-        return plain(self, frame, columns)
+        return plain(self, job)
 
     monkeypatch.setattr(PrivateStandardScaler, "_total", leaky)
     assert difference(Case("scaler", "frame", "usual", "other values"), tmp_path)

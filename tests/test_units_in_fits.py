@@ -27,7 +27,7 @@ from skfusiondp import (
 from skfusiondp.datasets import load_adult
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
-from skfusiondp.preprocessing import PrivateCategories, PrivateSelector, PrivateStandardScaler
+from skfusiondp.preprocessing import PrivateCategories, PrivateSelectKBest, PrivateStandardScaler
 from skfusiondp.tables._repeats import _repeated_cells
 from skfusiondp.training._batches import TrainingRows
 
@@ -59,7 +59,7 @@ MODELS = {
     "offset": OffsetFusionClassifier(DOMAINS, steps=3),
     "scaler": PrivateStandardScaler(DOMAINS),
     "categories": PrivateCategories(DOMAINS),
-    "selector": PrivateSelector(DOMAINS, n_columns=1),
+    "selector": PrivateSelectKBest(DOMAINS, k=1),
 }
 
 

@@ -21,6 +21,7 @@ from ..privacy import (
 )
 from ._check_pipeline import Finding, PipelineCheck, check_pipeline
 from ._composite_report import privacy_report
+from ._parts import Part, private_parts
 from ._privacy_report import PrivacyReport
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Clipping",
     "Finding",
     "LedgerEntry",
+    "Part",
     "PipelineCheck",
     "PrivacyBudget",
     "PrivacyLedger",
@@ -39,4 +41,5 @@ __all__ = [
     "compute_delta",
     "compute_epsilon",
     "privacy_report",
+    "private_parts",
 ]

@@ -7,16 +7,19 @@ would. Only names, types and parameters are looked at, and no cell.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from ..exceptions import report_leak
+from ..exceptions import InvalidInputError, report_leak
+from ..privacy import PrivacyLedger
 from ._candidates import SEARCHES
 from ._check_pipeline import Finding, PipelineCheck, look_at
+from ._parts import private_parts
 from ._probe import on_made_up_rows
 from ._provenance import flow_of
 from ._walk import _join
@@ -44,11 +47,14 @@ class Surroundings:
         What `check_pipeline` finds in the outermost one.
     sentence : str
         What a report should say first: what was checked, and what could not be seen.
+    ledger : PrivacyLedger
+        What other parts around it had spent before this fit.
     """
 
     path: str
     findings: tuple[Finding, ...]
     sentence: str
+    ledger: PrivacyLedger = field(default_factory=PrivacyLedger)
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -63,6 +69,16 @@ class _Outermost:
     composite: Any
     frame: FrameType
     path: str
+    around: tuple[Any, ...] = ()
+
+    def spent_before(self, estimator: Any) -> PrivacyLedger:
+        """What the parts of everything around an estimator have spent, but for itself."""
+        parts: dict[int, PrivacyLedger] = {}
+        for composite in self.around:
+            with contextlib.suppress(InvalidInputError):  # what is lost, the composite's own report says
+                found = [p for p in private_parts(composite) if p.spender is not estimator]
+                parts |= {id(p.spender): p.ledger for p in found}
+        return sum(parts.values(), PrivacyLedger())
 
 
 def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
@@ -109,7 +125,8 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     outermost.frame.f_locals[_MARK] = (check, warned or on_leak == "warn")
     if check.leaks and not (warned and on_leak == "warn"):
         report_leak("\n".join(str(f) for f in check.leaks), on_leak)
-    return Surroundings(outermost.path, check.findings, _sentence(name, outermost.path, check))
+    sentence = _sentence(name, outermost.path, check)
+    return Surroundings(outermost.path, check.findings, sentence, outermost.spent_before(estimator))
 
 
 def _sentence(name: str, path: str, check: PipelineCheck) -> str:
@@ -138,20 +155,22 @@ def _checked(outermost: _Outermost, table: Any) -> PipelineCheck | None:
 
 
 def _outermost(estimator: Any, frame: FrameType | None) -> _Outermost | None:
+    around: tuple[Any, ...] = ()
     inner, path, found = [estimator], "", None
     while frame is not None:
         owner = _fitted_by(frame)
         if owner is not None and owner is inner[-1]:
             # Decorators hold the same object and the table as it was handed over.
             if found is not None or _is_search(owner):
-                found = _Outermost(owner, frame, path)
+                found = _Outermost(owner, frame, path, around)
         elif owner is not None:
             place = next((p for i in reversed(inner) if (p := _place(owner, i)) is not None), None)
             if place is None:
                 inner.insert(-1, owner)  # not known to contain it; what contains this one may be seen
             else:
                 path = _join(place, path) if path else place
-                inner, found = [owner], _Outermost(owner, frame, path)
+                around = (owner, *around)
+                inner, found = [owner], _Outermost(owner, frame, path, around)
         frame = frame.f_back
     return found
 

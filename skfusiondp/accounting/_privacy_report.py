@@ -42,6 +42,8 @@ class PrivacyReport:
         What the guarantee does not cover, in this fit.
     unit : str
         What says whose row it is (the name of a public column, say); empty where each row is a unit.
+    surroundings : str
+        What was seen of the pipeline in which this was fitted, where the report speaks of one step alone.
     """
 
     estimator: str
@@ -56,6 +58,7 @@ class PrivacyReport:
     public: tuple[str, ...] = ()
     not_covered: tuple[str, ...] = ()
     unit: str = ""
+    surroundings: str = ""
 
     @property
     def what(self) -> str:
@@ -157,6 +160,7 @@ class PrivacyReport:
             "estimator": self.estimator,
             "method": self.method,
             "promise": self.promise,
+            "surroundings": self.surroundings,
             "protects": self.what,
             "sensitive_columns": {c: dict(d) for c, d in self.protected.items()},
             "adversary": self.adversary,
@@ -186,6 +190,7 @@ class PrivacyReport:
         lines = [f"Privacy report of {self.estimator} (method: {self.method})", self.promise]
         if math.isinf(self.epsilon):
             lines.reverse()  # first things first
+        lines += [self.surroundings] if self.surroundings else []
         lines += [self.guessing, ""] if self.guessing else [""]
         lines.append("Adversary     " + report["adversary"])
         for name, domain in self.protected.items():
@@ -252,6 +257,7 @@ class PrivacyReport:
 </style>
 <div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
 relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
+<p>{_e(self.surroundings)}</p>
 <p>{_e(self.promise)} The adversary {_e(self.adversary)}. {_e(self.guessing)}</p>
 <h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>

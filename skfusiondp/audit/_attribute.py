@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._parameters import Integer, OneOf, Real
 from .._random_state import random_generator
+from ..accounting._account import account_of
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
 from ._claim import (
-    fitted_part,
     last_step,
     promised_epsilon,
     stated_sensitive,
@@ -134,15 +134,15 @@ def audit_attribute(
         fitted, scores = white_box_scores(estimator, paired, target, canaries)
     else:
         fitted, scores = _black_box_scores(estimator, X, frame, schema, target, canaries)
-    promise = fitted_part(fitted)
-    adjacency = "add-remove" if whole_rows else getattr(promise, "adjacency", "replace")
+    promise = account_of(fitted)
+    adjacency = promise.adjacency
     direct = adjacency != "zero-out" or (score == "white-box" and erases(estimator))
     hops = 1 if direct else 2
-    claim = promised_epsilon(promise, chosen, adjacency) if claim is None else float(claim)
+    claim = promised_epsilon(promise, chosen) if claim is None else float(claim)
     count = _guesses(guesses, len(canaries), claim * hops)
     index, first = guess_coins(scores, count)
     correct = int((canaries.coins[index] == first).sum())
-    delta = float(promise.delta_)
+    delta = promise.delta
     return AttributeAudit(
         estimator=type(part).__name__,
         score=score,

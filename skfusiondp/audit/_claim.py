@@ -7,8 +7,9 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from ..accounting._account import Account
+from ..accounting._parts import private_parts
 from ..exceptions import InvalidInputError
-from ..privacy import PrivacyLedger
 
 
 def last_step(estimator: Any) -> Any:
@@ -36,21 +37,19 @@ def fitted_part(estimator: Any) -> Any:
     return part
 
 
-def promised_epsilon(part: Any, columns: tuple[str, ...], adjacency: str) -> float:
+def promised_epsilon(account: Account, columns: tuple[str, ...]) -> float:
     """Epsilon of the mechanisms that read some of the columns; of all where none is named."""
-    entries = [
-        e
-        for e in part.ledger_
-        if e.adjacency == adjacency and (not columns or not e.protects or set(columns) & set(e.protects))
-    ]
-    return PrivacyLedger(tuple(entries)).epsilon(part.delta_)
+    if account.check.leaks:
+        return float("inf")
+    return account.same.epsilon_of_columns(columns or account.domains, account.delta)
 
 
 def unbudgeted(estimator: Any) -> Any:
     """A clone that draws on no shared budget: what an audit fits is not released."""
     model = clone(estimator)
-    if "budget" in last_step(model).get_params(deep=False):
-        last_step(model).set_params(budget=None)
+    for part in private_parts(model):
+        if getattr(part.spender, "budget", None) is not None:
+            part.spender.set_params(budget=None)
     return model
 
 

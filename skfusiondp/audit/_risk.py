@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .._parameters import Integer
+from ..accounting._account import account_of
+from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger, compute_delta, relation
 from ..privacy._attack_success import attack_success
-from ..privacy._entries import relation_of
 
 
 def noise_floor(rounds: int) -> float:
@@ -124,8 +125,8 @@ def risk(estimator: Any) -> Risk:
 
     Parameters
     ----------
-    estimator : fitted estimator, or Pipeline that ends in one
-        With ``ledger_``, ``delta_`` and ``epsilon_``.
+    estimator : fitted estimator, or a pipeline or search that holds some
+        All that its parts have spent counts, as in ``accounting.privacy_report``.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def risk(estimator: Any) -> Risk:
     Raises
     ------
     InvalidInputError
-        If the estimator has no ledger.
+        If nothing in it has a ledger, or a ledger is lost.
 
     Examples
     --------
@@ -149,29 +150,36 @@ def risk(estimator: Any) -> Risk:
     >>> 0.5 < risk(model.fit(X, y)).success["one of two equally likely values"] < 0.75
     True
     """
-    from ._claim import fitted_part
+    account = account_of(estimator)
+    if not account.parts:
+        raise InvalidInputError(
+            f"{type(estimator).__name__} has no ledger_, so it promises nothing that can be checked; pass "
+            "a fitted skfusiondp estimator, or a pipeline or search that holds one."
+        )
+    ledger, row = account.same, relation(account.adjacency).protects_rows
+    certain = bool(account.check.leaks)
 
-    part = fitted_part(estimator)
-    adjacency = getattr(part, "_adjacency", None) or relation_of(part.ledger_.entries).name
-    ledger = part.ledger_.under(adjacency)
-    row = relation(adjacency).protects_rows
+    def success_of(entries: PrivacyLedger, prior: float) -> float:
+        return 1.0 if certain else attack_success(entries, prior)
+
     success = {
-        "one of two equally likely values" if not row else "whether a row took part": attack_success(ledger),
-        "one of two, known at 90 %": attack_success(ledger, 0.9),
+        "one of two equally likely values" if not row else "whether a row took part": success_of(ledger, 0.5),
+        "one of two, known at 90 %": success_of(ledger, 0.9),
     }
-    for column, domain in {} if row else dict(part.schema_.domains).items():
+    for column, domain in {} if row else account.domains.items():
         categories = getattr(domain, "categories", ())
         if len(categories) > 1:
             # A column with a budget of its own is not read by every entry.
             own = PrivacyLedger(tuple(e for e in ledger if not e.protects or column in e.protects))
-            success[f"{column}, {len(categories)} equally likely"] = attack_success(own, len(categories))
-    advantage = compute_delta(ledger.entries, 0.0)
-    plan = getattr(part, "plan_", None)
+            success[f"{column}, {len(categories)} equally likely"] = success_of(own, len(categories))
+    advantage = 1.0 if certain else compute_delta(ledger.entries, 0.0)
+    last = account.parts[-1].spender
+    plan = getattr(last, "plan_", None) if len(account.parts) == 1 else None
     rounds = 0 if plan is None else round(1 / plan.sample_rate)
     return Risk(
-        adjacency=adjacency,
-        epsilon=float(part.epsilon_),
-        delta=float(part.delta_),
+        adjacency=account.adjacency,
+        epsilon=account.epsilon,
+        delta=account.delta,
         advantage=advantage,
         separation=advantage / math.sqrt(2),
         success=success,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._random_state import seeded
+from .._spender import Begin
 from ..tables._paired_table import PairedTable
 from ..tables._table import FrameTable
 
@@ -121,10 +123,11 @@ def captured(estimator: Any, fold: Fold, shared: SharedTable | None) -> tuple[An
             self.__dict__.update(shared.names)
             return shared.cut(fold.rows, X)
 
-        def _spending(self, *args: Any) -> Any:
-            return nullcontext(lambda spent: None)  # what is stacked has no budget of its own
+        def _reserved(self, *args: Any) -> Any:
+            self._seeded = seeded(self.random_state)
+            return nullcontext(Begin(lambda: None))  # the stack pays for each of its models
 
-        def _warn_outside(self, table: Any) -> None:
+        def _tell_holder(self, job: Any) -> None:
             """Nothing has been paid for yet; the search's own refit tells the data holder."""
 
         def _training_rows(self, *args: Any, **kwargs: Any) -> Any:

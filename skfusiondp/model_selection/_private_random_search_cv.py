@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -26,8 +26,10 @@ from .._parameters import (
     check_parameters,
     constraints,
 )
-from .._random_state import RANDOM_STATE, seeded
+from .._random_state import RANDOM_STATE
 from .._refit import all_or_nothing
+from .._spender import Spender
+from ..accounting._enclosing import check_enclosing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
 from ..privacy import (
@@ -36,11 +38,12 @@ from ..privacy import (
     PrivacyLedger,
     compute_epsilon,
 )
-from ..privacy._budget import BUDGET, spending
+from ..privacy._budget import BUDGET
 from ..privacy._constraints import DELTA, EPSILON
 from ..privacy._ledger import read_without_noise
 from ..privacy._mechanisms import Gaussian
 from ..privacy._random_bits import RandomBits
+from ..privacy._relations import relation
 from ..privacy._selection import DISTRIBUTION, ETA, N_TRIALS, Repetitions, Spec, calibrate_repeated
 from ..privacy._weak_budgets import warn_if_weak
 from ..tables._disk import as_disk_table
@@ -65,7 +68,9 @@ from ._trials import (
     planned,
     prepared,
     refuse_leaks,
+    spenders_of,
     steps_of,
+    strictest_on_leak,
 )
 
 # What a scoring of held-out rows adds to the kinds of runs: one release of their sum.
@@ -81,7 +86,33 @@ def _best_has(name: str) -> Any:
     return available_if(check)
 
 
-class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search does, fixed before its first trial.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+    sigmas : list of float
+        Noise multiplier of each candidate, and last of the paid score if there is one.
+    repetitions : Repetitions
+    cost : PrivacyLedger
+        Of all trials together.
+    delta : float
+    adjacency : str
+    epsilon_of_one_trial : float
+    """
+
+    candidates: list[Candidate]
+    sigmas: list[float]
+    repetitions: Repetitions
+    cost: PrivacyLedger
+    delta: float
+    adjacency: str
+    epsilon_of_one_trial: float
+
+
+class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
     """Random search whose epsilon covers every trial, the choice among them and the released model.
 
     A random number of candidates is drawn, each is trained once with its own noise, and the best model
@@ -178,8 +209,6 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     (['lr', 'max_grad_norm'], 1)
     """
 
-    # What check_pipeline asks: the choice is in the ledger, not only the trials.
-    _accounts_for_privacy = True
     _constraints = constraints(
         estimator=ESTIMATOR,
         param_distributions=Anything("checked candidate by candidate"),
@@ -254,7 +283,6 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
             )
         check_parameters(self)
-        repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")
         if isinstance(X, np.memmap) or (as_disk_table(X) is None and not hasattr(X, "columns")):
@@ -263,48 +291,33 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         n_rows = _num_samples(X if as_disk_table(X) is None else as_disk_table(X))
         if n_rows < 2:
             raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
-        delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
         bits = RandomBits(self.random_state)
         train, held_out = self._split(X, y, n_rows, bits)
         n_train = n_rows if held_out is None else len(train[1])
-        candidates = self._candidates(n_train, isinstance(X, PairedTable))
-        specs = [c.spec for c in candidates] + [_SCORING] * (self.validation == "private")
-        adjacency = candidates[0].adjacency
-        if adjacency == "add-remove" and held_out is not None:
-            raise InvalidInputError(
-                f"validation={self.validation!r} splits the rows, and one more would split them otherwise, "
-                "so method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
-            )
-        target = math.floor(round(as_float(self.epsilon) / _GRID, 6)) * _GRID or as_float(self.epsilon)
-        sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
-        one_trial = _costliest(specs, sigmas, adjacency, delta)
-        how_many = repetitions.draw(bits)
-        source = f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
-        cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, source),))
-        warn_if_weak(as_float(self.epsilon), delta, n_rows)
+        plan = self._search_plan(n_rows, n_train, isinstance(X, PairedTable))
+        around = check_enclosing(self, X, strictest_on_leak(self.estimator))
+        self._surroundings, self._spent_around = around.sentence, around.ledger
+        how_many = plan.repetitions.draw(bits)
+        warn_if_weak(as_float(self.epsilon), plan.delta, n_rows)
         leaks: dict[str, None] = {}
         unscored: Counter[str] = Counter()
-        with spending(self.budget, cost) as pay:
+        with self._reserved(plan.cost, plan.delta, plan.adjacency) as begin:
             # All trials are paid for, however many run, and whether or not one of them fails.
-            pay()
-            self.ledger_ = getattr(self, "ledger_", PrivacyLedger()) + cost
-            self._relation = adjacency
+            begin()
             try:
                 with warnings.catch_warnings():
                     # Said above for all trials; how many ran is secret, and so is how often each warns.
                     warnings.simplefilter("ignore", WeakPrivacyWarning)
-                    best = self._best_of(
-                        how_many, candidates, sigmas, delta, train, held_out, bits, unscored, leaks
-                    )
+                    best = self._best_of(how_many, plan, train, held_out, bits, unscored, leaks)
             finally:
                 # Without a budget, which refuses it, domains may have come from training cells.
-                self.ledger_ = self.ledger_ + read_without_noise(tuple(leaks), n_rows, adjacency, source)
+                unpaid = read_without_noise(tuple(leaks), n_rows, plan.adjacency, self._source)
+                self.ledger_ = self.ledger_ + unpaid
         self.best_estimator_, self.best_params_, self.best_score_ = best
         self.schema_ = steps_of(self.best_estimator_)[-1].schema_
-        self.n_rows_, self.epsilon_of_one_trial_ = n_rows, one_trial
+        self.n_rows_, self.epsilon_of_one_trial_, self.unit_ = n_rows, plan.epsilon_of_one_trial, ""
         # The report speaks of this fit, whatever parameters are set afterwards.
-        self._trials = repetitions.mean, repetitions.distribution, repetitions.eta
-        self._seeded = seeded(self.random_state)
+        self._trials = plan.repetitions.mean, plan.repetitions.distribution, plan.repetitions.eta
         self._validated = self.validation if isinstance(self.validation, str) else "public rows"
         if unscored:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in sorted(unscored.items()))
@@ -314,22 +327,63 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
         schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
-            warn_outside(as_table(X), schema.public_domains)
+            warn_outside(as_table(X), dict(schema.public_domains))
         return self
+
+    def planned_ledger(self, n_rows: int, rows_per_unit: int = 1) -> PrivacyLedger:
+        """Say what a search on so many rows will spend, from public facts alone.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the table, those that will be held out included.
+        rows_per_unit : int, default=1
+            Only 1: a search bounds what single rows cost.
+
+        Returns
+        -------
+        PrivacyLedger
+            One entry, which covers all trials.
+        """
+        check_parameters(self)
+        if rows_per_unit != 1:
+            raise InvalidInputError(
+                f"rows_per_unit={rows_per_unit!r} must be 1: this search bounds what single rows cost."
+            )
+        holds_out = isinstance(self.validation, str)
+        n_train = n_rows - math.ceil(self.validation_size * n_rows) if holds_out else n_rows
+        return self._search_plan(n_rows, n_train, paired=False).cost
+
+    def _search_plan(self, n_rows: int, n_train: int, paired: bool) -> SearchPlan:
+        delta = 1 / (10 * n_rows) if self.delta is None else as_float(self.delta)
+        candidates = self._candidates(n_train, paired)
+        specs = [c.spec for c in candidates] + [_SCORING] * (self.validation == "private")
+        adjacency = candidates[0].adjacency
+        if relation(adjacency).protects_rows and isinstance(self.validation, str):
+            raise InvalidInputError(
+                f"validation={self.validation!r} splits the rows, and one more would split them otherwise, "
+                "so method='dp-sgd' (add-remove) is not covered; give public rows as validation=(X, y)."
+            )
+        repetitions = Repetitions(self.n_trials, self.distribution, self.eta)
+        target = math.floor(round(as_float(self.epsilon) / _GRID, 6)) * _GRID or as_float(self.epsilon)
+        sigmas, total = calibrate_repeated(specs, target, delta, adjacency, repetitions)
+        cost = PrivacyLedger((BoundEntry(total, delta, adjacency, (), n_rows, self._source),))
+        one_trial = _costliest(specs, sigmas, adjacency, delta)
+        return SearchPlan(candidates, sigmas, repetitions, cost, delta, adjacency, one_trial)
+
+    @property
+    def _source(self) -> str:
+        return f"PrivateRandomSearchCV.fit({type(steps_of(self.estimator)[-1]).__name__}): all trials"
 
     @property
     def delta_(self) -> float:
         """Delta of all searches: each has a failure probability of its own, and a refit adds another."""
-        return float(sum(e.delta for e in self._shown if isinstance(e, BoundEntry)))
+        shown = self.ledger_.under(self._relation)
+        return float(sum(e.delta for e in shown if isinstance(e, BoundEntry)))
 
-    @property
-    def epsilon_(self) -> float:
-        """Epsilon of everything in `ledger_` under the relation of the search that is shown, at `delta_`."""
-        return self._shown.epsilon(self.delta_)
-
-    @property
-    def _shown(self) -> PrivacyLedger:
-        return self.ledger_.under(self._relation)
+    @delta_.setter
+    def delta_(self, value: float) -> None:
+        """A search's delta is in its ledger."""
 
     def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
         final = final_name(self.estimator)
@@ -389,9 +443,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
     def _best_of(
         self,
         how_many: int,
-        candidates: list[Candidate],
-        sigmas: list[float],
-        delta: float,
+        plan: SearchPlan,
         train: tuple,
         held_out: tuple | None,
         bits: RandomBits,
@@ -403,6 +455,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         `leaks` gets the columns whose domains were read off the training cells.
         """
         best: tuple[Any, dict, float] | None = None
+        candidates, sigmas, delta = plan.candidates, plan.sigmas, plan.delta
         for _ in range(how_many):
             i = bits.integer(len(candidates))
             model = prepared(self.estimator, candidates[i], sigmas[i], delta, bits)
@@ -515,50 +568,46 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, BaseEstimator):
         """Names of the columns seen in ``fit``, if they have any."""
         return self._best().feature_names_in_
 
-    def privacy_report(self) -> PrivacyReport:
-        """What the search and the released model protect together, and at which cost.
+    # The report ----------------------------------------------------------------------------
 
-        Returns
-        -------
-        PrivacyReport
-            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
-        """
-        reports = [s.privacy_report() for s in steps_of(self._best()) if hasattr(s, "privacy_report")]
-        released = reports[-1]
+    @property
+    def _released(self) -> PrivacyReport:
+        """The report of the released model's own trial."""
+        return steps_of(self._best())[-1].privacy_report()
+
+    @property
+    def _method_name(self) -> str:
+        return self._released.method
+
+    def _protected(self) -> dict[str, dict]:
         # A column that a step before has left out was read all the same.
-        protected = {c: d for r in reports for c, d in r.protected.items()}
+        reports = [s.privacy_report() for s in spenders_of(self._best()) if hasattr(s, "privacy_report")]
+        return {c: d for report in reports for c, d in report.protected.items()}
+
+    def _mechanism(self) -> dict[str, Any]:
         repetitions = Repetitions(*self._trials)
         shape = {"eta": float(repetitions.eta), "gamma": repetitions.gamma}
+        released = {f"released_{k}": v for k, v in self._released.mechanism.items() if k != "fits_in_ledger"}
+        return {
+            "epsilon_of_the_search": self.epsilon_,
+            "epsilon_of_one_trial": self.epsilon_of_one_trial_,
+            "expected_trials": float(repetitions.mean),
+            "distribution_of_trials": repetitions.distribution,
+            **(shape if repetitions.distribution == "negative-binomial" else {}),
+            "validation": self._validated,
+            **released,
+        }
+
+    def _public_facts(self) -> list[str]:
+        return [*self._released.public, "the candidates and the split into trained and held-out rows"]
+
+    def _not_covered(self) -> list[str]:
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
-        gaps = [g for g in released.not_covered if g != free and "random_state=" not in g]
-        gaps.append("running time, which tells how many trials ran, and models or logs of other trials")
-        if self._seeded:
-            gaps.append(
-                f"anyone who knows random_state={self._seeded}: trials and noise can be recomputed; "
-                "use random_state=None for a release"
-            )
-        return PrivacyReport(
-            estimator=type(self).__name__,
-            method=released.method,
-            protected=protected,
-            adjacency=self._relation,
-            epsilon=self.epsilon_,
-            delta=self.delta_,
-            n_rows=self.n_rows_,
-            mechanism={
-                "epsilon_of_the_search": self.epsilon_,
-                "epsilon_of_one_trial": self.epsilon_of_one_trial_,
-                "expected_trials": float(repetitions.mean),
-                "distribution_of_trials": repetitions.distribution,
-                **(shape if repetitions.distribution == "negative-binomial" else {}),
-                "validation": self._validated,
-                "searches_in_ledger": len(self.ledger_),
-                **{f"released_{k}": v for k, v in released.mechanism.items() if k != "fits_in_ledger"},
-            },
-            ledger=self.ledger_,
-            public=(*released.public, "the candidates and the split into trained and held-out rows"),
-            not_covered=tuple(gaps),
-        )
+        gaps = [g for g in self._released.not_covered if g != free and "random_state=" not in g]
+        return [
+            *gaps,
+            "running time, which tells how many trials ran, and models or logs of other trials",
+        ]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,14 +10,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from .._parameters import check_parameters
+from ..accounting._parts import private_parts
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ..privacy._mechanisms import Gaussian, Mechanism
 from ..privacy._random_bits import RandomBits
 from ..privacy._selection import Spec, rdp_of
-from ..tables._numeric import Numeric
-from ..tables._schema import SensitiveSchema
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,18 @@ def steps_of(estimator: Any) -> list[Any]:
     return [step for _, step in steps] if isinstance(steps, list) else [estimator]
 
 
+def spenders_of(estimator: Any) -> list[Any]:
+    """Every part of an estimator that pays for what it reads, wherever it is."""
+    return [part.spender for part in private_parts(estimator)]
+
+
+def strictest_on_leak(estimator: Any) -> str:
+    """The strictest of what an estimator and its parts want to happen if something leaks."""
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    wishes = {getattr(part, "on_leak", None) for part in parts if not isinstance(part, type)}
+    return next((wish for wish in ("raise", "warn") if wish in wishes), "ignore")
+
+
 def final_name(estimator: Any) -> str:
     """Prefix of the parameters of a pipeline's last step."""
     steps = getattr(estimator, "steps", None)
@@ -83,8 +93,9 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
         If a step states no cost, has a budget of its own, or trains without noise.
     """
     model = clone(estimator).set_params(**clone(parameters, safe=False))
-    *before, final = steps_of(model)
-    for step in (*before, final):
+    final = steps_of(model)[-1]
+    spenders = spenders_of(model)
+    for step in spenders:
         if getattr(step, "budget", None) is not None:
             raise InvalidInputError(
                 f"budget={step.budget!r} of {type(step).__name__}: trials are paid together; give the budget "
@@ -95,12 +106,18 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
                 f"groups={step.groups!r} of {type(step).__name__}: this search bounds what single rows cost, "
                 "and no units; pass one row a person, or compare fits under a PrivacyBudget."
             )
-    entries = sum((_ledger(s, n_rows) for s in before if _pays(s)), PrivacyLedger())
-    if not _pays(final) or "noise_multiplier" not in final.get_params(deep=False):
+        if not callable(getattr(step, "planned_ledger", None)):
+            raise InvalidInputError(
+                f"{type(step).__name__} pays for reading sensitive cells, but does not say beforehand how "
+                "much; it cannot be a step of a search."
+            )
+    if final not in spenders or "noise_multiplier" not in final.get_params(deep=False):
         raise InvalidInputError(
             f"{type(final).__name__} is no private estimator whose noise can be set: search over a "
             "FusionDPClassifier, a FusionDPRegressor, or a pipeline that ends in one."
         )
+    before = [step for step in spenders if step is not final]
+    entries = sum((step.planned_ledger(n_rows) for step in before), PrivacyLedger())
     has_imputer = getattr(final, "imputer", None) is not None
     imputes = has_imputer or getattr(final, "method", None) in ("fusiondp", "hybrid")
     if must_impute and not imputes:
@@ -110,7 +127,7 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
             "validation='private' or public rows."
         )
     final.set_params(epsilon=None, noise_multiplier=1.0)
-    cost = _ledger(final, n_rows)
+    cost = final.planned_ledger(n_rows)
     if len(cost) != 1:
         raise InvalidInputError(
             f"{type(final).__name__} with {parameters!r} runs {len(cost)} mechanisms; a search calibrates "
@@ -136,8 +153,8 @@ def prepared(estimator: Any, candidate: Candidate, sigma: float, delta: float, b
     the same noise.
     """
     model = clone(estimator).set_params(**clone(candidate.parameters, safe=False))
-    for step in steps_of(model):
-        if _pays(step) and "random_state" in step.get_params(deep=False):
+    for step in spenders_of(model):
+        if "random_state" in step.get_params(deep=False):
             step.set_params(random_state=None if bits.secret else bits.integer(2**31 - 1))
     steps_of(model)[-1].set_params(epsilon=None, noise_multiplier=sigma, delta=delta)
     return model
@@ -151,7 +168,7 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
     InvalidInputError
         If they did: then the search's bound does not hold.
     """
-    spent = sum((s.ledger_ for s in steps_of(model) if _pays(s)), PrivacyLedger())
+    spent = sum((step.ledger_ for step in spenders_of(model)), PrivacyLedger())
     before, rate, steps = candidate.spec
     plan = rdp_of((*before, Gaussian(sigma, rate, steps)), candidate.adjacency)
     if spent.rows_per_unit > 1:
@@ -173,33 +190,12 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
 
 def refuse_leaks(model: Any) -> None:
     """Have a trial's steps refuse undeclared domains: a shared budget pays for no read without noise."""
-    for step in steps_of(model):
+    for step in spenders_of(model):
         if "on_leak" in step.get_params(deep=False):
             step.set_params(on_leak="raise")
 
 
 def leaks_of(model: Any) -> tuple[str, ...]:
     """Columns whose domains a fitted model's steps have read off training cells."""
-    leaks = (getattr(getattr(step, "schema_", None), "leaks", ()) for step in steps_of(model))
+    leaks = (getattr(getattr(step, "schema_", None), "leaks", ()) for step in spenders_of(model))
     return tuple(dict.fromkeys(c for columns in leaks for c in columns))
-
-
-def _pays(step: Any) -> bool:
-    return callable(getattr(step, "privacy_report", None))
-
-
-def _ledger(step: Any, n_rows: int) -> PrivacyLedger:
-    """What a step's fit will write to its ledger."""
-    if hasattr(step, "_planned_ledger"):
-        return step._planned_ledger(n_rows)
-    plan_of = getattr(step, "_plan", None)
-    if plan_of is None:
-        raise InvalidInputError(
-            f"{type(step).__name__} pays for reading sensitive cells, but does not say beforehand how much; "
-            "it cannot be a step of a search."
-        )
-    # Rate and steps are the same whatever the sensitive columns are, if there are any.
-    schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
-    check_parameters(step)
-    plan, *_ = plan_of(n_rows, schema)
-    return step._cost(plan, schema, n_rows)

@@ -11,7 +11,7 @@ from .._parameters import OneOf, Real, constraints
 from ..tables._categorical import OTHER
 from ..tables._domain import Countable, Domain
 from ..tables._numeric import Numeric
-from ._private_transformer import PrivateTransformer
+from ._private_transformer import PrivateTransformer, Release
 
 
 class PrivateCategories(PrivateTransformer):
@@ -33,7 +33,7 @@ class PrivateCategories(PrivateTransformer):
     epsilon : float or None, default=None
         Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
     noise_multiplier : float or None, default=None
-        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+        Noise standard deviation over the clipping norm, in place of `epsilon`.
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
@@ -62,8 +62,10 @@ class PrivateCategories(PrivateTransformer):
         Columns that went in, and the domain of each sensitive one.
     columns_ : tuple of str
         Columns whose cells were read.
-    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
-        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    plan_ : PrivatePlan or None
+        Noise and clipping norm of the release; None if no column was read.
+    epsilon_, delta_ : float
+        Cost of everything in `ledger_` under the relation of the last fit.
     unit_ : str
         What says whose row it is; empty where each row is a unit.
     rows_per_unit_ : int
@@ -134,18 +136,15 @@ class PrivateCategories(PrivateTransformer):
         self.on_leak = on_leak
         self.random_state = random_state
 
-    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
-        return np.concatenate([self._counts(frame[c], c) for c in columns])
-
-    def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
+    def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Countable)
         return np.bincount(domain.codes(cells), minlength=domain.n_bins(0) + 1)[:-1]
 
-    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+    def _learn(self, released: np.ndarray, job: Release) -> None:
         self.frequencies_, self.rare_ = {}, {}
         start = 0
-        for column in columns:
+        for column in job.columns:
             domain = self.schema_.domains[column]
             assert isinstance(domain, Countable)
             counts = np.maximum(released[start : start + domain.n_bins(0)], 0.0)

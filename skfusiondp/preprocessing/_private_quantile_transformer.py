@@ -12,7 +12,7 @@ from sklearn.isotonic import isotonic_regression
 from .._parameters import OneOf, constraints
 from ..tables._numeric import Numeric
 from ..tables._ordered import Ordered
-from ._private_transformer import N_BINS, PrivateTransformer
+from ._private_transformer import N_BINS, PrivateTransformer, Release
 
 # Normal output is cut off at this share of either tail.
 _TAIL = 1e-4
@@ -37,7 +37,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
     epsilon : float or None, default=None
         Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
     noise_multiplier : float or None, default=None
-        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+        Noise standard deviation over the clipping norm, in place of `epsilon`.
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
@@ -66,8 +66,10 @@ class PrivateQuantileTransformer(PrivateTransformer):
         Columns that went in, and the domain of each sensitive one.
     columns_ : tuple of str
         Columns whose cells were read.
-    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
-        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    plan_ : PrivatePlan or None
+        Noise and clipping norm of the release; None if no column was read.
+    epsilon_, delta_ : float
+        Cost of everything in `ledger_` under the relation of the last fit.
     unit_ : str
         What says whose row it is; empty where each row is a unit.
     rows_per_unit_ : int
@@ -141,18 +143,15 @@ class PrivateQuantileTransformer(PrivateTransformer):
         self.on_leak = on_leak
         self.random_state = random_state
 
-    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
-        return np.concatenate([self._counts(frame[c], c) for c in columns])
-
-    def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
+    def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Ordered)
         codes = domain.bins(cells, self.n_bins)
         return np.bincount(codes, minlength=self.n_bins + 1)[: self.n_bins]
 
-    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+    def _learn(self, released: np.ndarray, job: Release) -> None:
         self.edges_, self.cdf_ = {}, {}
-        for column, counts in zip(columns, released.reshape(len(columns), self.n_bins), strict=True):
+        for column, counts in zip(job.columns, released.reshape(len(job.columns), self.n_bins), strict=True):
             domain = self.schema_.domains[column]
             assert isinstance(domain, Ordered)
             self.edges_[column] = np.linspace(domain.low, domain.high, self.n_bins + 1)

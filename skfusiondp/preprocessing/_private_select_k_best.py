@@ -7,31 +7,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from .._parameters import Integer, check_parameters, constraints
+from .._parameters import Integer, constraints
 from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
 from ..tables._domain import Domain
 from ..tables._frames import check_table
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._private_transformer import N_BINS, PrivateTransformer
+from ._private_transformer import N_BINS, PrivateTransformer, Release
 
 
-class PrivateSelector(PrivateTransformer):
+class PrivateSelectKBest(PrivateTransformer):
     """Keep the sensitive columns that say most about the public target, by scores that are paid for.
 
     A table of counts, bins or categories of a sensitive column by groups of the target, is released with
     noise for all columns at once. Public columns pass as they are. Where there are no more than
-    `n_columns` sensitive ones, all are kept, and nothing is read.
+    `k` sensitive ones, all are kept, and nothing is read.
 
     Parameters
     ----------
     sensitive : None, mapping or column selector, default=None
         None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
         anything else is what ColumnTransformer takes as columns.
-    n_columns : int, default=10
+    k : int, default=10
         Number of sensitive columns to keep.
     n_bins : int, default=8
         Bins of a numeric column's interval.
@@ -40,7 +40,7 @@ class PrivateSelector(PrivateTransformer):
     epsilon : float or None, default=None
         Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
     noise_multiplier : float or None, default=None
-        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+        Noise standard deviation over the clipping norm, in place of `epsilon`.
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
@@ -69,8 +69,10 @@ class PrivateSelector(PrivateTransformer):
         Columns that went in, and the domain of each sensitive one.
     columns_ : tuple of str
         Columns whose cells were read.
-    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
-        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    plan_ : PrivatePlan or None
+        Noise and clipping norm of the release; None if no column was read.
+    epsilon_, delta_ : float
+        Cost of everything in `ledger_` under the relation of the last fit.
     unit_ : str
         What says whose row it is; empty where each row is a unit.
     rows_per_unit_ : int
@@ -99,11 +101,11 @@ class PrivateSelector(PrivateTransformer):
     >>> import numpy as np
     >>> import pandas as pd
     >>> from skfusiondp import Numeric
-    >>> from skfusiondp.preprocessing import PrivateSelector
+    >>> from skfusiondp.preprocessing import PrivateSelectKBest
     >>> rng = np.random.default_rng(0)
     >>> table = pd.DataFrame(rng.random((4000, 3)), columns=["lab", "useful", "useless"])
     >>> domains = {"useful": Numeric(0, 1), "useless": Numeric(0, 1)}
-    >>> selector = PrivateSelector(domains, n_columns=1, random_state=0)
+    >>> selector = PrivateSelectKBest(domains, k=1, random_state=0)
     >>> selector.fit(table, table["useful"] > 0.5).kept_
     ('useful',)
     >>> selector.get_feature_names_out().tolist()
@@ -115,14 +117,14 @@ class PrivateSelector(PrivateTransformer):
     _diameter, _reach = 2.0**0.5, 1.0
 
     _constraints = constraints(
-        PrivateTransformer._constraints, n_columns=Integer(0), n_bins=N_BINS, n_groups=Integer(2)
+        PrivateTransformer._constraints, k=Integer(0), n_bins=N_BINS, n_groups=Integer(2)
     )
 
     def __init__(
         self,
         sensitive: Any = None,
         *,
-        n_columns: int = 10,
+        k: int = 10,
         n_bins: int = 8,
         n_groups: int = 4,
         epsilon: float | None = None,
@@ -136,7 +138,7 @@ class PrivateSelector(PrivateTransformer):
         random_state: Any = None,
     ):
         self.sensitive = sensitive
-        self.n_columns = n_columns
+        self.k = k
         self.n_bins = n_bins
         self.n_groups = n_groups
         self.epsilon = epsilon
@@ -149,7 +151,7 @@ class PrivateSelector(PrivateTransformer):
         self.on_leak = on_leak
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateSelector:
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateSelectKBest:
         """Release the columns' association with the target, with noise, and choose.
 
         Parameters
@@ -171,49 +173,40 @@ class PrivateSelector(PrivateTransformer):
         """
         if y is None:
             raise InvalidInputError(
-                "requires y to be passed, but the target y is None: PrivateSelector.fit(X, y)."
+                "requires y to be passed, but the target y is None: PrivateSelectKBest.fit(X, y)."
             )
-        check_parameters(self)
-        self._groups = _groups(y, _num_samples(X), self.n_groups)
-        try:
-            super().fit(X, groups=groups)
-        finally:
-            del self._groups
+        super().fit(X, y, groups)
         return self
 
-    def _kept(self, frame: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
-        self._groups = self._groups[kept]
-        return super()._kept(frame, kept)
+    def _strata(self, y: Any, n_rows: int) -> np.ndarray:
+        return _groups(y, n_rows, int(self.n_groups))
 
-    def _columns_to_read(self, schema: SensitiveSchema, y: Any) -> tuple[str, ...]:
-        return schema.sensitive if len(schema.sensitive) > self.n_columns else ()
+    def _columns_to_read(self, schema: SensitiveSchema) -> tuple[str, ...]:
+        return schema.sensitive if len(schema.sensitive) > self.k else ()
 
-    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
-        return np.concatenate([self._counts(frame[c], c).ravel() for c in columns])
-
-    def _counts(self, cells: pd.Series, column: str) -> np.ndarray:
-        """Present cells by bin and group, of shape (n_bins or categories, n_groups)."""
+    def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
+        assert strata is not None
         codes = self.schema_.domains[column].bins(cells, self.n_bins)
-        n_groups = int(self._groups.max()) + 1
-        counts = np.bincount(codes * n_groups + self._groups, minlength=(self._width(column) + 1) * n_groups)
-        return counts.reshape(-1, n_groups)[:-1]
+        n_groups = int(strata.max()) + 1
+        counts = np.bincount(codes * n_groups + strata, minlength=(self._width(column) + 1) * n_groups)
+        return counts[:-n_groups]  # without the missing cells, by bin and group
 
     def _width(self, column: str) -> int:
         return self.schema_.domains[column].n_bins(self.n_bins)
 
-    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+    def _learn(self, released: np.ndarray, job: Release) -> None:
         self.scores_: dict[str, float] = {}
-        share = np.bincount(self._groups) / len(self._groups)
-        std = self.noise_multiplier_ * self.clipping_norm_
+        share = np.bincount(np.asarray(job.strata)) / job.n_rows
+        std = 0.0 if self.plan_ is None else self.plan_.tiers[0].noise_std
         start = 0
-        for column in columns:
+        for column in job.columns:
             size = self._width(column) * len(share)
             counts = released[start : start + size].reshape(-1, len(share))
             start += size
             self.scores_[column] = association(counts, share, std) / self.n_rows_**2
-        kept = sorted(columns, key=lambda c: -self.scores_[c])[: self.n_columns]
+        kept = sorted(job.columns, key=lambda c: -self.scores_[c])[: self.k]
         sensitive = self.schema_.sensitive
-        self.kept_ = tuple(c for c in sensitive if c in kept) if columns else sensitive
+        self.kept_ = tuple(c for c in sensitive if c in kept) if job.columns else sensitive
 
     def transform(self, X: Any) -> Any:
         """Leave out the sensitive columns that were not chosen.
@@ -261,8 +254,8 @@ class PrivateSelector(PrivateTransformer):
         check_is_fitted(self, "kept_")
         return {c: self.schema_.domains[c] for c in self.kept_}
 
-    def _public_facts(self) -> tuple[str, ...]:
-        return ("the target",)
+    def _public_facts(self) -> list[str]:
+        return [*super()._public_facts(), "the target"]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,7 +11,7 @@ from .._parameters import Real, constraints
 from ..privacy._release import UNIT
 from ..tables._numeric import Numeric
 from ..tables._ordered import Ordered
-from ._private_transformer import PrivateTransformer
+from ._private_transformer import PrivateTransformer, Release
 
 # A cell's position in its interval is rounded to this, so that its square is whole in units of UNIT.
 _STEP = 2.0**-15
@@ -36,7 +36,7 @@ class PrivateStandardScaler(PrivateTransformer):
     epsilon : float or None, default=None
         Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
     noise_multiplier : float or None, default=None
-        Noise standard deviation over `clipping_norm_`, in place of `epsilon`.
+        Noise standard deviation over the clipping norm, in place of `epsilon`.
     delta : float or None, default=None
         None stands for 1/(10 n).
     adjacency : {"replace", "zero-out"}, default="replace"
@@ -63,8 +63,10 @@ class PrivateStandardScaler(PrivateTransformer):
         Columns that went in, and the domain of each sensitive one.
     columns_ : tuple of str
         Columns whose cells were read.
-    clipping_norm_, noise_multiplier_, delta_, epsilon_ : float
-        The mechanism, and the cost of everything in `ledger_` under `adjacency`, at `delta_`.
+    plan_ : PrivatePlan or None
+        Noise and clipping norm of the release; None if no column was read.
+    epsilon_, delta_ : float
+        Cost of everything in `ledger_` under the relation of the last fit.
     unit_ : str
         What says whose row it is; empty where each row is a unit.
     rows_per_unit_ : int
@@ -136,22 +138,18 @@ class PrivateStandardScaler(PrivateTransformer):
         self.on_leak = on_leak
         self.random_state = random_state
 
-    def _total(self, frame: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
-        return np.concatenate([self._moments(frame[c], c).sum(axis=0) for c in columns])
-
-    def _moments(self, cells: pd.Series, column: str) -> np.ndarray:
-        """What each row adds, in units, of shape (n_rows, 3)."""
+    def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         domain = self.schema_.domains[column]
         assert isinstance(domain, Ordered)
         position = _position(domain.clean(cells), domain)
         present = ~np.isnan(position)
         t = np.rint(np.where(present, position, 0.0) / _STEP).astype(np.int64)
         one = round(1 / _STEP)
-        return np.column_stack([present * one * one, t * one, t * t])
+        return np.array([present.sum() * one * one, (t * one).sum(), (t * t).sum()])
 
-    def _learn(self, released: np.ndarray, columns: tuple[str, ...]) -> None:
+    def _learn(self, released: np.ndarray, job: Release) -> None:
         self.mean_, self.scale_ = {}, {}
-        for column, (count, first, second) in zip(columns, released.reshape(-1, 3), strict=True):
+        for column, (count, first, second) in zip(job.columns, released.reshape(-1, 3), strict=True):
             domain = self.schema_.domains[column]
             assert isinstance(domain, Ordered)
             count = max(float(count), 1.0)

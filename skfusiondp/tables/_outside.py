@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ..exceptions import DataHolderWarning
+from ..exceptions import DataHolderWarning, callers_level
 from ._domain import Domain
 from ._frames import missing_cells
 from ._table import Table
@@ -99,7 +99,7 @@ def one_for_all() -> Iterator[None]:
 def tell_data_holder(message: str) -> None:
     """Warn, and never raise, even under an error filter: an exception would be an output of the fit."""
     try:
-        warnings.warn(message, DataHolderWarning, stacklevel=4)
+        warnings.warn(message, DataHolderWarning, stacklevel=callers_level())
     except Exception:
         print(f"DataHolderWarning: {message}", file=sys.stderr)
 

@@ -66,7 +66,7 @@ from skfusiondp.accounting import LedgerEntry
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -567,7 +567,7 @@ LEAKY = {
         "prep__x__s1",
     ),
     "a choice that pays among columns that do not": (
-        then(columns(("x", VarianceThreshold(), ["age", "bmi"])), PrivateSelector(SENSITIVE), model()),
+        then(columns(("x", VarianceThreshold(), ["age", "bmi"])), PrivateSelectKBest(SENSITIVE), model()),
         "s0__x",
     ),
     "a model that is told of too few after a step that pays": (
@@ -733,7 +733,7 @@ CLEAN = {
     ),
     "categories that are paid for": then(PrivateCategories(SEX_DOMAIN), model()),
     "a choice that pays": then(
-        columns(("x", StandardScaler(), ["lab"])), PrivateSelector(SENSITIVE, n_columns=3), offset()
+        columns(("x", StandardScaler(), ["lab"])), PrivateSelectKBest(SENSITIVE, k=3), offset()
     ),
     "a search among steps that pay": GridSearchCV(
         then(paid_scaler(), model({**SENSITIVE, **SCALED})), {"s0__epsilon": [0.1, 0.2]}

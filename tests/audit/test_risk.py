@@ -82,7 +82,7 @@ def test_risk_of_a_fit_reads_its_ledger():
     assert found.success["one of two equally likely values"] <= (math.e + 1e-3) / (1 + math.e)
     assert json.loads(json.dumps(found.to_dict()))["adjacency"] == "replace"
     assert "Separation" in str(found) and "<table>" in found._repr_html_() and "at most" in found.sentence
-    with pytest.raises(InvalidInputError, match="has no ledger_"):
+    with pytest.raises(InvalidInputError, match="is not fitted"):
         risk(FusionDPClassifier())
 
 

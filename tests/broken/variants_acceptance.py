@@ -27,7 +27,7 @@ from skfusiondp.model_selection import (
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
 )
 from skfusiondp.preprocessing import (
@@ -81,7 +81,7 @@ def on_use(name, apply, estimator):
     return Variant(name, apply, where, check)
 
 
-TRANSFORMERS = (PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelector)
+TRANSFORMERS = (PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelectKBest)
 
 SAMPLES = "test_each_step_reads_a_poisson_sample_of_its_own"
 NOISE = "test_each_step_gets_the_plans_noise_once_and_afresh"
@@ -265,9 +265,9 @@ def keeps(kind, of_the_total):
     def apply(patch):
         plain = kind._total
 
-        def peeking(self, frame, columns):
-            total = plain(self, frame, columns)
-            self.kept_exactly_ = of_the_total(total, frame)
+        def peeking(self, job):
+            total = plain(self, job)
+            self.kept_exactly_ = of_the_total(total, job.table)
             return total
 
         patch.setattr(kind, "_total", peeking)
@@ -561,7 +561,7 @@ VARIANTS_ACCEPTANCE = [
         "missing",
     ),
     on_bytes(
-        "selector that keeps an exact count", keeps(PrivateSelector, missing_count), "selector", "missing"
+        "selector that keeps an exact count", keeps(PrivateSelectKBest, missing_count), "selector", "missing"
     ),
     on_bytes("history with durations", durations_kept, "fusion, head"),
     on_bytes(

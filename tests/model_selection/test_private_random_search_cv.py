@@ -35,7 +35,7 @@ from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError, Skfusio
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.model_selection._scores import hybrid_score, paid_score, row_scores
 from skfusiondp.model_selection._trainer import ledger_of
-from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateSelector
+from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateSelectKBest
 from skfusiondp.privacy._mechanisms import Gaussian
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import (
@@ -648,7 +648,7 @@ def test_the_figures_of_the_guide():
 
 
 def test_the_report_names_columns_that_a_step_before_left_out(table, target):
-    pipe = make_pipeline(PrivateSelector(SENSITIVE, n_columns=1, epsilon=0.2), fusion())
+    pipe = make_pipeline(PrivateSelectKBest(SENSITIVE, k=1, epsilon=0.2), fusion())
     # Which column stays is known after the fit only; a callable names what is left.
     pipe[-1].set_params(sensitive=lambda X: [c for c in SENSITIVE if c in X], on_leak="ignore")
     model = search({}, pipe, n_trials=1.5, epsilon=2.0, validation="private").fit(table, target)

@@ -26,7 +26,7 @@ from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
 )
 from skfusiondp.privacy import Clipping
@@ -42,13 +42,13 @@ ALL = [
     PrivateQuantileTransformer(DOMAINS, n_bins=8),
     PrivateStandardScaler(DOMAINS),
     PrivateCategories(DOMAINS),
-    PrivateSelector(DOMAINS, n_columns=1),
+    PrivateSelectKBest(DOMAINS, k=1),
 ]
 READS = {
     PrivateQuantileTransformer: ("age", "dose"),
     PrivateStandardScaler: ("age", "dose"),
     PrivateCategories: ("unit", "sex"),
-    PrivateSelector: ("age", "dose", "unit", "sex"),
+    PrivateSelectKBest: ("age", "dose", "unit", "sex"),
 }
 each = pytest.mark.parametrize("transformer", ALL, ids=lambda t: type(t).__name__)
 
@@ -81,8 +81,8 @@ def total(transformer, table):
     seen = {}
 
     class Spy(type(transformer)):
-        def _total(self, frame, columns):
-            seen["total"] = super()._total(frame, columns)
+        def _total(self, job):
+            seen["total"] = super()._total(job)
             return seen["total"]
 
     spy = Spy(**transformer.get_params(deep=False)).fit(table, target_of(table))
@@ -115,7 +115,7 @@ def test_neighbours_differ_by_no_more_than_the_norm_says(transformer, one, other
     b, _ = total(transformer, with_row(other))
     erased, _ = total(transformer, with_row((np.nan, np.nan, None, None)))
     d = len(spy.columns_)
-    assert np.linalg.norm(a - b) <= 2 * spy.clipping_norm_ + 1e-9
+    assert np.linalg.norm(a - b) <= 2 * spy.plan_.clipping.max_grad_norm + 1e-9
     assert np.linalg.norm(a - erased) <= spy._reach * np.sqrt(d) + 1e-9
 
 
@@ -132,7 +132,7 @@ def test_the_norm_is_attained_so_half_the_noise_would_be_caught(transformer, adj
         reached = np.linalg.norm(sums[0][0] - sums[1][0]) / 2
     else:
         reached = np.linalg.norm(sums[0][0] - sums[2][0])
-    assert reached == pytest.approx(spy.clipping_norm_)
+    assert reached == pytest.approx(spy.plan_.clipping.max_grad_norm)
 
 
 @each
@@ -141,13 +141,13 @@ def test_the_noise_is_what_the_ledger_says_and_nothing_else(transformer):
     seen = []
 
     class Spy(type(transformer)):
-        def _total(self, frame, columns):
-            self._exact = super()._total(frame, columns) * self._unit
-            return super()._total(frame, columns)
+        def _total(self, job):
+            self._exact = super()._total(job) * self._unit
+            return super()._total(job)
 
-        def _learn(self, released, columns):
-            seen.append((released - self._exact) / (self.noise_multiplier_ * self.clipping_norm_))
-            super()._learn(released, columns)
+        def _learn(self, released, job):
+            seen.append((released - self._exact) / self.plan_.tiers[0].noise_std)
+            super()._learn(released, job)
 
     table = made_table(60)
     spy = Spy(**transformer.get_params(deep=False)).set_params(epsilon=None, noise_multiplier=30.0)
@@ -298,7 +298,7 @@ def test_nothing_to_read_costs_nothing():
     model = PrivateStandardScaler(only).fit(table)
     assert len(model.ledger_) == 0 and model.epsilon_ == 0
     pd.testing.assert_frame_equal(model.transform(table), table)
-    kept = PrivateSelector(DOMAINS, n_columns=4).fit(table, target_of(table))
+    kept = PrivateSelectKBest(DOMAINS, k=4).fit(table, target_of(table))
     assert len(kept.ledger_) == 0 and kept.kept_ == tuple(DOMAINS)
 
 
@@ -338,7 +338,7 @@ def test_bad_parameters_are_refused(transformer, parameters):
         (ALL[2], "min_frequency", 1),
         (ALL[2], "min_frequency", 10**400),
         (ALL[2], "output", "x"),
-        (ALL[3], "n_columns", -1),
+        (ALL[3], "k", -1),
         (ALL[3], "n_bins", 2.5),
         (ALL[3], "n_bins", 2**17),
         (ALL[3], "n_groups", 1),
@@ -404,7 +404,7 @@ def test_rare_categories_are_merged_or_encoded_by_their_share():
 def test_the_selector_keeps_what_says_something(continuous):
     table = made_table(5000)
     y = table["dose"] if continuous else (table["dose"] > 0)
-    model = PrivateSelector(DOMAINS, n_columns=1, epsilon=1.0, random_state=0).fit(table, y)
+    model = PrivateSelectKBest(DOMAINS, k=1, epsilon=1.0, random_state=0).fit(table, y)
     assert model.kept_ == ("dose",) and list(model.transform(table)) == ["lab", "ward", "dose"]
     assert model.domains_ == {"dose": DOMAINS["dose"]}
 
@@ -413,7 +413,7 @@ def test_the_score_of_an_independent_column_is_zero_in_the_mean():
     table = made_table(500)
     y = np.random.default_rng(1).integers(0, 2, 500)
     scores = [
-        PrivateSelector(DOMAINS, n_columns=1, noise_multiplier=40.0, random_state=i).fit(table, y).scores_
+        PrivateSelectKBest(DOMAINS, k=1, noise_multiplier=40.0, random_state=i).fit(table, y).scores_
         for i in range(200)
     ]
     scores = pd.DataFrame(scores)
@@ -475,7 +475,7 @@ def test_an_erased_row_adds_nothing_in_a_step_and_nothing_in_the_model_behind_it
     step = PrivateStandardScaler(domains, **settings)
     (value, spy), (nan, _) = total(step, table), total(step, missing)
     erased, _ = total(step, table[kept])
-    assert np.linalg.norm(value - erased) == pytest.approx(spy.clipping_norm_)
+    assert np.linalg.norm(value - erased) == pytest.approx(spy.plan_.clipping.max_grad_norm)
     assert np.array_equal(nan, erased)
 
     # What comes out of the step is given by its release; behind it a missing cell is a value and counts.

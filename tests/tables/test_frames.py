@@ -19,7 +19,7 @@ from skfusiondp import (
 )
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute._sentence_backend import write_sentences
-from skfusiondp.preprocessing import PrivateSelector, PrivateStandardScaler, TableEncoder
+from skfusiondp.preprocessing import PrivateSelectKBest, PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._disk import as_disk_table
 from skfusiondp.tables._frames import as_frame, as_text, own_cells
 from skfusiondp.tables._public_columns import PublicColumn
@@ -293,7 +293,7 @@ def test_the_type_of_the_hybrid_view_does_not_depend_on_sensitive_cells(made):
 def test_a_selector_hands_a_list_s_own_cells_on():
     rows = changed(np.nan_to_num(NUMBERS).tolist(), "x")
     domains = {SENSITIVE: Numeric(0, 100), 2: Numeric(0, 5)}
-    out = PrivateSelector(domains, n_columns=1, random_state=0).fit(rows, Y).transform(rows)
+    out = PrivateSelectKBest(domains, k=1, random_state=0).fit(rows, Y).transform(rows)
     assert all(isinstance(v, float) for v in out[:, 0])
 
 

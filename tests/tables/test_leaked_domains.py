@@ -32,7 +32,7 @@ from skfusiondp.persistence import load, save
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -75,8 +75,8 @@ SPENDERS = {
     "scaler": lambda **k: PrivateStandardScaler(UNDECLARED, random_state=0, **k),
     "quantiles": lambda **k: PrivateQuantileTransformer(UNDECLARED, random_state=0, **k),
     "categories": lambda **k: PrivateCategories(UNDECLARED, random_state=0, **k),
-    "selector": lambda **k: PrivateSelector(UNDECLARED, n_columns=3, random_state=0, **k),
-    "selector that reads nothing": lambda **k: PrivateSelector(UNDECLARED, n_columns=9, random_state=0, **k),
+    "selector": lambda **k: PrivateSelectKBest(UNDECLARED, k=3, random_state=0, **k),
+    "selector that reads nothing": lambda **k: PrivateSelectKBest(UNDECLARED, k=9, random_state=0, **k),
 }
 each = pytest.mark.parametrize("name", SPENDERS)
 

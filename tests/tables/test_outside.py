@@ -28,7 +28,7 @@ from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
-    PrivateSelector,
+    PrivateSelectKBest,
     PrivateStandardScaler,
     TableEncoder,
 )
@@ -124,7 +124,7 @@ SPENDERS = {
     "scaler": lambda d=DOMAINS, **k: PrivateStandardScaler(d, random_state=0, **k),
     "quantiles": lambda d=DOMAINS, **k: PrivateQuantileTransformer(d, random_state=0, **k),
     "categories": lambda d=DOMAINS, **k: PrivateCategories(d, random_state=0, **k),
-    "selector": lambda d=DOMAINS, **k: PrivateSelector(d, n_columns=1, random_state=0, **k),
+    "selector": lambda d=DOMAINS, **k: PrivateSelectKBest(d, k=1, random_state=0, **k),
 }
 each = pytest.mark.parametrize("made", SPENDERS.values(), ids=SPENDERS)
 

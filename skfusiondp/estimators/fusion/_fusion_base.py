@@ -1,4 +1,4 @@
-"""What the FusionDP estimators share: views, plan, training, ledger and report."""
+"""What the FusionDP estimators share: views, plan, training and predictions."""
 
 from __future__ import annotations
 
@@ -7,70 +7,115 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
-from ..._parameters import Constraint, Rule, check_int, check_parameters
-from ..._random_state import random_generator, seeded
-from ..._refit import PaidFits, all_or_nothing
+from ..._parameters import Constraint, Rule, check_int
+from ..._random_state import random_generator
+from ..._refit import all_or_nothing
+from ..._spender import Begin, Job
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
-from ...privacy import (
-    Clipping,
-    PrivacyLedger,
-    PrivatePlan,
-    make_plan,
-)
-from ...privacy._budget import spending
-from ...privacy._ledger import read_without_noise
-from ...privacy._weak_budgets import warn_of_plan
+from ...privacy import Clipping, PrivatePlan, make_plan
+from ...privacy._relations import ROW_RELATIONS
 from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
-from ...tables._outside import warn_outside
 from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
 from ...tables._select import select_columns
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
-from ...tables._targets import support_labels
 from ...training._process_group import Ranks
+from .._private_estimator import PrivateEstimator
 from ._fusion_constraints import FUSION, FUSION_RULES
-from ._fusion_report import Reporting
+from ._methods import Method, method_of
 from ._net_parameters import NetParameters
-from ._views import PRIVATE_METHODS, FitTable, training_rows
+from ._views import FitTable, training_rows
 
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
 
-_MIN_ROWS = 11
 # Learning rates of private steps where they train a whole network, and where its head alone;
 # docs/benchmarks.md says on which tables they were chosen.
 _LR, _HEAD_LR = 0.01, 0.02
 
 
-class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
+@dataclass(frozen=True)
+class EncodedTarget:
+    """A public target as the net takes it.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    weight : ndarray of shape (n_rows,), float32
+        Public weights of the rows.
+    task : {"binary", "multiclass", "multilabel", "regression"}
+    n_outputs : int
+    """
+
+    values: np.ndarray
+    weight: np.ndarray
+    task: str
+    n_outputs: int
+
+
+@dataclass(frozen=True)
+class FusionJob(Job):
+    """What a fit of a FusionDP estimator knows before it plans.
+
+    Parameters
+    ----------
+    source : FitTable
+        The table with what makes its hybrid view.
+    target : EncodedTarget
+    """
+
+    source: FitTable
+    target: EncodedTarget
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps and batch sizes of a fit, from public facts.
+
+    Parameters
+    ----------
+    batch_size, public_batch_size : int
+    steps : int
+        Private steps.
+    epoch_steps : tuple of int
+        Steps of each epoch: of the public warm-up first, then private ones.
+    """
+
+    batch_size: int
+    public_batch_size: int
+    steps: int
+    epoch_steps: tuple[int, ...]
+
+
+class BaseFusionDP(NetParameters, PrivateEstimator):
     """Common half of FusionDPClassifier and FusionDPRegressor; not for users."""
 
     _constraints: ClassVar[Mapping[str, Constraint]] = FUSION
     _rules: ClassVar[tuple[Rule, ...]] = FUSION_RULES
 
     @abstractmethod
-    def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
-        """Validate y; return (encoded y, row weights, task, number of outputs)."""
+    def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
+        """Validate y and encode it."""
 
     @abstractmethod
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Encode further targets as `_check_target` did; return them and their weights."""
+        """Encode further targets as `_encode_target` did; return them and their weights."""
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, groups: Any = None) -> BaseFusionDP:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseFusionDP:
         """Train under the budget.
 
         Parameters
@@ -82,6 +127,8 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             and encoded batch by batch (see Notes).
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Target, public.
+        sample_weight : array-like of shape (n_rows,), optional
+            Public weights of rows in the loss. A row's weighted gradient is clipped like any other.
         groups : array-like of shape (n_rows,), optional
             Whose row it is, public, in place of the parameter `groups`. Under metadata routing, ask for it
             by ``set_fit_request(groups=True)``.
@@ -98,74 +145,21 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         PrivacyLeakError
             If ``on_leak="raise"`` and something would read sensitive cells without paying.
         """
-        if y is None:
-            raise InvalidInputError(
-                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
-            )
-        check_parameters(self)
+        return self._fit(X, y, sample_weight=sample_weight, groups=groups)
+
+    def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> FusionJob:
+        self._require_target(y)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         source = self._fit_table(X)
         table, schema = source.table, source.schema
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
-        n = len(table)
-        target, weight, task, n_outputs = self._check_target(y, n)
-        if n < _MIN_ROWS:
-            raise InvalidInputError(
-                f"X has n_samples={n} rows (n_features={table.shape[1]}); private training "
-                f"needs at least {_MIN_ROWS}, and gives useful models from some thousands on: add rows."
-            )
-        plan, epoch_steps, public_batch_size = self._plan(n, schema, units.rows_per_unit)
-        ranks = Ranks.current()
-        seeds = ranks.same(self._seeds())
-        encoder = TableEncoder()._fit_schema(table, schema)
-        ranks.check_same(**self._facts(encoder, target, weight, plan, epoch_steps, public_batch_size))
-        if hasattr(self, "feature_names_in_"):
-            encoder.feature_names_in_ = self.feature_names_in_
-        extra = self._labelled_support(encoder)
-        planned = self._cost(plan, schema, n)
-        before = len(getattr(self, "ledger_", ()))
-        if plan is not None:
-            warn_of_plan(planned, plan.delta, n)
-        with self._spending(planned, ranks) as pay:
-            tiers = () if plan is None else [t.columns for t in plan.tiers]
-            rows = self._training_rows(
-                encoder, source, target, weight, ranks.rows(n), tiers, extra, units.kept
-            )
-            self.schema_, self.imputer_, self.encoder_, self.plan_ = schema, source.imputer, encoder, plan
-            self._method, self._seeded = self.method, seeded(self.random_state)
-            self.n_rows_, self.unit_, self.rows_per_unit_ = n, units.name, units.rows_per_unit
-            delta = plan.delta if plan else float(self.delta or 1 / (10 * n))
-
-            begun = False
-
-            def begin() -> None:
-                nonlocal begun
-                begun = True
-                # The whole plan: where a fit stops may depend on what it has released.
-                self._pay(planned, delta, self._adjacency)
-                pay(planned)
-
-            self._train(rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin)
-            if not begun:
-                # Without private steps all that was read are domains that training cells gave.
-                self._pay(self._cost(None, schema, n), delta, self._adjacency)
-        if len(self.ledger_) > before and ranks.rank == 0:
-            self._warn_outside(table)
-        return self
-
-    def _warn_outside(self, table: Table) -> None:
-        """Tell the data holder, after a fit that paid, what share of cells the domains do not hold."""
-        warn_outside(table, self.schema_.public_domains)
-
-    def _spending(self, planned: PrivacyLedger, ranks: Ranks) -> AbstractContextManager:
-        """Reserve a fit's cost in the shared budget; it is refused before it reads anything."""
-        if self.budget is not None and ranks.world > 1:
-            raise InvalidInputError(
-                f"budget={self.budget!r} cannot be shared by processes that train one model together; leave "
-                "it None and add the fitted model's ledger_ to the budget with PrivacyBudget.spending."
-            )
-        return spending(self.budget, planned)
+        target = self._encode_target(y, len(table))
+        self._require_rows(*table.shape)
+        if sample_weight is not None:
+            weight = target.weight * self._row_weight(sample_weight, table)
+            target = replace(target, weight=weight.astype(np.float32))
+        return FusionJob(table, schema, units, source, target)
 
     def _fit_table(self, X: Any) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
@@ -173,11 +167,13 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         if table.views is not None:
             self._check_stated(table, table.views.schema)
             return FitTable(table, table.views.schema, None)
-        imputer, sensitive = self.imputer, self.sensitive
-        if sensitive is None and imputer is not None:
-            sensitive = imputer.sensitive
-        support = None if imputer is None else imputer.support
-        schema = resolve_schema(table, sensitive, support=support, on_leak=self.on_leak, budget=self.budget)
+        schema = resolve_schema(
+            table,
+            self._stated_sensitive(),
+            support=self._given_support(),
+            on_leak=self.on_leak,
+            budget=self.budget,
+        )
         return FitTable(table, schema, self._fitted_imputer(schema))
 
     def _check_stated(self, table: Table, schema: SensitiveSchema) -> None:
@@ -199,35 +195,14 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             )
 
     def _fitted_imputer(self, schema: SensitiveSchema) -> FoundationImputer | None:
-        if self.imputer is None and self.method not in ("fusiondp", "hybrid"):
+        if self.imputer is None and not method_of(self.method).imputes:
             return None
-        fitted = FoundationImputer() if self.imputer is None else clone(self.imputer)
-        if fitted.random_state is None:
-            fitted.set_params(random_state=self._imputer_seed())
-        return fitted._fit_schema(schema)
-
-    def _support_target(self) -> np.ndarray | None:
-        """Targets of the support rows, where the public branch reads any."""
-        if self.support_target is None or self.method == "dp-sgd":
-            return None
-        return support_labels(self.support_target, _num_samples(self.imputer.support))
-
-    def _labelled_support(self, encoder: TableEncoder) -> Any:
-        """Encoded support rows with their target, which the public branch reads too; or None."""
-        target = self._support_target()
-        if target is None:
-            return None
-        import torch
-
-        from ...training._batches import Rows
-
-        assert self.imputer is not None
-        y, weight = self._encode_more(target)
-        support = without_column(self.imputer.support, self.groups)
-        encoded = encoder._encode(check_table(self, support, reset=False))
-        if self.method == "feature-dp":
-            encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
-        return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
+        imputer = FoundationImputer() if self.imputer is None else clone(self.imputer)
+        if imputer.support is None and self.support is not None:
+            imputer.set_params(support=self.support)
+        if imputer.random_state is None:
+            imputer.set_params(random_state=self._imputer_seed())
+        return imputer._fit_schema(schema)
 
     def _imputer_seed(self) -> int | None:
         """A seed where the fit has one, or where processes must impute alike."""
@@ -237,9 +212,25 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         return None if ranks.world == 1 else ranks.same(int(np.random.default_rng().integers(2**31 - 1)))
 
     def _plan(
-        self, n_rows: int, schema: SensitiveSchema, rows_per_unit: int = 1
-    ) -> tuple[PrivatePlan | None, tuple[int, ...], int]:
-        """The private plan, the steps of each epoch, and the public batch size."""
+        self, n_rows: int, columns: Mapping[str, float | None], rows_per_unit: int, job: Job | None = None
+    ) -> PrivatePlan | None:
+        method, schedule = method_of(self.method), self._schedule(n_rows)
+        plan = make_plan(
+            n_rows,
+            batch_size=schedule.batch_size,
+            steps=schedule.steps,
+            epsilon=self.epsilon,
+            noise_multiplier=self.noise_multiplier,
+            delta=self.delta,
+            clipping=Clipping(self.max_grad_norm, self.clipping),
+            adjacency=self._adjacency,
+            columns={} if method.protects_rows else columns,
+            rows_per_unit=rows_per_unit,
+        )
+        return plan if method.private and (columns or method.protects_rows) else None
+
+    def _schedule(self, n_rows: int) -> Schedule:
+        method = method_of(self.method)
         batch = check_int(
             "batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows
         )
@@ -252,42 +243,45 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
             steps = check_int("steps", self.steps, default=0)
         else:
             steps = per_epoch * check_int("epochs", self.epochs, default=20)
-        labelled = self._support_target()
-        n_support = 0 if labelled is None else len(labelled)
+        n_support = len(np.asarray(self.support_target)) if self._reads_support_target() else 0
         public_per_epoch = max(1, (n_rows + n_support) // public)
-        clipping = Clipping(self.max_grad_norm, self.clipping)
-        plan = make_plan(
-            n_rows,
-            batch_size=batch,
-            steps=steps,
-            epsilon=self.epsilon,
-            noise_multiplier=self.noise_multiplier,
-            delta=self.delta,
-            clipping=clipping,
-            adjacency="add-remove" if self.method == "dp-sgd" else self.adjacency,
-            columns=self._column_budgets(schema),
-            rows_per_unit=rows_per_unit,
-        )
-        warmup = (public_per_epoch,) * (0 if self.method == "dp-sgd" else warm)
+        warmup = (public_per_epoch,) * (warm if method.free_view else 0)
         private = (per_epoch,) * (steps // per_epoch)
         if steps % per_epoch:
             private += (steps % per_epoch,)
-        nothing = self.method != "dp-sgd" and not schema.sensitive
-        if self.method not in PRIVATE_METHODS or nothing:
-            return None, warmup + (public_per_epoch,) * len(private), public
-        return plan, warmup + private, public
+        if not method.private:
+            private = (public_per_epoch,) * len(private)
+        return Schedule(batch, public, steps, warmup + private)
 
-    def _column_budgets(self, schema: SensitiveSchema) -> dict[str, float | None]:
-        """Columns that the private branch reads, with the budgets that their domains state."""
-        own = {c: d.epsilon for c, d in schema.domains.items()}
-        if self.method == "dp-sgd":
-            if stated := [c for c, e in own.items() if e is not None]:
-                raise InvalidInputError(
-                    f"The domain of {', '.join(stated)} has an epsilon of its own, but method='dp-sgd' "
-                    "protects whole rows with one; leave it out, or choose another method."
-                )
-            return {}
+    def _budgets(self, job: Job) -> dict[str, float | None]:
+        own = super()._budgets(job)
+        if method_of(self.method).protects_rows and (stated := [c for c, e in own.items() if e is not None]):
+            raise InvalidInputError(
+                f"The domain of {', '.join(stated)} has an epsilon of its own, but method={self.method!r} "
+                "protects whole rows with one; leave it out, or choose another method."
+            )
         return own
+
+    def _unpaid(self, columns: tuple[str, ...], leaks: tuple[str, ...]) -> tuple[str, ...]:
+        return columns if method_of(self.method).free_view == "true" else leaks
+
+    def _reads_support_target(self) -> bool:
+        """Whether the public branch reads support rows with their target."""
+        return self.support_target is not None and method_of(self.method).free_view is not None
+
+    def _labelled_support(self, encoder: TableEncoder) -> Any:
+        """Encoded support rows with their target, which the public branch reads too; or None."""
+        if not self._reads_support_target():
+            return None
+        import torch
+
+        from ...training._batches import Rows
+
+        y, weight = self._encode_more(np.asarray(self.support_target))
+        encoded = encoder._encode(check_table(self, self._support_frame(), reset=False))
+        if method_of(self.method).free_view == "masked":
+            encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
+        return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
 
     def _seeds(self) -> np.random.SeedSequence:
         if self.random_state is None:
@@ -307,9 +301,43 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         }
 
     def _training_rows(self, *args: Any) -> TrainingRows:
-        return training_rows(self.method, *args)
+        return training_rows(*args)
 
-    def _train(self, rows, task, n_outputs, epoch_steps, public_batch_size, seeds, ranks, begin) -> None:
+    def _train(self, job: Job, begin: Begin) -> None:
+        assert isinstance(job, FusionJob)
+        ranks, n, target = Ranks.current(), job.n_rows, job.target
+        schedule, plan = self._schedule(n), self.plan_
+        seeds = ranks.same(self._seeds())
+        encoder = TableEncoder()._fit_schema(job.table, job.schema)
+        if hasattr(self, "feature_names_in_"):
+            encoder.feature_names_in_ = self.feature_names_in_
+        ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
+        extra = self._labelled_support(encoder)
+        tiers = () if plan is None else [t.columns for t in plan.tiers]
+        self._method = method_of(self.method)
+        rows = self._training_rows(
+            self._method,
+            encoder,
+            job.source,
+            target.values,
+            target.weight,
+            ranks.rows(n),
+            tiers,
+            extra,
+            job.units.kept,
+        )
+        self.imputer_, self.encoder_ = job.source.imputer, encoder
+        self._train_net(rows, target, schedule, seeds, ranks, begin)
+
+    def _train_net(
+        self,
+        rows: TrainingRows,
+        target: EncodedTarget,
+        schedule: Schedule,
+        seeds: np.random.SeedSequence,
+        ranks: Ranks,
+        begin: Begin,
+    ) -> None:
         import torch
 
         from ...nets import MLP, WideAndDeep
@@ -320,19 +348,19 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         own = copy.deepcopy(self._net_parameters())
         lr = own.pop("optimizer__lr", None) or self.lr
         module = WideAndDeep if self.module is None else copy.deepcopy(self.module)
-        if self.module is None and self.method == "dp-sgd":
+        if self.module is None and self._method.free_view is None:
             # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
             module = MLP
             own.setdefault("module__hidden", (256,))
         private = self.private_parameters
-        if private is None and self.method in ("fusiondp", "feature-dp"):
+        if private is None and self._method.private and not self._method.protects_rows:
             private = getattr(module, "private_parameters", None)
-        like = rows.free if rows.views is None else rows.views[0]
+        like: Any = rows.free if rows.views is None else rows.views[0]
         if inspect.isclass(module):
             takes = inspect.signature(module).parameters
             facts = {
                 "n_features": like.shape[1],
-                "n_outputs": n_outputs,
+                "n_outputs": target.n_outputs,
                 "sensitive_features": self.encoder_.sensitive_features_,
             }
             if "feature_means" in takes and rows.free is not None:
@@ -342,17 +370,17 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
                     own.setdefault(f"module__{name}", value)
         net = FusionDPNet(
             module,
-            criterion__task=task,
+            criterion__task=target.task,
             optimizer=torch.optim.Adam if self.optimizer is None else copy.deepcopy(self.optimizer),
             lr=_LR if lr is None else lr,
             head_lr=_HEAD_LR if lr is None else lr,
             public_lr=self.public_lr,
-            max_epochs=len(epoch_steps),
+            max_epochs=len(schedule.epoch_steps),
             plan=plan,
-            epoch_steps=epoch_steps,
-            public_batch_size=public_batch_size,
+            epoch_steps=schedule.epoch_steps,
+            public_batch_size=schedule.public_batch_size,
             alpha=self.alpha,
-            beta=self.beta if self.method == "fusiondp" else 0.0,
+            beta=self.beta if self._method.consistent else 0.0,
             consistency_bound=self.consistency_bound,
             averaging=self.averaging,
             private_parameters=private,
@@ -368,7 +396,7 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         # The user's own random stream is none of ours to move.
         with torch.random.fork_rng():
             torch.manual_seed(int(seeds.spawn(1)[0].generate_state(1)[0]))
-            net.prepare(rows, n_outputs)
+            net.prepare(rows, target.n_outputs)
             net.begin = begin
             if plan is None:
                 begin()
@@ -380,45 +408,76 @@ class BaseFusionDP(Reporting, NetParameters, PaidFits, BaseEstimator):
         """Run the training; a search that trains many nets at once takes this step over."""
         net.fit_more(rows)
 
-    def _cost(self, plan: PrivatePlan | None, schema: SensitiveSchema, n_rows: int) -> PrivacyLedger:
-        """What a fit that begins to read sensitive cells spends."""
-        source = f"{type(self).__name__}.fit(method={self.method!r})"
-        if self.method == "non-private" and schema.sensitive:
-            return read_without_noise(schema.sensitive, n_rows, self.adjacency, source)
-        spent = PrivacyLedger() if plan is None else plan.ledger(plan.steps, source)
-        # Domains that training cells gave are a read without noise, whatever follows.
-        return spent + read_without_noise(schema.leaks, n_rows, self._adjacency, source)
+    def _tell_holder(self, job: Job) -> None:
+        if Ranks.current().rank == 0:
+            super()._tell_holder(job)
+
+    @property
+    def _adjacency(self) -> str:
+        return ROW_RELATIONS[0] if method_of(self.method).protects_rows else self.adjacency
+
+    @property
+    def _source(self) -> str:
+        return f"{type(self).__name__}.fit(method={self.method!r})"
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")
         X = without_column(X, self.groups)
         table = read_table(self, X, reset=False, optional=self.schema_.sensitive)
-        return np.concatenate([self.net_.outputs(self._encode(table, f, i)) for i, f in table.chunks()])
+        parts = [self.net_.outputs(self._encode(table, f, i)) for i, f in table.chunks()]
+        return np.concatenate(parts).astype(np.float64)
 
     def _encode(self, table: Table, frame: pd.DataFrame, first: int) -> np.ndarray:
         """Encode a chunk of a table from its row `first` on.
 
         Absent sensitive columns are imputed, and all of them where training never saw a true one.
         """
-        hybrid = self.method == "hybrid"
+        hybrid = self._method.imputes and not self._method.private
         if hybrid and table.views is not None:
             return self.encoder_._encode(frame, table.views[first : first + len(frame)].encoded)
         imputes_all = hybrid and self.imputer_ is not None
         rows = completed(frame, self.schema_, self.imputer_, first, impute_all=imputes_all)
         return self.encoder_._encode(rows.frame, rows.expected)
 
-    def __getstate__(self) -> dict:
-        state = dict(super().__getstate__())  # a copy: saving changes nothing
-        if "net_" in state and isinstance(state.get("imputer"), FoundationImputer):
-            # A saved model carries no rows; the fitted imputer_ has what prediction needs.
-            state["imputer"] = clone(state["imputer"]).set_params(support=None)
-            state["support_target"] = None
-        return state
+    # The report ----------------------------------------------------------------------------
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        return tags
+    _method: Method
+
+    @property
+    def _method_name(self) -> str:
+        return self._method.name
+
+    def _protected(self) -> dict[str, dict]:
+        return {} if self._method.protects_rows else super()._protected()
+
+    def _mechanism(self) -> dict[str, Any]:
+        plan = self.plan_
+        if plan is None:
+            return {"method": self._method.name}
+        return {
+            "noise_multiplier": plan.noise_multiplier,
+            "max_grad_norm": plan.clipping.max_grad_norm,
+            "clipping": plan.clipping.kind,
+            "sampling_rate": plan.sample_rate,
+            "expected_batch_size": plan.expected_batch_size,
+            "steps_planned": plan.steps,
+            "steps_run": self.net_.private_steps_,
+        }
+
+    def _public_facts(self) -> list[str]:
+        facts = ["the number of rows, the plan and its parameters"]
+        if not self._method.protects_rows:
+            public = ", ".join(self.schema_.public) or "none"
+            facts += ["the labels and the weights of rows", f"the public columns: {public}"]
+        return [*facts, *self._common_facts()]
+
+    def _not_covered(self) -> list[str]:
+        gaps = [] if self._method.free_view == "true" else list(self.schema_.gaps)
+        if self._method.protects_rows:
+            gaps.append("statistics of the encoding (means, scales, categories) and of the target")
+        if self.imputer_ is None and self._method.imputes:
+            gaps.append("the hybrid view: it came with X, made without reading sensitive cells by promise")
+        if self.plan_ is not None:
+            gaps.append("choosing hyper-parameters by comparing fits on the same sensitive cells")
+        return gaps

@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..._parameters import Integer, NotBoth, OneOf, Real, Rule, Together, constraints
-from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT_TARGET
+from ..._parameters import Integer, NotBoth, OneOf, Real, Rule, constraints
+from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT, SUPPORT_TARGET
+from ...exceptions import InvalidInputError
 from ...impute._foundation_imputer import IMPUTER
 from ...privacy._clipping import CLIPPING, MAX_GRAD_NORM
-from ...privacy._relations import CELL_RELATIONS, RELATIONS
+from ...privacy._relations import RELATIONS
+from ...training._process_group import Ranks
+from .._private_estimator import SUPPORT_OF_TARGET
+from ._methods import METHOD, method_of
 from ._net_parameters import TORCH_PARTS, OfTorchParts
-
-METHODS = ("fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private")
 
 FUSION = constraints(
     PRIVACY,
     TORCH_PARTS,
     imputer=IMPUTER,
+    support=SUPPORT,
     support_target=SUPPORT_TARGET,
-    method=OneOf(METHODS),
+    method=METHOD,
     adjacency=OneOf(RELATIONS, remedy="only method='dp-sgd', which protects whole rows, takes add-remove"),
     max_grad_norm=MAX_GRAD_NORM,
     clipping=CLIPPING,
@@ -40,12 +43,23 @@ class RelationOfMethod:
     """Whole rows are protected by the method that reads no public column freely."""
 
     def check(self, owner: Any) -> None:
-        if owner.method != "dp-sgd":
-            OneOf(
-                CELL_RELATIONS,
-                remedy="the public columns of a row are read freely, so only method='dp-sgd' protects whole "
-                "rows (add-remove)",
-            ).check("adjacency", owner.adjacency)
+        OneOf(
+            method_of(owner.method).relations,
+            remedy="the public columns of a row are read freely, so only method='dp-sgd' protects whole "
+            "rows (add-remove)",
+        ).check("adjacency", owner.adjacency)
+
+
+@dataclass(frozen=True)
+class BudgetOfOneProcess:
+    """A shared budget is that of one process."""
+
+    def check(self, owner: Any) -> None:
+        if owner.budget is not None and Ranks.current().world > 1:
+            raise InvalidInputError(
+                f"budget={owner.budget!r} cannot be shared by processes that train one model together; leave "
+                "it None and add the fitted model's ledger_ to the budget with PrivacyBudget.spending."
+            )
 
 
 FUSION_RULES: tuple[Rule, ...] = (
@@ -53,9 +67,6 @@ FUSION_RULES: tuple[Rule, ...] = (
     RelationOfMethod(),
     EPSILON_OR_NOISE,
     NotBoth("epochs", "steps"),
-    Together(
-        "support_target",
-        lambda model: getattr(model.imputer, "support", None),
-        "support rows; pass them as imputer=FoundationImputer(support=rows), or leave support_target=None",
-    ),
+    SUPPORT_OF_TARGET,
+    BudgetOfOneProcess(),
 )

@@ -7,13 +7,16 @@ sensitive : None, mapping or column selector, default=None
     Which columns are sensitive. None protects every column. A mapping declares public domains,
     ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; a domain may state the column's own
     ``epsilon=``. Anything else is what ColumnTransformer takes as columns. Undeclared domains come
-    from the imputer's support rows.
-imputer : FoundationImputer or None, default=None
-    Makes the hybrid view. One without its own `sensitive` takes this estimator's. None imputes
-    the centre of each domain.
+    from the support rows.
+support : table of shape (n_support, at least n_columns) or None, default=None
+    Public rows with true sensitive cells: of other people, or of people who agreed to publish them, none
+    of them a training row. Training rows that are found among them are a leak. None: the imputer's.
 support_target : array-like of shape (n_support,) or None, default=None
-    Targets of the imputer's support rows, where they are public too: the public branch then trains on
-    those rows as well, with their true sensitive values.
+    Their labels, public too: the public branch then trains on these rows as well, with their true
+    sensitive values.
+imputer : FoundationImputer or None, default=None
+    Makes the hybrid view. One without its own `sensitive` or `support` takes this estimator's. None is
+    ``FoundationImputer()`` on `support`; without support it imputes the centre of each domain.
 method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default="fusiondp"
     The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
     of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true

@@ -14,7 +14,7 @@ from ..._parameters import constraints
 from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
-from ._fusion_base import BaseFusionDP
+from ._fusion_base import BaseFusionDP, EncodedTarget
 from ._fusion_constraints import FUSION
 from ._fusion_doc import with_parameters
 
@@ -64,8 +64,9 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self,
         sensitive: Any = None,
         *,
-        imputer: Any = None,
+        support: Any = None,
         support_target: Any = None,
+        imputer: Any = None,
         method: str = "fusiondp",
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
@@ -100,8 +101,9 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         **kwargs: Any,
     ):
         self.sensitive = sensitive
-        self.imputer = imputer
+        self.support = support
         self.support_target = support_target
+        self.imputer = imputer
         self.method = method
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
@@ -135,7 +137,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self.random_state = random_state
         self._store_net_parameters(kwargs)
 
-    def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
+    def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
         y, kind = read_labels(y, n_rows)
         try:
             weighted = self.class_weight is not None
@@ -146,7 +148,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
         self._multilabel = kind.startswith("multilabel")
         if self._multilabel:
             self.classes_ = np.arange(y.shape[1])
-            return np.asarray(y, dtype=np.float32), weight, "multilabel", y.shape[1]
+            return EncodedTarget(np.asarray(y, dtype=np.float32), weight, "multilabel", y.shape[1])
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidInputError(
@@ -154,8 +156,8 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
             )
         self._weight_of_class = dict(zip(codes.tolist(), weight.tolist(), strict=True))
         if len(self.classes_) == 2:
-            return codes.astype(np.float32)[:, None], weight, "binary", 1
-        return codes.astype(np.int64), weight, "multiclass", len(self.classes_)
+            return EncodedTarget(codes.astype(np.float32)[:, None], weight, "binary", 1)
+        return EncodedTarget(codes.astype(np.int64), weight, "multiclass", len(self.classes_))
 
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self._multilabel:
@@ -182,7 +184,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
 
         Returns
         -------
-        ndarray of shape (n_rows, n_classes), float32
+        ndarray of shape (n_rows, n_classes)
             For multilabel targets the probability of each label, (n_rows, n_labels).
         """
         outputs = self._outputs(X)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from ...tables._targets import read_numbers
-from ._fusion_base import BaseFusionDP
+from ._fusion_base import BaseFusionDP, EncodedTarget
 from ._fusion_doc import with_parameters
 
 
@@ -53,8 +53,9 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self,
         sensitive: Any = None,
         *,
-        imputer: Any = None,
+        support: Any = None,
         support_target: Any = None,
+        imputer: Any = None,
         method: str = "fusiondp",
         epsilon: float | None = None,
         noise_multiplier: float | None = None,
@@ -88,8 +89,9 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         **kwargs: Any,
     ):
         self.sensitive = sensitive
-        self.imputer = imputer
+        self.support = support
         self.support_target = support_target
+        self.imputer = imputer
         self.method = method
         self.epsilon = epsilon
         self.noise_multiplier = noise_multiplier
@@ -122,7 +124,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         self.random_state = random_state
         self._store_net_parameters(kwargs)
 
-    def _check_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, str, int]:
+    def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
         y = read_numbers(y, n_rows)
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
@@ -130,7 +132,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         scale = y.std(axis=0)
         self.target_scale_ = np.where(scale > 0, scale, 1.0)
         standard = (y - self.target_mean_) / self.target_scale_
-        return standard.astype(np.float32), np.ones(len(y), np.float32), "regression", y.shape[1]
+        weight = np.ones(len(y), np.float32)
+        return EncodedTarget(standard.astype(np.float32), weight, "regression", y.shape[1])
 
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y = read_numbers(y, len(y), "support_target")

@@ -13,19 +13,10 @@ from ...impute import FoundationImputer
 from ...tables._schema import SensitiveSchema
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
+from ._methods import Method
 
 if TYPE_CHECKING:
     from ...training._batches import Rows, TrainingRows, View
-
-PRIVATE_METHODS = ("fusiondp", "feature-dp", "dp-sgd")
-# What the public branch reads: true cells, no sensitive ones, imputed ones, or nothing.
-_FREE_VIEW = {
-    "fusiondp": "hybrid",
-    "hybrid": "hybrid",
-    "feature-dp": "masked",
-    "non-private": "true",
-    "dp-sgd": None,
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class FitTable:
 
 
 def training_rows(
-    method: str,
+    method: Method,
     encoder: TableEncoder,
     source: FitTable,
     target: np.ndarray,
@@ -62,7 +53,7 @@ def training_rows(
 
     Parameters
     ----------
-    method : str
+    method : Method
     encoder : TableEncoder
     source : FitTable
     target, weight : ndarray of shape (n_rows, ...)
@@ -100,7 +91,7 @@ def training_rows(
             return torch.from_numpy(encode(np.arange(len(shard))))
         return LazyView((len(shard), len(encoder.sensitive_features_)), encode)
 
-    kind, private = _FREE_VIEW[method], method in PRIVATE_METHODS
+    kind, private = method.free_view, method.private
     true_view = view(true) if private or kind == "true" else None
     free = None if kind is None else true_view if kind == "true" else view(without_sensitive_cells)
     mine = slice(shard.start, shard.stop)
@@ -117,7 +108,7 @@ def training_rows(
 
 
 def _sensitive_part(
-    method: str, source: FitTable, shard: range
+    method: Method, source: FitTable, shard: range
 ) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, np.ndarray]]:
     """What stands for the encoded sensitive columns in the free view: a function of public rows, and
     their positions in the shard."""
@@ -125,7 +116,7 @@ def _sensitive_part(
 
     domains = source.schema.domains
     paired, imputer = source.table.views, source.imputer
-    if _FREE_VIEW[method] != "hybrid" or not domains:
+    if not method.imputes or not domains:
         widths = {c: d.width for c, d in domains.items()}
         return lambda public, index: {c: np.zeros((len(index), k), np.float32) for c, k in widths.items()}
     if paired is not None:

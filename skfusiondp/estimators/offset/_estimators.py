@@ -17,7 +17,7 @@ from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels, read_numbers
 from ._correction import MAX_GRAD_NORM, Loss
-from ._offset_base import BaseOffsetFusion
+from ._offset_base import BaseOffsetFusion, OffsetTarget
 from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters
 
@@ -99,6 +99,7 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         class_weight: Any = None,
         on_leak: str = "warn",
         budget: Any = None,
+        verbose: int = 0,
         random_state: Any = None,
     ):
         self.sensitive = sensitive
@@ -117,23 +118,24 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
         self.class_weight = class_weight
         self.on_leak = on_leak
         self.budget = budget
+        self.verbose = verbose
         self.random_state = random_state
 
-    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         y, kind = read_labels(y, n_rows)
         if kind.startswith("multilabel"):
             raise InvalidInputError(
-                f"y has {y.shape[1]} columns of labels; fit one classifier a column, for example with "
-                "sklearn.multioutput.MultiOutputClassifier."
+                f"y has {y.shape[1]} columns of labels, and a release bounds what one label a row adds; fit "
+                "one classifier a column, for example with sklearn.multioutput.MultiOutputClassifier."
             )
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidInputError(
                 f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
             )
-        return self._targets(codes), codes, Loss("binary" if len(self.classes_) == 2 else "multiclass")
+        return self._targets(codes), Loss("binary" if len(self.classes_) == 2 else "multiclass")
 
-    def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_support_target(self, y: Any) -> OffsetTarget:
         y, _ = read_labels(y, len(y), name="support_target")
         unknown = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()), key=str)
         if unknown:
@@ -141,14 +143,13 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
                 f"support_target has the class(es) {unknown}, which y does not have; drop these support rows."
             )
         codes = np.searchsorted(self.classes_, y)
-        return self._targets(codes), codes
+        return self._targets(codes)
 
-    def _targets(self, codes: np.ndarray) -> np.ndarray:
-        if len(self.classes_) == 2:
-            return codes.astype(float)[:, None]
-        return np.eye(len(self.classes_))[codes]
+    def _targets(self, codes: np.ndarray) -> OffsetTarget:
+        two = len(self.classes_) == 2
+        return OffsetTarget(codes.astype(float)[:, None] if two else np.eye(len(self.classes_))[codes], codes)
 
-    def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
+    def _class_weight(self, y: Any, n_rows: int) -> np.ndarray:
         try:
             weighted = self.class_weight is not None
             return compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)
@@ -294,6 +295,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         steps: int | None = None,
         on_leak: str = "warn",
         budget: Any = None,
+        verbose: int = 0,
         random_state: Any = None,
     ):
         self.sensitive = sensitive
@@ -311,26 +313,27 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self.steps = steps
         self.on_leak = on_leak
         self.budget = budget
+        self.verbose = verbose
         self.random_state = random_state
 
-    def _bound(self, labelled: bool) -> Any:
+    def _bound(self) -> Any:
         # Labelled support rows give a start that leaves little to correct, so that less noise is worth more
         # than long gradients are.
-        default = 0.2 if labelled else 1.0
+        default = 1.0 if self.support_target is None else 0.2
         return default if self.max_grad_norm is None else self.max_grad_norm
 
-    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         y = _one_column(read_numbers(y, n_rows))
         self.target_mean_, scale = float(y.mean()), float(y.std())
         self.target_scale_ = scale if scale > 0 else 1.0
         standard = (y - self.target_mean_) / self.target_scale_
         self._cuts = np.unique(np.quantile(standard, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1]))
-        return standard[:, None], np.searchsorted(self._cuts, standard), Loss("regression")
+        return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard)), Loss("regression")
 
-    def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_support_target(self, y: Any) -> OffsetTarget:
         y = _one_column(read_numbers(y, len(y), "support_target"), "support_target")
         standard = (y - self.target_mean_) / self.target_scale_
-        return standard[:, None], np.searchsorted(self._cuts, standard)
+        return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard))
 
     def _default_model(self, seed: int) -> Any:
         return HistGradientBoostingRegressor(**_boosting(seed))

@@ -1,73 +1,100 @@
-"""What the offset estimators share: the public score, the structure, one plan, ledger and report."""
+"""What the offset estimators share: the public score, the structure, and the private correction."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from ..._contents import clear_padding
 from ..._copies import own
-from ..._parameters import Constraint, Rule, check_parameters
-from ..._random_state import random_generator, seeded
-from ..._refit import PaidFits, all_or_nothing
-from ...accounting._privacy_report import PrivacyReport
+from ..._parameters import Constraint, Rule
+from ..._random_state import random_generator
+from ..._refit import all_or_nothing
+from ..._spender import Begin, Job
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
-from ...privacy import PrivacyLedger, PrivatePlan, make_plan
-from ...privacy._budget import spending
-from ...privacy._ledger import read_without_noise
+from ...privacy import PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
-from ...privacy._weak_budgets import warn_of_plan
-from ...tables._frames import as_frame, check_table
-from ...tables._groups import Units, read_units, without_column
-from ...tables._numeric import Numeric
-from ...tables._outside import warn_outside
+from ...tables._frames import check_table
+from ...tables._groups import read_units, without_column
 from ...tables._public_encoder import PublicEncoder
 from ...tables._repeats import repeated_rows
-from ...tables._schema import SensitiveSchema, resolve_schema
+from ...tables._schema import resolve_schema
 from ...tables._table import FrameTable
-from ...tables._targets import support_labels
-from ._correction import (
-    Loss,
-    accountant_clipping,
-    fit_correction,
-    release_noise,
-)
+from .._private_estimator import PrivateEstimator
+from ._correction import Loss, accountant_clipping, fit_correction, release_noise
 from ._offset_constraints import OFFSET_RULES
-from ._structure import Structure
+from ._structure import Structure, SupportRows
 
-_MIN_ROWS = 11
 _FOLDS = 5
 # Releases: curvature from labelled support rows lets one Newton step do; without it steps are short.
 _NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 
 
-class BaseOffsetFusion(PaidFits, BaseEstimator):
+@dataclass(frozen=True)
+class OffsetTarget:
+    """A public target as the offset estimators take it.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_outputs)
+    strata : ndarray of shape (n_rows,)
+        Classes, or classes of a number.
+    """
+
+    values: np.ndarray
+    strata: np.ndarray
+
+    def __add__(self, other: OffsetTarget) -> OffsetTarget:
+        """The rows of both, one after the other."""
+        return OffsetTarget(
+            np.vstack([self.values, other.values]), np.concatenate([self.strata, other.strata])
+        )
+
+
+@dataclass(frozen=True)
+class OffsetJob(Job):
+    """What a fit of an offset estimator knows before it plans.
+
+    Parameters
+    ----------
+    target : OffsetTarget
+    weight : ndarray of shape (n_rows,)
+        Public, of mean 1.
+    loss : Loss
+    support : SupportRows or None
+    """
+
+    target: OffsetTarget
+    weight: np.ndarray
+    loss: Loss
+    support: SupportRows | None
+
+
+class BaseOffsetFusion(PrivateEstimator):
     """Common half of OffsetFusionClassifier and OffsetFusionRegressor; not for users."""
 
     _constraints: ClassVar[Mapping[str, Constraint]]
     _rules: ClassVar[tuple[Rule, ...]] = OFFSET_RULES
 
     @abstractmethod
-    def _encode_target(self, y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray, Loss]:
-        """Validate y; return targets of shape (n_rows, n_outputs), strata and the loss."""
+    def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
+        """Validate y; return it encoded, and the loss."""
 
     @abstractmethod
-    def _encode_support_target(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Targets and strata of support rows, as the training target was encoded."""
+    def _encode_support_target(self, y: Any) -> OffsetTarget:
+        """Targets of support rows, encoded as the training target was."""
 
     @abstractmethod
     def _default_model(self, seed: int) -> Any:
@@ -85,11 +112,11 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
     def _constant_score(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """The score that knows no column, of shape (n_outputs,)."""
 
-    def _bound(self, labelled: bool) -> Any:
-        """Bound of a row's gradient, with or without labelled support rows."""
+    def _bound(self) -> Any:
+        """Bound of a row's gradient."""
         return self.max_grad_norm
 
-    def _row_weight(self, y: Any, n_rows: int) -> np.ndarray:
+    def _class_weight(self, y: Any, n_rows: int) -> np.ndarray:
         return np.ones(n_rows)
 
     @all_or_nothing
@@ -119,33 +146,24 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         PrivacyLeakError
             If ``on_leak="raise"`` and something would read sensitive cells without paying.
         """
-        if y is None:
-            raise InvalidInputError(
-                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
-            )
-        check_parameters(self)
+        return self._fit(X, y, sample_weight=sample_weight, groups=groups)
+
+    def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> OffsetJob:
+        self._require_target(y)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         frame = check_table(self, X, reset=True)
-        n = len(frame)
-        support = self._support()
-        imputer_sensitive = None if self.imputer is None else self.imputer.sensitive
-        sensitive = imputer_sensitive if self.sensitive is None else self.sensitive
+        support = self._support_frame()
         table = FrameTable(frame, X)
         schema = resolve_schema(
-            table, sensitive, support=self._given_support(), on_leak=self.on_leak, budget=self.budget
+            table,
+            self._stated_sensitive(),
+            support=self._given_support(),
+            on_leak=self.on_leak,
+            budget=self.budget,
         )
-        target, strata, loss = self._encode_target(y, n)
-        if n < _MIN_ROWS:
-            raise InvalidInputError(
-                f"X has n_samples={n} rows (n_features={frame.shape[1]}); private training needs at least "
-                f"{_MIN_ROWS}, and gives useful models from some thousands on: add rows."
-            )
-        weight = self._row_weight(y, n)
-        if sample_weight is not None:
-            weight = weight * _check_sample_weight(sample_weight, frame, ensure_non_negative=True)
-        if not weight.sum() > 0:
-            raise InvalidInputError("sample_weight is zero for every row; give some rows a weight.")
-        weight = weight / weight.mean()
+        target, loss = self._encode_target(y, len(frame))
+        self._require_rows(*frame.shape)
+        weight = self._class_weight(y, len(frame)) * self._row_weight(sample_weight, table)
         if support is not None:
             lacking = [c for c in schema.columns if c not in support]
             if lacking:
@@ -153,122 +171,74 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
                     f"support lacks the column(s) {lacking} of the training table; give public rows with "
                     "the same columns (an array as support goes with an array as X)."
                 )
-        labelled = self.support_target is not None
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
-        plan = self._plan(n, loss, labelled, schema, units.rows_per_unit)
-        release_noise(plan, loss, n)  # refuses what 64 bits do not hold
-        seeds = self._seeds()
-
-        rows = self._support_rows(support)
-        planned = self._cost(plan, schema)
-        before = len(getattr(self, "ledger_", ()))
-        warn_of_plan(planned, plan.delta, n)
-        with spending(self.budget, planned) as pay:
-
-            def begin() -> None:
-                # The whole plan: where a fit stops may depend on what it has released.
-                self._pay(planned, plan.delta, plan.adjacency)
-                pay()
-
-            self._train(frame, schema, plan, seeds, target, strata, weight, loss, support, rows, begin, units)
-        if len(self.ledger_) > before:
-            warn_outside(table, schema.public_domains)
-        return self
-
-    def _cost(self, plan: PrivatePlan, schema: SensitiveSchema) -> PrivacyLedger:
-        """What a fit spends; domains that training cells gave are read without noise."""
-        source = f"{type(self).__name__}.fit"
-        spent = plan.ledger(plan.steps, source=source) if schema.sensitive else PrivacyLedger()
-        return spent + read_without_noise(schema.leaks, plan.n_rows, self.adjacency, source)
-
-    def _train(
-        self,
-        frame: pd.DataFrame,
-        schema: SensitiveSchema,
-        plan: PrivatePlan,
-        seeds: list[Any],
-        target: np.ndarray,
-        strata: np.ndarray,
-        weight: np.ndarray,
-        loss: Loss,
-        support: pd.DataFrame | None,
-        rows: dict[str, Any] | None,
-        begin: Callable[[], None],
-        units: Units,
-    ) -> None:
-        """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
-        n = len(frame)
-        public = frame[list(schema.public)]
-        known = public if rows is None else pd.concat([public, rows["frame"][list(schema.public)]])
-        columns = PublicEncoder("ordinal", order="name").fit(known)
-        score = self._fit_public(columns, public, target, weight, strata, rows, seeds[0])
-        if rows is not None:
-            rows["public"] = columns.transform(rows["frame"][list(schema.public)])
-            score, rows["score"] = score[:n], score[n:]
-        structure = Structure(schema.domains, loss).fit(
-            columns.transform(public), score, target, weight, strata,
-            rows if rows is not None else None if support is None else {"frame": support},
-            np.random.default_rng(seeds[1]),
-        )  # fmt: skip
-        self.imputer_ = None if self.imputer is None else self._fit_imputer(schema, seeds[2])
-        self.schema_, self.plan_, self.n_rows_ = schema, plan, n
-        self._loss, self._columns, self._structure = loss, columns, structure
-        self._labelled, self._supported = rows is not None, support is not None
-        clear_padding([self.public_models_, structure])
-        self.unit_, self.rows_per_unit_ = units.name, units.rows_per_unit
-        self._seeded, self._bound_of_fit = seeded(self.random_state), self._bound(self._labelled)
-        kept = units.of(n)
-        self._correct(frame[kept], score[kept], target[kept], weight[kept], seeds[3], begin)
-        self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
-
-    def _given_support(self) -> Any:
-        if self.support is None and self.imputer is not None:
-            return self.imputer.support
-        return self.support
-
-    def _support(self) -> pd.DataFrame | None:
-        given = self._given_support()
-        if given is None:
-            return None
-        support = as_frame(without_column(given, self.groups))
-        if not len(support):
-            raise InvalidInputError("support has no rows; give public rows, or support=None.")
-        if self.support_target is not None:
-            support_labels(self.support_target, len(support))
-        return support
-
-    def _support_rows(self, support: pd.DataFrame | None) -> dict[str, Any] | None:
-        if support is None or self.support_target is None:
-            return None
-        target, strata = self._encode_support_target(self.support_target)
-        return {"frame": support, "target": target, "strata": strata}
+        rows = None
+        if support is not None:
+            labels = None if self.support_target is None else self._encode_support_target(self.support_target)
+            rows = SupportRows(support, *((labels.values, labels.strata) if labels else ()))
+        return OffsetJob(table, schema, units, target, weight / weight.mean(), loss, rows)
 
     def _plan(
-        self, n: int, loss: Loss, labelled: bool, schema: SensitiveSchema, rows_per_unit: int = 1
-    ) -> PrivatePlan:
+        self, n_rows: int, columns: Mapping[str, float | None], rows_per_unit: int, job: Job | None = None
+    ) -> PrivatePlan | None:
+        if not columns:
+            return None
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
-        stated = [e for d in schema.domains.values() if (e := getattr(d, "epsilon", None)) is not None]
+        stated = [e for e in columns.values() if e is not None]
         strictest = min([*stated, 1.0 if self.epsilon is None else self.epsilon]) if stated else None
-        steps = self.steps or (_NEWTON_STEPS if labelled else _GRADIENT_STEPS)
-        return make_plan(
-            n,
-            batch_size=n,
+        steps = self.steps or (_GRADIENT_STEPS if self.support_target is None else _NEWTON_STEPS)
+        # Before a fit the task is not known; the ledger is the same for all.
+        loss = job.loss if isinstance(job, OffsetJob) else Loss("regression")
+        plan = make_plan(
+            n_rows,
+            batch_size=n_rows,
             steps=int(steps),
             epsilon=self.epsilon,
             noise_multiplier=self.noise_multiplier,
             delta=self.delta,
-            clipping=accountant_clipping(loss, self._bound(labelled), self.adjacency),
+            clipping=accountant_clipping(loss, self._bound(), self.adjacency),
             adjacency=self.adjacency,
-            columns=dict.fromkeys(schema.sensitive, strictest),
+            columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
+        release_noise(plan, loss, n_rows)  # refuses what 64 bits do not hold
+        return plan
 
-    def _planned_ledger(self, n_rows: int) -> PrivacyLedger:
-        """The most that a fit on `n_rows` rows spends, whatever its task and its sensitive columns are."""
-        schema = SensitiveSchema(("any",), {"any": Numeric(0.0, 1.0)})
-        plan = self._plan(n_rows, Loss("binary"), self.support_target is not None, schema)
-        return plan.ledger(plan.steps)
+    def _train(self, job: Job, begin: Begin) -> None:
+        """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
+        assert isinstance(job, OffsetJob)
+        n, schema, support, seeds = job.n_rows, job.schema, job.support, self._seeds()
+        labelled = None if support is None or not support.labelled else support.frame[list(schema.public)]
+        public = job.table.sample(schema.public)
+        columns = PublicEncoder("ordinal", order="name").fit(
+            public if labelled is None else pd.concat([public, labelled])
+        )
+        score = self._fit_public(columns, job, seeds[0])
+        if support is not None and labelled is not None:
+            support = replace(support, public=columns.transform(labelled), score=score[n:])
+            score = score[:n]
+        self._tell(1, "structure of the correction, from public rows")
+        structure = Structure(schema.domains, job.loss).fit(
+            columns.transform(public),
+            score,
+            job.target.values,
+            job.weight,
+            job.target.strata,
+            support,
+            np.random.default_rng(seeds[1]),
+        )
+        self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
+        self._columns, self._structure = columns, structure
+        self._labelled, self._supported = labelled is not None, support is not None
+        clear_padding([self.public_models_, structure])
+        self._bound_of_fit = self._bound()
+        self._correct(job, score, seeds[3], begin)
+        self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
+
+    def _tell(self, level: int, what: str) -> None:
+        if self.verbose >= level:
+            print(f"[{type(self).__name__}] {what}")
 
     def _seeds(self) -> list[Any]:
         if self.random_state is None:
@@ -276,32 +246,27 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             return [*np.random.SeedSequence().generate_state(3).tolist(), None]
         return random_generator(self.random_state).randint(2**31 - 2, size=4).tolist()
 
-    def _fit_imputer(self, schema: SensitiveSchema, seed: int) -> FoundationImputer:
+    def _fit_imputer(self, job: Job, seed: int) -> FoundationImputer:
         imputer = clone(self.imputer)
         if imputer.support is None and self.support is not None:
             imputer.set_params(support=self.support)
         if imputer.random_state is None:
             imputer.set_params(random_state=int(seed) % (2**31 - 1))
-        return imputer._fit_schema(schema)
+        return imputer._fit_schema(job.schema)
 
-    def _fit_public(
-        self,
-        columns: PublicEncoder,
-        public: pd.DataFrame,
-        target: np.ndarray,
-        weight: np.ndarray,
-        strata: np.ndarray,
-        rows: dict[str, Any] | None,
-        seed: int,
-    ) -> np.ndarray:
+    def _fit_public(self, columns: PublicEncoder, job: OffsetJob, seed: int) -> np.ndarray:
         """Fit the public model on folds of public rows; return cross-fitted scores of all of them."""
-        if rows is not None:
-            public = pd.concat([public, rows["frame"][list(public.columns)]], ignore_index=True)
-            target, strata = np.vstack([target, rows["target"]]), np.concatenate([strata, rows["strata"]])
-            weight = np.concatenate([weight, np.ones(len(rows["target"]))])
+        public, labels, weight = job.table.sample(job.schema.public), job.target, job.weight
+        if job.support is not None and job.support.labelled:
+            support = job.support
+            assert support.target is not None and support.strata is not None
+            public = pd.concat([public, support.frame[list(public.columns)]], ignore_index=True)
+            labels = labels + OffsetTarget(support.target, support.strata)
+            weight = np.concatenate([weight, np.ones(len(support.target))])
+        target, strata = labels.values, labels.strata
         default = self._boosted = self.public_model is None
         table: Any = columns.transform(public) if default else public
-        labels = self._model_target(target)
+        aims = self._model_target(target)
         base = self._default_model(seed) if default else self.public_model
         self.public_constant_ = self._constant_score(target, weight)
         self.public_models_: list[Any] = []
@@ -313,39 +278,47 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
             part = table[chosen] if default else table.iloc[chosen].reset_index(drop=True)
             # Equal weights are left out: boosting bins much faster without.
             given = {"sample_weight": weight[chosen]} if default and np.ptp(weight) else {}
-            return own(base).fit(part, labels[chosen], **given)
+            return own(base).fit(part, aims[chosen], **given)
 
         score = np.empty((len(target), len(self.public_constant_)))
         splitter = StratifiedKFold if self._stratified else KFold
-        for train, held in splitter(folds, shuffle=True, random_state=seed).split(target, strata):
+        for k, (train, held) in enumerate(
+            splitter(folds, shuffle=True, random_state=seed).split(target, strata), 1
+        ):
+            self._tell(1, f"public model, fold {k} of {folds}")
             model = fitted(train)
             score[held] = self._score_of(model, table[held] if default else table.iloc[held])
             self.public_models_.append(model)
         return score
 
-    def _correct(
-        self,
-        frame: pd.DataFrame,
-        score: np.ndarray,
-        target: np.ndarray,
-        weight: np.ndarray,
-        seed: int | None,
-        begin: Callable[[], None],
-    ) -> None:
-        """The private part: everything here that reads `frame` goes through releases of the plan."""
-        begin()
+    def _correct(self, job: OffsetJob, score: np.ndarray, seed: int | None, begin: Begin) -> None:
+        """The private part: everything here that reads sensitive cells goes through releases of the plan."""
         self.steps_run_, self.coef_ = 0, None
-        if not self.schema_.sensitive:
+        plan = self.plan_
+        if plan is None:
             return
+        begin()
+        kept = job.units.of(job.n_rows)
+        frame = job.table.sample(job.schema.columns)[kept]
 
         def started() -> None:
             self.steps_run_ += 1
+            self._tell(2, f"release {self.steps_run_} of {plan.steps}")
 
         encoded = self._columns.transform(frame[list(self.schema_.public)])
-        phi, start = self._structure.expand(encoded, score, frame)
+        phi, start = self._structure.expand(encoded, score[kept], frame)
         shape = self._structure.curvature or self._structure.groups()
+        self._tell(1, f"private correction, {plan.steps} release(s)")
         self.coef_ = fit_correction(
-            phi, score + start, target, weight, self._loss, self.plan_, RandomBits(seed), shape, started
+            phi,
+            score[kept] + start,
+            job.target.values[kept],
+            job.weight[kept],
+            job.loss,
+            plan,
+            RandomBits(seed),
+            shape,
+            started,
         )
 
     def _public_score(self, public: pd.DataFrame) -> np.ndarray:
@@ -437,72 +410,34 @@ class BaseOffsetFusion(PaidFits, BaseEstimator):
         panels[0].set_ylabel("effect on the score")
         return figure
 
-    def privacy_report(self) -> PrivacyReport:
-        """What this fit protects, between which neighbours, at which cost; and what it does not.
+    _method_name = "offset"
 
-        Returns
-        -------
-        PrivacyReport
-            Text when printed, HTML in a notebook; ``to_dict``, ``to_json``, ``save_html``.
-        """
-        check_is_fitted(self, "shapes_")
-        facts = ["the number of rows, the plan and its parameters", "the labels and the weights of rows",
-                 f"the public columns: {', '.join(self.schema_.public) or 'none'}"]  # fmt: skip
-        sources = sorted(set(self.schema_.sources.values()) - {"training cells"})
-        if sources:
-            facts.append(f"the domains of the sensitive columns ({', '.join(sources)})")
+    def _mechanism(self) -> dict[str, Any]:
+        if self.plan_ is None:
+            return {"method": "offset"}
+        return {
+            "noise_multiplier": self.plan_.noise_multiplier,
+            "max_grad_norm": self._bound_of_fit,
+            "sensitivity": self.plan_.clipping.sensitivity(self._relation),
+            "sampling_rate": 1.0,
+            "steps_planned": self.plan_.steps,
+            "steps_run": self.steps_run_,
+        }
+
+    def _public_facts(self) -> list[str]:
+        facts = [
+            "the number of rows, the plan and its parameters",
+            "the labels and the weights of rows",
+            f"the public columns: {', '.join(self.schema_.public) or 'none'}",
+        ]
         if self._labelled:
             facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
         elif self._supported:
             facts.append("the support rows: bins of the sensitive columns")
-        if self.imputer_ is not None:
-            facts.append("what the imputer learnt: its support rows or its pretrained model")
-        gaps = ["choosing hyper-parameters by comparing fits on the same sensitive cells"]
-        gaps[:0] = self.schema_.gaps
-        if self._seeded:
-            gaps.append(f"anyone who knows random_state={self._seeded}: the noise can be recomputed; "
-                        "use random_state=None for a release")  # fmt: skip
-        if self._relation == "zero-out":
-            gaps.append("two arbitrary values of a cell: zero-out compares a value with its being erased")
-        others = {e.adjacency for e in self.ledger_} - {self._relation}
-        if others:
-            gaps.append(f"earlier fits of this estimator under {', '.join(sorted(others))}")
-        domains, origin = self.schema_.domains, self.schema_.sources
-        return PrivacyReport(
-            estimator=type(self).__name__,
-            method="offset",
-            protected={c: {**d.to_dict(), "source": origin.get(c, "declared")} for c, d in domains.items()},
-            adjacency=self._relation,
-            epsilon=self.epsilon_,
-            delta=self.delta_,
-            n_rows=self.n_rows_,
-            mechanism={
-                "noise_multiplier": self.plan_.noise_multiplier,
-                "max_grad_norm": self._bound_of_fit,
-                "sensitivity": self.plan_.clipping.sensitivity(self._relation),
-                "sampling_rate": 1.0,
-                "steps_planned": self.plan_.steps,
-                "steps_run": self.steps_run_,
-                "fits_in_ledger": len(self.ledger_),
-            },
-            ledger=self.ledger_,
-            unit=self.unit_,
-            public=tuple(facts),
-            not_covered=tuple(gaps),
-        )
+        return [*facts, *self._common_facts()]
 
-    def __getstate__(self) -> dict:
-        state = dict(super().__getstate__())  # a copy: saving changes nothing
-        if "shapes_" in state:
-            # A saved model carries no rows.
-            state["support"] = state["support_target"] = None
-            if isinstance(state.get("imputer"), FoundationImputer):
-                state["imputer"] = clone(state["imputer"]).set_params(support=None)
-        return state
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        return tags
+    def _not_covered(self) -> list[str]:
+        return [
+            *self.schema_.gaps,
+            "choosing hyper-parameters by comparing fits on the same sensitive cells",
+        ]

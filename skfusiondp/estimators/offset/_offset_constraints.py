@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._parameters import Constraint, Integer, Rule, Satisfies, Together, constraints
+from ..._parameters import VERBOSE, Constraint, Integer, Rule, Satisfies, constraints
 from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT, SUPPORT_TARGET
 from ...impute._foundation_imputer import IMPUTER
+from .._private_estimator import SUPPORT_OF_TARGET
 from ._correction import MAX_GRAD_NORM
 
 OFFSET = constraints(
@@ -16,10 +17,11 @@ OFFSET = constraints(
     imputer=IMPUTER,
     max_grad_norm=MAX_GRAD_NORM,
     steps=Integer(1, none=True),
+    verbose=VERBOSE,
 )
 OFFSET_RULES: tuple[Rule, ...] = (
     EPSILON_OR_NOISE,
-    Together("support_target", lambda model: model.support, "support; give the rows that it labels"),
+    SUPPORT_OF_TARGET,
 )
 
 

@@ -44,6 +44,8 @@ on_leak : {"warn", "raise", "ignore"}, default="warn"
 budget : PrivacyBudget, path of its file or None, default=None
     Budget that this fit shares with others. A fit that would overdraw it is refused before it reads a
     sensitive cell.
+verbose : int, default=0
+    1 prints the stages of a fit, 2 each private release too.
 random_state : int, RandomState, Generator or None, default=None
     Makes a fit repeatable, noise included; the report says that this voids the promise against
     whoever knows it. None takes noise from the operating system's entropy.
@@ -57,8 +59,9 @@ delta_ : float
 ledger_ : PrivacyLedger
     Every mechanism that read sensitive cells, over all fits of this object. A fit that began its releases
     has paid for all that it planned, also if it failed or was interrupted; then the rest is as it was.
-plan_ : PrivatePlan
-    Noise, steps and relation; its clipping norm is half the sensitivity under "replace".
+plan_ : PrivatePlan or None
+    Noise, steps and relation; its clipping norm is half the sensitivity under "replace". None if nothing is
+    sensitive.
 schema_ : SensitiveSchema
     Columns and the domains of the sensitive ones.
 public_models_ : list of estimator

@@ -38,6 +38,35 @@ _PAIR_PRIOR = 0.3
 _MOST_PAIRED = 12
 
 
+@dataclass(frozen=True)
+class SupportRows:
+    """Public rows with true sensitive cells.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of shape (n_support, n_columns)
+    target : ndarray of shape (n_support, n_outputs) or None
+        None where the rows have no labels.
+    strata : ndarray of shape (n_support,) or None
+        Classes, or classes of a number.
+    public : ndarray of shape (n_support, n_public) or None
+        Their public columns, encoded.
+    score : ndarray of shape (n_support, n_outputs) or None
+        The public model's, cross-fitted.
+    """
+
+    frame: pd.DataFrame
+    target: Any = None
+    strata: Any = None
+    public: Any = None
+    score: Any = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have labels."""
+        return self.target is not None
+
+
 def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.ndarray:
     """Sensitive columns by their domains alone: clipped numbers (NaN: missing), indicators of categories."""
     parts = [d.tree_features(frame[c]) for c, d in domains.items()]
@@ -269,7 +298,7 @@ class Structure:
         target: np.ndarray,
         weight: np.ndarray,
         strata: np.ndarray,
-        support: Mapping[str, Any] | None,
+        support: SupportRows | None,
         rng: np.random.Generator,
     ) -> Structure:
         """Learn trees from hybrid and support rows where these are labelled, else bins.
@@ -283,17 +312,16 @@ class Structure:
         weight : ndarray of shape (n_rows,)
         strata : ndarray of shape (n_rows,)
             Classes, or classes of a number.
-        support : mapping or None
-            "frame" and, where rows are labelled, "public", "score", "target", "strata".
+        support : SupportRows or None
         rng : numpy.random.Generator
         """
-        if not (support and "target" in support and self.domains):
-            self.bins = Bins(self.domains, support["frame"] if support else None, score)
+        if support is None or not support.labelled or not self.domains:
+            self.bins = Bins(self.domains, None if support is None else support.frame, score)
             return self
-        true = sensitive_matrix(support["frame"], self.domains)
-        own = self._table(support["public"], support["score"], true)
+        true = sensitive_matrix(support.frame, self.domains)
+        own = self._table(support.public, support.score, true)
 
-        known = np.column_stack([support["public"], support["score"]])
+        known = np.column_stack([support.public, support.score])
         everyone = np.arange(len(own))
 
         def hybrid(rows: np.ndarray, donors: np.ndarray) -> np.ndarray:
@@ -303,7 +331,7 @@ class Structure:
                 strata[rows],
                 known[donors],
                 true[donors],
-                support["strata"][donors],
+                support.strata[donors],
                 rng,
             )
             return self._table(public[rows], score[rows], true[donors[lent]])
@@ -312,7 +340,7 @@ class Structure:
         share = min(int(_SHARE * n) + 1, _MOST_ROWS)
         # Each pair of models leaves out a fold of the support rows: of these it gives an honest account.
         fold = rng.permutation(len(own)) % _HYBRID
-        honest = [np.zeros_like(support["score"]) for _ in self.shares]
+        honest = [np.zeros_like(support.score) for _ in self.shares]
         self.pieces = Pieces([*public.T, *score.T, *true.T])
         own_pieces = self.pieces.transform(own)
         additive = []
@@ -322,8 +350,8 @@ class Structure:
             seen = everyone if held.all() else np.flatnonzero(~held)
             table = np.vstack([hybrid(rows, seen), own[seen]])
             aims = (
-                np.vstack([target[rows], support["target"][seen]]),
-                np.vstack([score[rows], support["score"][seen]]),
+                np.vstack([target[rows], support.target[seen]]),
+                np.vstack([score[rows], support.score[seen]]),
                 np.concatenate([weight[rows], np.full(len(seen), _TRUE_WEIGHT)]),
                 self.loss,
             )
@@ -335,13 +363,13 @@ class Structure:
             self.hybrid.append(trees)
             additive.append(coef)
         self.additive = np.mean(additive, axis=0)
-        self.shares = best_shares(self.loss, support["score"], honest, support["target"])
-        start = support["score"] + self.shares[0] * honest[0] + self.shares[1] * honest[1]
+        self.shares = best_shares(self.loss, support.score, honest, support.target)
+        start = support.score + self.shares[0] * honest[0] + self.shares[1] * honest[1]
         for _ in range(_OWN):
             # Values of these are left to the private step: few rows, true dependence.
             rows = rng.integers(len(own), size=len(own))
             self.own.append(
-                boost(own[rows], support["target"][rows], start[rows], np.ones(len(own)),
+                boost(own[rows], support.target[rows], start[rows], np.ones(len(own)),
                       self.loss, 3, rng)
             )  # fmt: skip
         rows = rng.permutation(n)[:_MOST_ROWS]

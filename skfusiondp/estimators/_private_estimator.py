@@ -1,0 +1,81 @@
+"""What FusionDP and OffsetFusion have in common beyond the contract: a target, an imputer, support rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from .._parameters import Together
+from .._spender import Spender
+from ..exceptions import InvalidInputError
+from ..impute import FoundationImputer
+from ..tables._frames import as_frame
+from ..tables._groups import without_column
+from ..tables._table import Table
+from ..tables._targets import support_labels
+
+_MIN_ROWS = 11
+SUPPORT_OF_TARGET = Together(
+    "support_target", lambda model: model._given_support(), "support; give the rows that it labels"
+)
+
+
+class PrivateEstimator(Spender):
+    """A model of a public target, part of which reads sensitive training cells. Not for users."""
+
+    epsilon: float | None
+    noise_multiplier: float | None
+    imputer: Any
+    support: Any
+    support_target: Any
+    groups: Any
+    max_rows_per_unit: int | None
+
+    def _require_target(self, y: Any) -> None:
+        if y is None:
+            raise InvalidInputError(
+                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
+            )
+
+    def _require_rows(self, n_rows: int, n_columns: int) -> None:
+        if n_rows < _MIN_ROWS:
+            raise InvalidInputError(
+                f"X has n_samples={n_rows} rows (n_features={n_columns}); private training needs at least "
+                f"{_MIN_ROWS}, and gives useful models from some thousands on: add rows."
+            )
+
+    def _row_weight(self, sample_weight: Any, table: Table) -> np.ndarray:
+        """Public weights of rows, of mean 1."""
+        if sample_weight is None:
+            return np.ones(len(table))
+        like = np.empty((len(table), 1))
+        weight = _check_sample_weight(sample_weight, like, ensure_non_negative=True)
+        if not weight.sum() > 0:
+            raise InvalidInputError("sample_weight is zero for every row; give some rows a weight.")
+        return weight / weight.mean()
+
+    def _given_support(self) -> Any:
+        """The support rows: this object's, or else its imputer's."""
+        return self.imputer.support if self.support is None and self.imputer is not None else self.support
+
+    def _support_frame(self) -> Any:
+        """The support rows as a frame, or None."""
+        given = self._given_support()
+        if given is None:
+            return None
+        support = as_frame(without_column(given, self.groups))
+        if not len(support):
+            raise InvalidInputError("support has no rows; give public rows, or support=None.")
+        if self.support_target is not None:
+            support_labels(self.support_target, len(support))
+        return support
+
+    def _common_facts(self) -> list[str]:
+        facts = self._domain_facts()
+        if self.imputer_ is not None:
+            facts.append("what the imputer learnt: its support rows or its pretrained model")
+        return facts
+
+    imputer_: FoundationImputer | None
