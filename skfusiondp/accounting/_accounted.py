@@ -1,4 +1,4 @@
-"""Which steps account for what they read: this library's own as they are, and others that keep the contract."""
+"""Which steps account for what they read: this library's own as they are, and what keeps the contract."""
 
 from __future__ import annotations
 
