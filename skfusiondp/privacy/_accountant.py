@@ -19,7 +19,7 @@ from ._relations import RELATIONS, Relation
 # coarser grid is used while searching, and never gives a smaller epsilon.
 _GRID = 1e-4
 _SEARCH_GRID = 1e-3
-# Losses of this size are infinite for every purpose; a grid in proportion to them has no arithmetic.
+# Losses above this are taken for infinite: dp-accounting cannot compute with a grid that wide.
 _NO_EPSILON = 1e8
 _MAX_KINDS_OF_ROWS = 256
 
@@ -169,7 +169,7 @@ def _calibrate(
     beside: tuple[Mechanism, ...],
     rows: int,
 ) -> float:
-    # In proportion to a large epsilon, which would take seconds to search for otherwise.
+    # A grid in proportion to the target: a large epsilon would take seconds to search for otherwise.
     grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
 
     def spent(sigma: float) -> float:
@@ -227,7 +227,7 @@ def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
             if entry.part not in named:
                 named.append(entry.part)
     if math.prod(len(p) for p in parts.values()) > _MAX_KINDS_OF_ROWS:
-        # Every entry counts for every row: an upper bound.
+        # Too many combinations: every entry counts for every row, which is an upper bound.
         return [tuple(e.mechanism for e in entries)]
     return [
         tuple(e.mechanism for e in entries if not e.part or e.part in chosen)
@@ -258,8 +258,8 @@ def _delta(mechanisms: tuple[Mechanism, ...], relation: Relation, epsilon: float
 
 
 def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
-    # Under tiny noise one step's loss reaches 1/sigma**2; a grid in proportion keeps memory bounded
-    # and epsilon, astronomical by then, an upper bound.
+    # Under tiny noise one step's loss reaches 1/sigma**2. A grid in proportion to it bounds the memory;
+    # epsilon, astronomical by then, stays an upper bound.
     return max(grid, _reach(mechanisms) / 1e6)
 
 

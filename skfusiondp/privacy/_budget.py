@@ -20,9 +20,9 @@ from ._constraints import ADJACENCY, DELTA, EPSILON
 from ._ledger import PrivacyLedger
 from ._weak_budgets import warn_if_weak
 
-# How long a process that finds a lock but no budget waits for the one that is just starting it.
+# A process that finds a lock file but no budget waits so long for the process that is writing it.
 _START_SECONDS = 3.0
-# Grids of the accountant round up; a hand-made sum of the very budget must not fail on the last digit.
+# The accountant rounds up: fits whose epsilons add up to exactly the budget must not fail on the last digit.
 _ROUNDING = 1e-9
 
 
@@ -232,7 +232,7 @@ class PrivacyBudget:
         """The state of the file, written back if it was changed; no other process comes between."""
         from filelock import FileLock
 
-        # Resolved at each use: a file that was moved and linked to since is still one file.
+        # Resolved at each use: the file may have been moved since, and a link left in its place.
         path = _real(self.path or "")
         try:
             if not may_be_new and not os.path.exists(path):
@@ -336,7 +336,7 @@ def _read(path: str) -> dict:
 
 
 def _write(path: str, state: dict) -> None:
-    # A reader, or a crash, must find the old text or the new one, never a half.
+    # Whoever reads, or a crash, must find the old text or the new one, never half of it.
     beside = f"{path}.{secrets.token_hex(4)}.tmp"
     Path(beside).write_text(json.dumps(state, indent=2), encoding="utf-8")
     os.replace(beside, path)

@@ -27,7 +27,7 @@ MAX_GRAD_NORM = Real(
     remedy="1.0 is a common start",
 )
 CLIPPING = OneOf(KINDS)
-# What rounding the factors themselves may add to a norm, several times over.
+# Several times what rounding of the factors may add to a norm.
 _ROUNDING = 2.0**-40
 # Stability constant of automatic clipping (Bu et al. 2022, section 4): keeps small gradients small.
 _GAMMA = 0.01

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .._parameters import OneOf, Real
 from ._relations import RELATIONS
 
-# The accountant cuts off tails of about 1e-22 and adds them to delta: far below this the noise that it
-# asks for is hundreds of times what is needed, and for the smallest floats it never comes back.
+# dp-accounting cuts off tails of about 1e-22 and adds them to delta: for a delta near that it asks for
+# hundreds of times the noise that is needed, and for the smallest floats it never returns.
 _LEAST_DELTA = 1e-20
 
 EPSILON = Real(

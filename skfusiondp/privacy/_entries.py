@@ -11,7 +11,7 @@ from ..exceptions import InvalidInputError
 from ._mechanisms import Bound, Gaussian
 from ._relations import RELATIONS, Relation, relation
 
-# Numbers beyond this are none that an accountant can use.
+# The accountant cannot compute with larger numbers.
 _LARGEST = 1e300
 _MOST_ROWS = 1e9
 

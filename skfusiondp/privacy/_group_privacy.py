@@ -13,7 +13,7 @@ from ._relations import Relation
 
 # Probabilities below this are moved to the largest number of rows, which only adds to the loss.
 _RARE = 1e-30
-# Of the first distribution, so much is left out on either side: above it counts as infinite loss.
+# So much of the first distribution is left out on either side; what is left out above has infinite loss.
 _LEFT_OUT = 2e-23
 _TAIL = 10.5
 _NODES = 4097
@@ -86,7 +86,7 @@ def _loss(upper: Mixture, lower: Mixture, sigma: float, grid: float) -> Any:
     epsilons = grid * np.arange(first, last + 1)
     edges = np.concatenate([_inverse(part, nodes, losses, upper, lower, sigma) for part in _parts(epsilons)])
     p, q = _masses(edges, upper, sigma), _masses(edges, lower, sigma)
-    # Of the mass p between losses e and e + grid, `down` stays at e: both p and q are kept.
+    # The mass p between losses e and e + grid is split between the two such that q is kept too.
     with np.errstate(over="ignore", invalid="ignore"):
         ratio = np.exp(np.log(np.maximum(q, 1e-320)) + epsilons[1:] - np.log(np.maximum(p, 1e-320)))
     down = np.where(p > 0, p * np.clip((ratio - 1) / math.expm1(grid), 0, 1), 0)
@@ -94,7 +94,7 @@ def _loss(upper: Mixture, lower: Mixture, sigma: float, grid: float) -> Any:
     probabilities[:-1] += down
     probabilities[1:] += p - down
     probabilities[0] += float(_weighed(ndtr, edges[0], upper, sigma))
-    # Above the last loss: as much of it as the other distribution matches, the rest is infinite.
+    # Above the last loss: what the other distribution matches gets that loss, the rest an infinite one.
     beyond = float(_weighed(lambda z: ndtr(-z), edges[-1], upper, sigma))
     matched = min(beyond, math.exp(min(0.0, epsilons[-1] + _log_tail(edges[-1], lower, sigma))))
     probabilities[-1] += matched

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from ._group_privacy import unit_loss
 from ._relations import Relation
 
-# So much noise that one step costs nothing to any digit: less of it is still an upper bound.
+# With this much noise a step costs nothing to any digit; accounting for less noise is an upper bound.
 _ENOUGH_NOISE = 1e9
-# One step with less noise than this costs an epsilon of thousands: it is called what it is, none.
+# Less noise than this is accounted as none: a single step would cost an epsilon of thousands.
 _NO_NOISE = 0.01
 
 

@@ -15,7 +15,7 @@ _FEATURE, _FACTOR = 2.0**-16, 2.0**-20
 UNIT = _FEATURE * _FACTOR
 # Sums of more rows, with their noise, might not fit into 64 bits.
 _MOST_ROWS = 2**26
-# Keeps numbers that rounding has left a little too long from being dropped as too long.
+# Rows are shortened by this much, so that none is dropped because rounding left it a little too long.
 _SHORTER = 1 - 2.0**-32
 
 
@@ -36,7 +36,7 @@ def clipped_factors(residuals: np.ndarray, weight: np.ndarray, max_grad_norm: fl
     weighted = residuals * weight[:, None]
     largest = np.abs(weighted).max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
-        # By the largest first: the squares of very small and very large numbers are 0 and infinite.
+        # Divided by the largest first: squares of very small or very large numbers are 0 or infinite.
         norms = largest * np.linalg.norm(weighted / largest, axis=1, keepdims=True)
         clipped = weighted / np.maximum(norms, max_grad_norm)
     return np.where(np.isfinite(norms) & (largest > 0), clipped, 0.0)
@@ -65,7 +65,7 @@ def whole_factors(factors: np.ndarray) -> np.ndarray:
 
 
 def _rounded(values: np.ndarray, unit: float) -> np.ndarray:
-    # A number beyond 1 belongs to a row that is too long; its size does not matter, but must fit.
+    # A number beyond 1 belongs to a row that is dropped as too long; it only has to fit into 64 bits.
     return (np.clip(np.nan_to_num(values, nan=2.0), -2.0, 2.0) * (_SHORTER / unit)).astype(np.int64)
 
 

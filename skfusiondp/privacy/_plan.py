@@ -184,7 +184,7 @@ def make_plan(
         tier = Tier(tuple(columns), as_float(noise_multiplier), clipping)
         return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta, rows)
     plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta, rows)
-    # The most sensitive columns pay for the last difference only; each tier before pays for all after.
+    # A tier's columns are read by its own difference and by those of all tiers after it: they pay for these.
     for target in sorted(set(targets.values()) or {common}):
         after = plan.ledger(steps).entries
         sigma = calibrate_noise_multiplier(

@@ -10,7 +10,7 @@ import numpy as np
 from ..exceptions import InvalidInputError
 from ._random_bits import RandomBits
 
-# Contributions of rows are whole multiples of this where they are no counts.
+# What rows add is counted in multiples of this, where it is not counts already.
 UNIT = 2.0**-30
 # Beyond this a sum of 2**31 rows and its noise would not fit into 64 bits.
 _LARGEST_NOISE = 2.0**58

@@ -28,7 +28,7 @@ ORDERS = np.unique(
 DISTRIBUTION = OneOf(("negative-binomial", "poisson"))
 N_TRIALS = Real(1, 1e6, closed="right", exact=True, remedy="it is the expected number of trials")
 ETA = Real(-1, 100, closed="right", exact=True)
-# What quadrature and rounding may miss of a step's log moment.
+# The most that quadrature and rounding may miss of a step's log moment.
 _SLACK = 1e-12
 _TAIL = 12.0
 

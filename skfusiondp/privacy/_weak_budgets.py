@@ -9,9 +9,9 @@ from ..exceptions import WeakPrivacyWarning
 from ._entries import LedgerEntry
 from ._ledger import PrivacyLedger
 
-# Whoever asks for a larger epsilon is told what it is worth.
+# A larger epsilon is warned about.
 _LARGE_EPSILON = 10.0
-# Where the number of rows is not known: no table of 100 rows or more is served by such a delta.
+# A larger delta is warned about where the number of rows is not known: it is too large from 100 rows on.
 _LARGE_DELTA = 0.01
 
 
