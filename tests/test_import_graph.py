@@ -98,9 +98,10 @@ LAYERS = {
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
+    "_spender": ("_parameters", "_random_state", "privacy", "tables", "accounting"),
     "preprocessing": (
-        "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "privacy", "tables",
-        "accounting"
+        "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_spender", "privacy",
+        "tables", "accounting"
     ),
     "training": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "impute"),
     "nets": ("exceptions", "tables"),
