@@ -1,12 +1,14 @@
 """Batches: public epochs first, then private ones; only private batches hold private views."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
 
 from skfusiondp.accounting import Clipping
 from skfusiondp.privacy import make_plan
-from skfusiondp.training._batches import BatchSchedule, TrainingRows
+from skfusiondp.training._batches import BatchSchedule, RepresentedRows, TrainingRows
 
 N = 60
 
@@ -96,3 +98,15 @@ def test_the_dataset_shows_the_free_view_only():
     assert (x.item(), y.item()) == (7.0, 1.0)
     with pytest.raises(RuntimeError, match="no view of the training rows that is free"):
         made_rows(free=False)[0]
+
+
+def test_rows_and_samples_are_values_whose_repr_shows_no_cell():
+    rows = made_rows()
+    assert torch.all(rows.views[0] >= 1000)  # the cells that must not be seen in a traceback
+    (batch,) = list(schedule(rows, made_plan(steps=1), (1,)))
+    represented = RepresentedRows.of(rows, lambda x: x * 10)
+    for value in (rows, represented, batch.private[0]):
+        assert "10" not in repr(value).partition(" object at ")[0] and "tensor" not in repr(value)
+        with pytest.raises(FrozenInstanceError):
+            value.kept = None
+    assert represented.represent is None and torch.equal(represented.free, rows.free * 10)
