@@ -209,7 +209,7 @@ class FoundationImputer(  # type: ignore[call-arg]
             return self._pair(frame)
         imputed = self._impute_frame(frame)
         names = list(self.schema_.columns)
-        return self._contain(replace_columns(X, frame, imputed, names), X)
+        return self._contain(replace_columns(X, frame, imputed, names))
 
     def _fit_schema(self, schema: SensitiveSchema) -> FoundationImputer:
         """Fit with a schema that the caller has resolved; the training table itself is not needed."""

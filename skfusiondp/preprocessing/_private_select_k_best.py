@@ -225,8 +225,8 @@ class PrivateSelectKBest(PrivateTransformer):
         kept = [c for c in frame.columns if self._stays(c)]
         if hasattr(X, "columns"):
             positions = [frame.columns.get_loc(c) for c in kept]
-            return self._contain(_safe_indexing(X, positions, axis=1), X)
-        return self._contain(replace_columns(X, frame[kept], frame[[]], kept), X)
+            return self._contain(_safe_indexing(X, positions, axis=1))
+        return self._contain(replace_columns(X, frame[kept], frame[[]], kept))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that are kept.

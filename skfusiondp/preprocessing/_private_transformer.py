@@ -24,7 +24,7 @@ from ..privacy._relations import relation
 from ..privacy._release import SumNoise
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domain import Domain
-from ..tables._frames import check_table, is_polars
+from ..tables._frames import check_table
 from ..tables._groups import read_units
 from ..tables._repeats import repeated_rows
 from ..tables._schema import SensitiveSchema, resolve_schema
@@ -194,9 +194,7 @@ class PrivateTransformer(  # type: ignore[call-arg]
         check_is_fitted(self, "schema_")
         frame = check_table(self, X, reset=False, optional=self._may_be_absent)
         new = pd.DataFrame({c: self._transformed(frame[c], c) for c in self.columns_}, index=frame.index)
-        if is_polars(X):
-            return self._contain(_replaced_in_polars(X, new, tuple(frame.columns)), X)
-        return self._contain(replace_columns(X, frame, new, list(frame.columns)), X)
+        return self._contain(replace_columns(X, frame, new, list(frame.columns)))
 
     @property
     def _may_be_absent(self) -> tuple[str, ...]:
@@ -237,14 +235,3 @@ class PrivateTransformer(  # type: ignore[call-arg]
     def _outside_of(self, job: Job) -> dict[str, Domain]:
         # Of other columns no cell was read.
         return {c: d for c, d in super()._outside_of(job).items() if c in self.columns_}
-
-
-def _replaced_in_polars(X: Any, new: pd.DataFrame, names: tuple[str, ...]) -> Any:
-    import polars as pl
-
-    given = dict(zip(names, X.columns, strict=True))  # the fit may have seen a table without names
-    columns = []
-    for name in new:
-        cells = new[name].astype(object)
-        columns.append(pl.Series(given[name], cells.where(cells.notna(), None).tolist(), strict=False))
-    return X.with_columns(columns)

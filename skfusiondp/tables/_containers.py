@@ -38,7 +38,7 @@ class SetOutput:
             self._sklearn_output_config = {"transform": transform}
         return self
 
-    def _contain(self, table: Any, given: Any) -> Any:
+    def _contain(self, table: Any) -> Any:
         """Convert a hybrid table to the kind that is asked for."""
         configured = getattr(self, "_sklearn_output_config", {})
         kind = configured.get("transform", get_config()["transform_output"])
@@ -46,7 +46,7 @@ class SetOutput:
             return table
         if kind not in ("pandas", "polars"):
             raise ValueError(f"output config must be in ['default', 'pandas', 'polars'], got {kind}")
-        return _to_kind(table, given, kind, list(self.get_feature_names_out()))
+        return _to_kind(table, kind, list(self.get_feature_names_out()))
 
 
 def replace_columns(X: Any, frame: pd.DataFrame, imputed: pd.DataFrame, names: list[str]) -> Any:
@@ -124,7 +124,7 @@ def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) 
     return out
 
 
-def _to_kind(table: Any, given: Any, kind: str, names: list[str]) -> Any:
+def _to_kind(table: Any, kind: str, names: list[str]) -> Any:
     if kind == "pandas":
         if isinstance(table, pd.DataFrame):
             return table.set_axis(names, axis=1)
@@ -137,5 +137,5 @@ def _to_kind(table: Any, given: Any, kind: str, names: list[str]) -> Any:
         ) from None
     if is_polars(table):
         return table
-    frame = as_frame(table).infer_objects() if not is_frame(table) else table
+    frame = table if is_frame(table) else as_frame(table).infer_objects()
     return pl.DataFrame({n: frame.iloc[:, i].to_numpy() for i, n in enumerate(names)})
