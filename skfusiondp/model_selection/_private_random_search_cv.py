@@ -50,7 +50,7 @@ from ..tables._disk import as_disk_table
 from ..tables._frames import own_cells
 from ..tables._outside import one_for_all, tell_data_holder, warn_outside
 from ..tables._paired_table import PairedTable
-from ..tables._read_table import as_table
+from ..tables._read_table import as_table, count_rows
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
 from ._scores import (
@@ -288,7 +288,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         if isinstance(X, np.memmap) or (as_disk_table(X) is None and not hasattr(X, "columns")):
             X = np.asarray(own_cells(X))
         y = y if hasattr(y, "iloc") else np.asarray(y)
-        n_rows = _num_samples(X if as_disk_table(X) is None else as_disk_table(X))
+        n_rows = count_rows(X)
         if n_rows < 2:
             raise InvalidInputError(f"X has n_samples={n_rows} rows, minimum of 2 is required; add rows.")
         bits = RandomBits(self.random_state)
