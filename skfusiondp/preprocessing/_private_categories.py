@@ -137,16 +137,14 @@ class PrivateCategories(PrivateTransformer):
         self.random_state = random_state
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Countable)
+        domain = self._domain(column)
         return np.bincount(domain.codes(cells), minlength=domain.n_bins(0) + 1)[:-1]
 
     def _learn(self, released: np.ndarray, job: Release) -> None:
         self.frequencies_, self.rare_ = {}, {}
         start = 0
         for column in job.columns:
-            domain = self.schema_.domains[column]
-            assert isinstance(domain, Countable)
+            domain = self._domain(column)
             counts = np.maximum(released[start : start + domain.n_bins(0)], 0.0)
             start += domain.n_bins(0)
             # Nothing but noise says nothing: all alike.
@@ -156,8 +154,7 @@ class PrivateCategories(PrivateTransformer):
             self.rare_[column] = [c for c, s in known if s < self.min_frequency]
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray | pd.Series:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Countable)
+        domain = self._domain(column)
         codes = domain.codes(cells)
         if self.output == "frequencies":
             return np.append(self.frequencies_[column], np.nan)[codes]

@@ -144,22 +144,19 @@ class PrivateQuantileTransformer(PrivateTransformer):
         self.random_state = random_state
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Ordered)
+        domain = self._domain(column)
         codes = domain.bins(cells, self.n_bins)
         return np.bincount(codes, minlength=self.n_bins + 1)[: self.n_bins]
 
     def _learn(self, released: np.ndarray, job: Release) -> None:
         self.edges_, self.cdf_ = {}, {}
         for column, counts in zip(job.columns, released.reshape(len(job.columns), self.n_bins), strict=True):
-            domain = self.schema_.domains[column]
-            assert isinstance(domain, Ordered)
+            domain = self._domain(column)
             self.edges_[column] = np.linspace(domain.low, domain.high, self.n_bins + 1)
             self.cdf_[column] = _distribution(counts)
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Ordered)
+        domain = self._domain(column)
         share = np.interp(domain.clean(cells), self.edges_[column], self.cdf_[column])
         return share if self.output == "uniform" else ndtri(np.clip(share, _TAIL, 1 - _TAIL))
 

@@ -139,8 +139,7 @@ class PrivateStandardScaler(PrivateTransformer):
         self.random_state = random_state
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Ordered)
+        domain = self._domain(column)
         position = _position(domain.clean(cells), domain)
         present = ~np.isnan(position)
         t = np.rint(np.where(present, position, 0.0) / _STEP).astype(np.int64)
@@ -150,8 +149,7 @@ class PrivateStandardScaler(PrivateTransformer):
     def _learn(self, released: np.ndarray, job: Release) -> None:
         self.mean_, self.scale_ = {}, {}
         for column, (count, first, second) in zip(job.columns, released.reshape(-1, 3), strict=True):
-            domain = self.schema_.domains[column]
-            assert isinstance(domain, Ordered)
+            domain = self._domain(column)
             count = max(float(count), 1.0)
             mean = float(np.clip(first / count, -1.0, 1.0))
             variance = float(np.clip(second / count - mean**2, _LEAST**2, 1.0))
@@ -160,8 +158,7 @@ class PrivateStandardScaler(PrivateTransformer):
             self.scale_[column] = half * variance**0.5
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
-        domain = self.schema_.domains[column]
-        assert isinstance(domain, Ordered)
+        domain = self._domain(column)
         values = (domain.clean(cells) - self.mean_[column]) / self.scale_[column]
         return np.clip(values, -self.limit, self.limit)
 

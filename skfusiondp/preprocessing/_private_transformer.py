@@ -134,6 +134,10 @@ class PrivateTransformer(  # type: ignore[call-arg]
             units = repeated_rows(table, schema, self.on_leak)
         return Release(table, schema, units, self._columns_to_read(schema), self._strata(y, len(table)))
 
+    def _domain(self, column: str) -> Any:
+        """Domain of a column that was read: one of `_needs`."""
+        return self.schema_.domains[column]
+
     def _columns_to_read(self, schema: SensitiveSchema) -> tuple[str, ...]:
         return tuple(c for c, d in schema.domains.items() if isinstance(d, self._needs))
 
