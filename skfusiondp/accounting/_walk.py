@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tables._domain import Domain
+from ..tables._kinds import declarations
 from ._accounted import accounts, is_ours, overridden
 from ._candidates import SEARCHES, candidates
 from ._discovery import Discovery
@@ -417,7 +418,7 @@ class Walk:
             open_,
             "leak",
             "reads their domains off the training cells",
-            "Declare each one: sensitive={column: Numeric(low, high) or Categorical([...])}.",
+            f"Declare each one: sensitive={{column: {declarations()}}}.",
         )
 
     def _say(

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..tables._paired_table import PairedTable
-from ._backend import Backend, CategoricalPredictive, NumericPredictive
+from ._backend import Backend
+from ._categorical_predictive import CategoricalPredictive
 from ._estimator_backend import EstimatorBackend
 from ._foundation_imputer import FoundationImputer
+from ._numeric_predictive import NumericPredictive
 from ._registry import BACKENDS
 
 _REGISTERED = {known.kind: known for known in BACKENDS.values()}

@@ -20,9 +20,11 @@ from threadpoolctl import threadpool_limits
 from .._parameters import N_JOBS, Integer, constraints
 from .._random_state import RANDOM_STATE, seed_of
 from ..tables._domain import Domain
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._backend import Predictive
+from ._categorical_predictive import CategoricalPredictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import Head, bin_values, class_probabilities
+from ._numeric_predictive import NumericPredictive
 
 # Up to so many rows boosting runs on one thread, which is as fast alone and far faster where
 # other processes keep the cores busy: its threads wait for each other at every split.

@@ -1,4 +1,4 @@
-"""Uniform numbers by position, so that a row is drawn alike in whatever batch it comes."""
+"""Draws by uniform numbers, by position, so that a row is drawn alike in whatever batch it comes."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def uniforms_at(seed: list[int], n: int, positions: np.ndarray | None = None) ->
         uniforms[i] = stream.random()
         at, last = position + 1, position
     return uniforms
+
+
+def inverse(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """First position whose cumulative share exceeds the uniform number; never one of weight 0."""
+    cumulative = np.cumsum(weights, axis=1)
+    cumulative = cumulative / cumulative[:, -1:]
+    return np.argmax(cumulative > uniforms[:, None], axis=1)

@@ -34,7 +34,8 @@ from ..tables._frames import as_frame, check_table
 from ..tables._paired_table import PairedTable
 from ..tables._schema import Selector, SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
-from ._backend import PREDICTIVES, CategoricalPredictive, Predictive
+from ._backend import PREDICTIVES, Predictive
+from ._categorical_predictive import CategoricalPredictive
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
 from ._registry import BACKEND, make_backend

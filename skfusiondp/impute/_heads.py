@@ -13,7 +13,9 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_predict
 
 from ..tables._domain import Domain
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._backend import Predictive
+from ._categorical_predictive import CategoricalPredictive
+from ._numeric_predictive import NumericPredictive
 
 N_ATOMS = 64
 # Odd, so that the mean of a uniform distribution is one of them.

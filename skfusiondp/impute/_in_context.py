@@ -18,9 +18,11 @@ from .._parameters import Satisfies, constraints
 from .._random_state import RANDOM_STATE
 from ..exceptions import InvalidInputError, MissingDependencyError
 from ..tables._domain import Domain
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive
+from ._backend import Predictive
+from ._categorical_predictive import CategoricalPredictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import N_ATOMS, Head, class_probabilities
+from ._numeric_predictive import NumericPredictive
 
 TASKS = ("classifier", "regressor")
 

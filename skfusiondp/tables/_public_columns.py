@@ -89,9 +89,10 @@ def days(cells: pd.Series) -> np.ndarray:
         exact = cells.to_numpy().astype(f"{cells.dtype.kind}8[us]")
         return np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / _MICROSECONDS_A_DAY)
     found = np.full(len(cells), np.nan)
+    values = cells.astype(object).tolist()
     for i in np.flatnonzero(~missing_cells(cells)):
         try:
-            found[i] = _microseconds(cells.iloc[i]) / _MICROSECONDS_A_DAY
+            found[i] = _microseconds(values[i]) / _MICROSECONDS_A_DAY
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
                 f"Column {cells.name!r} was fitted as dates but holds something that is no date ({error}); "
