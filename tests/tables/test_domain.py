@@ -16,7 +16,7 @@ from skfusiondp.accounting import check_pipeline
 from skfusiondp.audit import attribute_inference, audit_attribute
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import load, save
-from skfusiondp.preprocessing import PrivateCategories, PrivateQuantileTransformer, PrivateSelector
+from skfusiondp.preprocessing import PrivateCategories, PrivateQuantileTransformer, PrivateSelectKBest
 from skfusiondp.tables import _kinds
 from skfusiondp.tables._domain import Countable, as_column
 from skfusiondp.tables._ordered import Ordered
@@ -134,7 +134,7 @@ MADE = {
     ),
     "quantiles": lambda: PrivateQuantileTransformer(DOMAINS, random_state=0),
     "categories": lambda: PrivateCategories(DOMAINS, random_state=0),
-    "selector": lambda: PrivateSelector(DOMAINS, n_columns=2, random_state=0),
+    "selector": lambda: PrivateSelectKBest(DOMAINS, k=2, random_state=0),
 }
 
 
