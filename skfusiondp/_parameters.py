@@ -197,20 +197,6 @@ class Satisfies(Constraint):
 
 
 @dataclass(frozen=True)
-class Either(Constraint):
-    """What one of several constraints allows."""
-
-    parts: tuple[Constraint, ...]
-
-    @property
-    def words(self) -> str:
-        return ", or ".join(p.words for p in self.parts)
-
-    def allows(self, value: Any) -> bool:
-        return any(p.allows(value) for p in self.parts)
-
-
-@dataclass(frozen=True)
 class Device(Constraint):
     """A torch device that is there, or its name."""
 
@@ -327,8 +313,7 @@ def are_names(value: Any) -> bool:
 
 SENSITIVE = Anything("what chooses columns is looked up in the table")
 ON_LEAK = OneOf(("warn", "raise", "ignore"))
-VERBOSE = Either((Satisfies(lambda v: isinstance(v, bool), "a truth value"), Integer(0)),
-                 says="must be a whole number of at least 0")  # fmt: skip
+VERBOSE = Satisfies(lambda v: isinstance(v, bool) or (is_whole(v) and v >= 0), "a whole number of at least 0")
 N_JOBS = Satisfies(
     lambda n: is_whole(n) and 0 < abs(n) < 2**31,
     "a whole number other than 0",

@@ -21,7 +21,7 @@ from .privacy._relations import CELL_RELATIONS
 PRIVACY = constraints(
     sensitive=SENSITIVE,
     epsilon=replace(EPSILON, none=True),
-    noise_multiplier=replace(NOISE_MULTIPLIER, none=True),
+    noise_multiplier=replace(NOISE_MULTIPLIER, none=True, remedy=""),
     delta=replace(DELTA, none=True),
     adjacency=OneOf(CELL_RELATIONS),
     groups=Anything("a column's name, looked up in the table"),

@@ -94,14 +94,15 @@ LAYERS = {
     "_contents": (),
     "privacy": ("exceptions", "_parameters"),
     "tables": ("exceptions", "_parameters"),
+    "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
     "_spender": ("_parameters", "_random_state", "privacy", "tables", "accounting"),
     "preprocessing": (
-        "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_spender", "privacy",
-        "tables", "accounting"
+        "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_shared_docs",
+        "_spender", "privacy", "tables", "accounting"
     ),
     "training": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "impute"),
     "nets": ("exceptions", "tables"),

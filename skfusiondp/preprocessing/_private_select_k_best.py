@@ -16,9 +16,10 @@ from ..tables._domain import Domain
 from ..tables._frames import check_table
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._private_transformer import N_BINS, PrivateTransformer, Release
+from ._private_transformer import N_BINS, PrivateTransformer, Release, with_shared_docs
 
 
+@with_shared_docs
 class PrivateSelectKBest(PrivateTransformer):
     """Keep the sensitive columns that say most about the public target, by scores that are paid for.
 
@@ -28,34 +29,14 @@ class PrivateSelectKBest(PrivateTransformer):
 
     Parameters
     ----------
-    sensitive : None, mapping or column selector, default=None
-        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
-        anything else is what ColumnTransformer takes as columns.
+    {sensitive}
     k : int, default=10
         Number of sensitive columns to keep.
     n_bins : int, default=8
         Bins of a numeric column's interval.
     n_groups : int, default=4
         Groups of a continuous target, by its public quantiles; classes are groups of their own.
-    epsilon : float or None, default=None
-        Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
-    noise_multiplier : float or None, default=None
-        Noise standard deviation over the clipping norm, in place of `epsilon`.
-    delta : float or None, default=None
-        None stands for 1/(10 n).
-    adjacency : {"replace", "zero-out"}, default="replace"
-        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
-    groups : str or None, default=None
-        Public column of X that says whose row it is, where a person has several; it passes through, and may
-        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
-    max_rows_per_unit : int or None, default=None
-        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
-    budget : PrivacyBudget, path of its file or None, default=None
-        Budget that the fit shares with others, and may not overdraw.
-    on_leak : {"warn", "raise", "ignore"}, default="warn"
-        What happens when a domain is missing and has to be read off the training cells.
-    random_state : int, RandomState, Generator or None, default=None
-        None takes secure noise from the operating system, as a release needs.
+    {privacy}
 
     Attributes
     ----------
@@ -63,28 +44,7 @@ class PrivateSelectKBest(PrivateTransformer):
         Released association of each column; empty if nothing was read.
     kept_ : tuple of str
         Sensitive columns that are kept.
-    domains_ : dict of str to Domain
-        Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
-    schema_ : SensitiveSchema
-        Columns that went in, and the domain of each sensitive one.
-    columns_ : tuple of str
-        Columns whose cells were read.
-    plan_ : PrivatePlan or None
-        Noise and clipping norm of the release; None if no column was read.
-    epsilon_, delta_ : float
-        Cost of everything in `ledger_` under the relation of the last fit.
-    unit_ : str
-        What says whose row it is; empty where each row is a unit.
-    rows_per_unit_ : int
-        The most rows of one unit that were read: whose epsilon `epsilon_` is.
-    n_rows_ : int
-        Rows of the training table.
-    ledger_ : PrivacyLedger
-        An entry a fit; refits add to it.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_columns,)
-        Names of the columns seen in ``fit``, if they have any.
+    {release}
 
     Notes
     -----

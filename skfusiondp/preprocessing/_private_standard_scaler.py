@@ -11,7 +11,7 @@ from .._parameters import Real, constraints
 from ..privacy._release import UNIT
 from ..tables._numeric import Numeric
 from ..tables._ordered import Ordered
-from ._private_transformer import PrivateTransformer, Release
+from ._private_transformer import PrivateTransformer, Release, with_shared_docs
 
 # A cell's position in its interval is rounded to this, so that its square is whole in units of UNIT.
 _STEP = 2.0**-15
@@ -19,6 +19,7 @@ _STEP = 2.0**-15
 _LEAST = 0.01
 
 
+@with_shared_docs
 class PrivateStandardScaler(PrivateTransformer):
     """Standardise sensitive numbers by a mean and a standard deviation that are paid for.
 
@@ -28,57 +29,16 @@ class PrivateStandardScaler(PrivateTransformer):
 
     Parameters
     ----------
-    sensitive : None, mapping or column selector, default=None
-        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
-        anything else is what ColumnTransformer takes as columns.
+    {sensitive}
     limit : float, default=5.0
         Standardised cells are cut off here, so that their domain is known before the fit.
-    epsilon : float or None, default=None
-        Budget of one fit; None stands for 0.5 unless `noise_multiplier` is given.
-    noise_multiplier : float or None, default=None
-        Noise standard deviation over the clipping norm, in place of `epsilon`.
-    delta : float or None, default=None
-        None stands for 1/(10 n).
-    adjacency : {"replace", "zero-out"}, default="replace"
-        Neighbouring relation. An erased row adds nothing and comes out erased; a missing cell is a value.
-    groups : str or None, default=None
-        Public column of X that says whose row it is, where a person has several; it passes through, and may
-        be absent afterwards. `epsilon` is then that of a unit. Or give ``fit(X, groups=array)``.
-    max_rows_per_unit : int or None, default=None
-        Rows of a unit that are read: its first ones. None reads all, and pays for as many as the largest has.
-    budget : PrivacyBudget, path of its file or None, default=None
-        Budget that the fit shares with others, and may not overdraw.
-    on_leak : {"warn", "raise", "ignore"}, default="warn"
-        What happens when a domain is missing and has to be read off the training cells.
-    random_state : int, RandomState, Generator or None, default=None
-        None takes secure noise from the operating system, as a release needs.
+    {privacy}
 
     Attributes
     ----------
     mean_, scale_ : dict of str to float
         Released mean and standard deviation of each column, in its own unit.
-    domains_ : dict of str to Domain
-        Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
-    schema_ : SensitiveSchema
-        Columns that went in, and the domain of each sensitive one.
-    columns_ : tuple of str
-        Columns whose cells were read.
-    plan_ : PrivatePlan or None
-        Noise and clipping norm of the release; None if no column was read.
-    epsilon_, delta_ : float
-        Cost of everything in `ledger_` under the relation of the last fit.
-    unit_ : str
-        What says whose row it is; empty where each row is a unit.
-    rows_per_unit_ : int
-        The most rows of one unit that were read: whose epsilon `epsilon_` is.
-    n_rows_ : int
-        Rows of the training table.
-    ledger_ : PrivacyLedger
-        An entry a fit; refits add to it.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_columns,)
-        Names of the columns seen in ``fit``, if they have any.
+    {release}
 
     Notes
     -----

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._parameters import Constraint, Integer, Rule
 from .._privacy_parameters import EPSILON_OR_NOISE, PRIVACY
 from .._refit import all_or_nothing
+from .._shared_docs import documented
 from .._spender import Begin, Job, Spender
 from ..exceptions import InvalidInputError
 from ..privacy import Clipping, PrivatePlan, make_plan
@@ -31,6 +32,30 @@ from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 
 N_BINS = Integer(2, 2**16, remedy="noise hides finer ones")
+
+_SENSITIVE = """
+sensitive : None, mapping or column selector, default=None
+    None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
+    anything else is what ColumnTransformer takes as columns.
+"""
+_RELEASE = """
+domains_ : dict of str to Domain
+    Domain of each sensitive column that comes out, for the ``sensitive=`` of the next step.
+{schema_}
+columns_ : tuple of str
+    Columns whose cells were read.
+plan_ : PrivatePlan or None
+    Noise and clipping norm of the release; None if no column was read.
+epsilon_, delta_ : float
+    Cost of everything in `ledger_` under the relation of the last fit.
+{unit_}
+{rows_per_unit_}
+{n_rows_}
+{ledger_}
+{n_features_in_}
+{feature_names_in_}
+"""
+with_shared_docs = documented(_SENSITIVE, release=_RELEASE)
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,11 @@ ROW_RELATIONS = tuple(name for name, r in RELATIONS.items() if r.protects_rows)
 def relation(name: Any) -> Relation:
     """The relation of a name.
 
+    Parameters
+    ----------
+    name : str
+        What users pass as ``adjacency=``.
+
     Raises
     ------
     InvalidInputError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..._parameters import Integer, NotBoth, OneOf, Real, Rule, constraints
@@ -10,6 +10,7 @@ from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT, SUPPORT_T
 from ...exceptions import InvalidInputError
 from ...impute._foundation_imputer import IMPUTER
 from ...privacy._clipping import CLIPPING, MAX_GRAD_NORM
+from ...privacy._constraints import NOISE_MULTIPLIER
 from ...privacy._relations import RELATIONS
 from ...training._process_group import Ranks
 from .._private_estimator import SUPPORT_OF_TARGET
@@ -23,6 +24,7 @@ FUSION = constraints(
     support=SUPPORT,
     support_target=SUPPORT_TARGET,
     method=METHOD,
+    noise_multiplier=replace(NOISE_MULTIPLIER, none=True),
     adjacency=OneOf(RELATIONS, remedy="only method='dp-sgd', which protects whole rows, takes add-remove"),
     max_grad_norm=MAX_GRAD_NORM,
     clipping=CLIPPING,

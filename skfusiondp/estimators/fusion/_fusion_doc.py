@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from ..._shared_docs import documented
+
 _PARAMETERS = """
 sensitive : None, mapping or column selector, default=None
     Which columns are sensitive. None protects every column. A mapping declares public domains,
     ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; a domain may state the column's own
     ``epsilon=``. Anything else is what ColumnTransformer takes as columns. Undeclared domains come
     from the support rows.
-support : table of shape (n_support, at least n_columns) or None, default=None
-    Public rows with true sensitive cells: of other people, or of people who agreed to publish them, none
-    of them a training row. Training rows that are found among them are a leak. None: the imputer's.
+{support}
 support_target : array-like of shape (n_support,) or None, default=None
     Their labels, public too: the public branch then trains on these rows as well, with their true
     sensitive values.
@@ -21,26 +21,13 @@ method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default=
     The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
     of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true
     sensitive value (epsilon 0); "non-private" protects nothing (epsilon infinite).
-epsilon : float or None, default=None
-    Budget, met by calibrating the noise. None means 1.0, unless `noise_multiplier` is given.
-noise_multiplier : float or None, default=None
-    Noise standard deviation over `max_grad_norm`, in place of `epsilon`.
-delta : float or None, default=None
-    None means 1 / (10 n_rows).
-budget : PrivacyBudget, str or None, default=None
-    What this fit and others may spend together, or the path of such a budget's file. A fit that
-    would overdraw it is refused before it reads a sensitive cell.
-adjacency : {"replace", "zero-out"}, default="replace"
-    Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so
-    that both its views are the imputed one and it adds nothing. A missing cell is a value, and not
-    erased. The same noise gives a larger epsilon under "replace".
-groups : str or None, default=None
-    Public column of X that says whose row it is, where a person (or any other unit) has several. It is
-    left out of training, and may be absent afterwards. `epsilon` is then that of a unit: all of its
-    sensitive cells may change at once. Or give ``fit(X, y, groups=array)``.
-max_rows_per_unit : int or None, default=None
-    Rows of a unit that the private branch reads: its first ones. The others train the free branch only.
-    None reads all, and pays for as many as the largest unit has.
+{epsilon}
+{noise_multiplier}
+{delta}
+{budget}
+{adjacency}
+{groups}
+{max_rows_per_unit}
 max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
@@ -90,46 +77,33 @@ callbacks : list or None, default=None
     skorch callbacks. They see the hybrid view only.
 device : str, default="cpu"
     Torch device.
-on_leak : {"warn", "raise", "ignore"}, default="warn"
-    What happens where something would read sensitive cells without paying.
+{on_leak}
 verbose : int, default=0
     1 prints skorch's table of epochs.
-random_state : int, RandomState, Generator or None, default=None
-    Makes a fit repeatable, noise included; the report says that this voids the promise against
-    whoever knows it. None takes noise from the operating system's entropy.
+{random_state}
 **kwargs : dict
     skorch's parameters of the torch parts: ``module__hidden=(64,)``, ``optimizer__weight_decay=0.01``.
 """
 
 _ATTRIBUTES = """
-epsilon_ : float
-    Epsilon of everything in `ledger_`, at `delta_`, under the neighbouring relation in `plan_`.
-delta_ : float
-    The delta that `epsilon_` goes with.
-ledger_ : PrivacyLedger
-    Every mechanism that read sensitive cells, over all fits of this object.
+{epsilon_}
+{delta_}
+{ledger_}
 plan_ : PrivatePlan or None
     Sampling, clipping, noise, steps and relation of the private branch.
-schema_ : SensitiveSchema
-    Columns and the domains of the sensitive ones.
-imputer_ : FoundationImputer or None
-    The fitted imputer.
+{schema_}
+{imputer_}
 encoder_ : TableEncoder
     The encoding of both views.
 net_ : FusionDPNet
     The trained skorch net.
 history_ : skorch.history.History
     Losses of the hybrid view, an entry an epoch.
-unit_ : str
-    What says whose row it is; empty where each row is a unit.
-rows_per_unit_ : int
-    The most rows of one unit that the private branch read: whose epsilon `epsilon_` is.
-n_rows_ : int
-    Number of training rows.
-n_features_in_ : int
-    Number of columns seen in ``fit``.
-feature_names_in_ : ndarray of shape (n_columns,)
-    Names of the columns seen in ``fit``, if they have any.
+{unit_}
+{rows_per_unit_}
+{n_rows_}
+{n_features_in_}
+{feature_names_in_}
 """
 
 _NOTES = """
@@ -153,15 +127,4 @@ counts once.
 """
 
 
-def with_parameters(cls: type) -> type:
-    """Fill the shared parts into a class's docstring."""
-    doc = cls.__doc__ or ""
-    for name, text in (
-        ("parameters", _PARAMETERS),
-        ("attributes", _ATTRIBUTES),
-        ("notes", _NOTES),
-    ):
-        lines = [f"    {line}" if line else "" for line in text.strip().splitlines()]
-        doc = doc.replace(f"    {{{name}}}", "\n".join(lines))
-    cls.__doc__ = doc
-    return cls
+with_parameters = documented(parameters=_PARAMETERS, attributes=_ATTRIBUTES, notes=_NOTES)

@@ -49,6 +49,8 @@ class OffsetFusionClassifier(ClassifierMixin, BaseOffsetFusion):
     Parameters
     ----------
     {parameters}
+    max_grad_norm : float, default=0.5
+        Bound C of a row's gradient, from 1e-19 to 1e19.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss. Labels are public, so they cost nothing.
 
@@ -247,6 +249,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     Parameters
     ----------
     {parameters}
+    max_grad_norm : float or None, default=None
+        Bound C of a row's gradient, from 1e-19 to 1e19. None means 0.2 with labelled support rows, else 1.0.
 
     Attributes
     ----------
