@@ -24,9 +24,8 @@ from skfusiondp import (
     PrivacyBudget,
 )
 from skfusiondp.estimators.offset import _correction
-from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV, _ensemble
-from skfusiondp.model_selection._optimizers import StackedOptimizer
-from skfusiondp.nets import MLP
+from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
+from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.training import PerRowEngine
 from skfusiondp.training._batches import PrivateSample
 
@@ -50,8 +49,7 @@ NET_PATHS = {
     "micro-batches": {**WHOLE, "micro_batch_size": 3},
     "tiers": {"sensitive": TIERS, "noise_multiplier": None, "epsilon": 1e-3},
     "disk": {},
-    "stack": {"module": MLP},
-    "stack of heads": {},
+    "stack": {},
 }
 each_path = pytest.mark.parametrize("path", NET_PATHS)
 
@@ -76,10 +74,10 @@ def fitted(path, folder, **parameters):
     if path == "disk":
         np.save(folder / "table.npy", ARRAY)
         table = os.fspath(folder / "table.npy")
-    if path.startswith("stack"):
+    if path == "stack":
         everything = [(np.arange(N), np.arange(3))]
         model = StackedGridSearchCV(
-            model, {"lr": [0.01, 0.02, 0.03]}, scoring=scored, cv=everything, refit=False
+            model, {"alpha": [1.0, 2.0, 4.0]}, scoring=scored, cv=everything, refit=False
         )
     return model.fit(table, Y)
 
@@ -90,20 +88,19 @@ def fitted(path, folder, **parameters):
 def samples(path, folder, monkeypatch, steps):
     """Which rows each private step reads, of shape (n_streams, n_steps, N), a stream a tier or model."""
     used: dict[int, list[np.ndarray]] = {}
-    plain, padded = PrivateSample.__init__, _ensemble._padded
+    plain, sums = PrivateSample.__init__, HeadStack._clipped_sums
 
     def kept(self, rows, index, tier=0):
         used.setdefault(tier, []).append(np.array(index))
         plain(self, rows, index, tier)
 
-    def stacked(*args):
-        sample = padded(*args)
-        for i, counts in enumerate(sample.private.counts):
-            used.setdefault(i, []).append(sample.index[i][counts].numpy())
-        return sample
+    def stacked(self, samples):
+        for i, index in enumerate(samples):
+            used.setdefault(i, []).append(np.array(index))
+        return sums(self, samples)
 
     monkeypatch.setattr(PrivateSample, "__init__", kept)
-    monkeypatch.setattr(_ensemble, "_padded", stacked)
+    monkeypatch.setattr(HeadStack, "_clipped_sums", stacked)
     fitted(path, folder, steps=steps, public_epochs=0)
     table = np.zeros((len(used), steps, N), dtype=bool)
     for stream, drawn in used.items():
@@ -118,7 +115,7 @@ def samples(path, folder, monkeypatch, steps):
 def test_each_step_reads_a_poisson_sample_of_its_own(path, tmp_path, monkeypatch):
     steps = 80
     included = samples(path, tmp_path, monkeypatch, steps)
-    assert len(included) == {"tiers": 2, "stack": 3, "stack of heads": 3}.get(path, 1)
+    assert len(included) == {"tiers": 2, "stack": 3}.get(path, 1)
     centred = (included - Q) / np.sqrt(Q * (1 - Q))
     for stream, own in zip(included, centred, strict=True):
         assert 2 * stats.norm.sf(abs(own.sum()) / np.sqrt(own.size)) > LEVEL, "another rate"
@@ -155,15 +152,18 @@ def noise(path, folder, monkeypatch, steps):
     ndarray of shape (n_models, n_steps, n_numbers)
     """
     many = {} if path == "tiers" else {"noise_multiplier": 1e6}
-    if path.startswith("stack"):
+    if path == "stack":
         seen: list[np.ndarray] = []
-        plain = StackedOptimizer.step
+        plain = HeadStack._private_gradient
 
-        def watched(self, gradient):
-            seen.append(gradient.double().numpy().copy())
-            plain(self, gradient)
+        def watched(self, samples):
+            weight, bias = plain(self, samples)
+            each = [part.reshape(len(samples), -1) for part in (weight, bias)]
+            alpha = torch.tensor([net.alpha for net in self.nets])[:, None]
+            seen.append((torch.cat(each, 1) / alpha).numpy())
+            return weight, bias
 
-        monkeypatch.setattr(StackedOptimizer, "step", watched)
+        monkeypatch.setattr(HeadStack, "_private_gradient", watched)
         fitted(path, folder, steps=steps, public_epochs=0, **many)
         return np.stack(seen, axis=1) * BATCH / 1e6
     model = fitted(path, folder, steps=steps, callbacks=[Watches()], public_epochs=0, **many)
@@ -252,14 +252,13 @@ def test_the_plan_is_paid_before_the_first_private_row_is_read(path, tmp_path, m
 
     monkeypatch.setattr(FusionDPClassifier, "_pay", paid)
     monkeypatch.setattr(PerRowEngine, "clipped_sum", boom)
-    monkeypatch.setattr(_ensemble, "clipped_sums", boom)
     with pytest.raises(ZeroDivisionError):
         fitted(path, tmp_path, steps=5, public_epochs=0)
     before = [paid for paid in events[: events.index("read")] if paid]
-    assert before == [[5] * (2 if path == "tiers" else 1)] * (3 if path.startswith("stack") else 1)
+    assert before == [[5] * (2 if path == "tiers" else 1)] * (3 if path == "stack" else 1)
 
 
-@pytest.mark.parametrize("path", [p for p in NET_PATHS if not p.startswith("stack")])
+@pytest.mark.parametrize("path", [p for p in NET_PATHS if p != "stack"])
 def test_a_budget_is_charged_once_what_the_ledger_says(path, tmp_path):
     budget = PrivacyBudget(1.0, 1e-3)
     paying = {"epsilon": 0.4, "noise_multiplier": None, "delta": 1e-3, "budget": budget}

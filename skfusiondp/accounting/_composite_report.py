@@ -58,7 +58,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         f"what was spent under {a}: it does not add to {account.adjacency}"
         for a in sorted(relations - {account.adjacency})
     ]
-    gaps += list(_lost(fitted, ""))
+    gaps += list(lost_fits(fitted, ""))
     reports = list(_reports(account))
     gaps += [f"{path}: {gap}" if path else gap for path, report in reports for gap in report.not_covered]
     rows = RELATIONS[account.adjacency].protects_rows
@@ -105,9 +105,9 @@ def _lines(account: Account) -> dict[str, Any]:
     return lines
 
 
-def _lost(obj: Any, path: str) -> Iterator[str]:
+def lost_fits(obj: Any, path: str) -> Iterator[str]:
     """Fits whose ledgers went with the clones that a search or the like has thrown away."""
-    if spends(obj):
+    if spends(obj) or getattr(obj, "_counts_its_fits", False):
         return
     lost = ""
     if hasattr(obj, "estimator") and any(hasattr(obj, n) for n in SEARCHES):
@@ -121,4 +121,4 @@ def _lost(obj: Any, path: str) -> Iterator[str]:
             "unless a shared PrivacyBudget has recorded them"
         )
     for name, inner in members(obj):
-        yield from _lost(inner, join(path, name))
+        yield from lost_fits(inner, join(path, name))

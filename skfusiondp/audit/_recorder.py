@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 
+from ..training._driver import Driver
 from ._claim import unbudgeted
 
 
@@ -88,30 +90,30 @@ class _Recorded:
         return self.record.release(self, total)
 
 
-class _Recorder:
-    """Goes before an estimator's class: the hooks that see its rows and its net."""
+class _Recorder(Driver):
+    """Carries out a fit's steps as they come, and sees its rows and its net."""
 
-    _record: Record
+    def __init__(self, record: Record):
+        self.record = record
 
-    def _training_rows(self, *args: Any) -> Any:
-        rows = super()._training_rows(*args)  # type: ignore[misc]
-        self._record.keep_rows(rows)
+    def rows(self, make: Callable[[], Any]) -> Any:
+        rows = make()
+        self.record.keep_rows(rows)
         return rows
 
-    def _fit_net(self, net: Any, rows: Any) -> None:
+    def train(self, model: Any, net: Any, rows: Any) -> None:
         tiers = getattr(net, "_tiers", [])
         net._tiers = [
-            (engine, _Recorded(noise, self._record, t, net.module_))
-            for t, (engine, noise) in enumerate(tiers)
+            (engine, _Recorded(noise, self.record, t, net.module_)) for t, (engine, noise) in enumerate(tiers)
         ]
-        super()._fit_net(net, rows)  # type: ignore[misc]
+        super().train(model, net, rows)
 
 
 def recorded_fit(estimator: Any, X: Any, y: Any, record: Record, seed: int | None) -> Any:
     """Fit a clone with fixed randomness, writing into `record`."""
-    plain = unbudgeted(clone(estimator)).set_params(random_state=seed)
-    recording = type(type(plain).__name__, (_Recorder, type(plain)), {"_record": record})
-    return recording(**plain.get_params(deep=False)).fit(X, y)
+    model = unbudgeted(clone(estimator)).set_params(random_state=seed)
+    model._driver = _Recorder(record)
+    return model.fit(X, y)
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -149,7 +149,7 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: An
     (True, True)
     """
     method = getattr(estimator, "method", None)
-    if method not in _METHODS or not hasattr(estimator, "_fit_net"):
+    if method not in _METHODS or not hasattr(estimator, "_driver"):
         raise InvalidInputError(
             "replay listens to the steps of a FusionDPClassifier or FusionDPRegressor whose method is one "
             f"of {', '.join(_METHODS)}, not to {type(estimator).__name__} with method={method!r}."

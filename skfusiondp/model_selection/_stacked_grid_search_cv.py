@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
 from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
-from ..accounting import check_pipeline
+from ..accounting import check_pipeline, private_parts
+from ..accounting._composite_report import lost_fits
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ..tables._targets import read_labels
-from ._trainer import (
-    Fitted,
-    Outcome,
-    fit_all,
-    ledger_of,
-)
+from ._fold_fits import FoldFit, alike, fit_each, why_not_shared
 
 
 class StackedGridSearchCV(GridSearchCV):
-    """Grid search that trains the models of a grid together, as one stack of batched tensors.
+    """Grid search that does once what its fits have in common, and trains their private heads together.
 
-    It takes what GridSearchCV takes and gives what it gives. The table is imputed once, each fold
-    encoded once, and models that differ only in `noise_multiplier`, `epsilon`, `delta`,
-    `max_grad_norm`, `alpha`, `beta`, `lr` or `random_state` are trained in one loop, each with its own
-    Poisson sample, clipping norm, noise, optimizer state and iterate average. Models of a fold with the
-    same learning rate share their start and public warm-up, which read no sensitive cell.
+    It takes what GridSearchCV takes and gives what it gives. Models of a fold that differ only in
+    `noise_multiplier`, `epsilon`, `delta`, `max_grad_norm`, `alpha`, `beta` or `lr` share their imputed and
+    encoded rows. With the default module they share its public training too, which reads no sensitive
+    cell, and their private heads are trained in one loop, each with its own Poisson sample, clipping norm,
+    noise, optimizer state and iterate average.
 
     Parameters
     ----------
     estimator : estimator
-        FusionDPClassifier or FusionDPRegressor to be stacked; anything else is searched as
-        GridSearchCV does it.
+        FusionDPClassifier or FusionDPRegressor; the fits of anything else share nothing.
     param_grid : dict or list of dict
-        Parameters and the values to try. Others than those named above split the grid into stacks.
+        Parameters and the values to try. Those that differ in others than the ones named above share nothing.
     scoring : str, callable, list, tuple or dict, default=None
         As in GridSearchCV.
     n_jobs : int or None, default=None
-        Threads over stacks, and processes over what is fitted one by one.
+        Processes over folds, and over groups of candidates that share nothing.
     refit : bool, str or callable, default=True
         As in GridSearchCV: the best parameters are fitted on all rows by the estimator's own ``fit``.
     cv : int, splitter or iterable, default=None
@@ -61,7 +59,7 @@ class StackedGridSearchCV(GridSearchCV):
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        As in GridSearchCV. The fit time of a stacked model is its share of its stack's.
+        As in GridSearchCV. Fit times hold a model's share of what was done for several.
     best_estimator_ : estimator
         An ordinary fitted estimator; its own ``epsilon_`` is that of the refit alone.
     best_params_, best_score_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
@@ -69,15 +67,15 @@ class StackedGridSearchCV(GridSearchCV):
     ledger_ : PrivacyLedger
         An entry a model that was trained, fold models first and the refit last: what the search read.
     stacked_ : dict
-        Number of models trained "stacked" and "sequentially", and "why_not": reason and count of the
-        latter.
+        Number of models whose heads were trained "stacked", of those trained "sequentially", and "why_not":
+        reason and count of the latter.
 
     Warns
     -----
     UserWarning
-        Once, with the reasons, if models are fitted one by one: pipelines, other modules than
-        ``nets.MLP``, callbacks, other optimizers than Adam and SGD (or with weight decay), chosen
-        `private_parameters`, other devices than the CPU.
+        Once, with the reasons, if models are fitted one by one: pipelines, other modules than the default
+        one, callbacks, other optimizers than Adam, AdamW and SGD, chosen `private_parameters`, automatic
+        clipping, a shared budget, other devices than the CPU.
 
     Notes
     -----
@@ -89,8 +87,8 @@ class StackedGridSearchCV(GridSearchCV):
     it has to, search on public rows (the support), or fix parameters beforehand.
 
     Results are those of a sequential search up to random draws. With `random_state` set, every model draws
-    the samples and noise that its own ``fit`` would draw, and differs by rounding only (with dropout, by
-    its masks too).
+    what its own ``fit`` would draw, and differs by rounding only. Without, the models of a fold that share
+    their public training share its start.
 
     References
     ----------
@@ -112,6 +110,7 @@ class StackedGridSearchCV(GridSearchCV):
     ['max_grad_norm', 'noise_multiplier']
     """
 
+    _counts_its_fits = True  # so that no report calls them lost
     _constraints = constraints(
         dict.fromkeys(GridSearchCV._parameter_constraints, Anything("GridSearchCV's own, which checks it")),
         estimator=ESTIMATOR,
@@ -151,29 +150,68 @@ class StackedGridSearchCV(GridSearchCV):
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
+        for gap in lost_fits(self.estimator, "estimator"):
+            raise InvalidInputError(
+                f"{gap}. The search could not count them: use GridSearchCV with such a budget, or "
+                "StackedGridSearchCV in place of a search inside."
+            )
         check_pipeline(self, X=X, on_leak=_on_leak(self.estimator))
         self.ledger_ = earlier
-        outcome = Outcome()
-        try:
-            fit_all(self.estimator, candidates, X, y, splits, self.n_jobs, params, outcome)
-        finally:
-            self.ledger_ = earlier + outcome.ledger
-        self.stacked_ = _counts(outcome)
+        fits = self._fit_folds(X, y, candidates, splits, params)
+        self.stacked_ = _counts(fits)
         _say_once(self.stacked_)
+        scorers = _scorers(self.estimator, self.scoring)
         settings = self.get_params(deep=False)
-        settings.update(estimator=_recalling(self.estimator, outcome), cv=splits, n_jobs=None)
+        stand_in = _Trained(clone(self.estimator), iter(fits))
+        settings.update(estimator=stand_in, scoring=scorers, cv=splits, n_jobs=None)
         inner = GridSearchCV(**settings)
         try:
             inner.fit(X, y, **params)
         finally:
             if "best_estimator_" in vars(inner):
-                self.ledger_ = self.ledger_ + ledger_of(inner.best_estimator_)
+                inner.best_estimator_ = inner.best_estimator_.estimator
+                self.ledger_ = self.ledger_ + _spent(inner.best_estimator_)
         self.__dict__.update({k: v for k, v in vars(inner).items() if k.endswith("_") and k[0] != "_"})
-        if self.scoring is None:
-            # The passthrough scorer holds the estimator that it was made for, here one that recalls.
-            self.scorer_ = check_scoring(self.estimator)
-        self._own_times(outcome, len(splits))
+        self.scorer_ = (
+            {n: s.scorer for n, s in scorers.items()} if isinstance(scorers, dict) else scorers.scorer
+        )
+        seconds = np.array([f.seconds for f in fits]).reshape(-1, len(splits))
+        self.cv_results_["mean_fit_time"] = seconds.mean(axis=1)
+        self.cv_results_["std_fit_time"] = seconds.std(axis=1)
         return self
+
+    def _fit_folds(
+        self, X: Any, y: Any, candidates: list[dict], splits: list[tuple], params: dict[str, Any]
+    ) -> list[FoldFit]:
+        """Fit each candidate on each training set, and count what was spent; candidate by candidate."""
+        groups = [[i] for i in range(len(candidates))]
+        if not why_not_shared(self.estimator, params):
+            groups = alike(candidates)
+        jobs = [(group, j) for group in groups for j in range(len(splits))]
+        started: list[list[FoldFit]] = [[] for _ in jobs]
+        imputers: dict[int, list] = {id(group): [] for group in groups}
+        run = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(fit_each)(
+                self.estimator,
+                [candidates[i] for i in group],
+                *_training_set(X, y, splits[j][0], params),
+                imputers[id(group)],
+                fits,
+            )
+            for (group, j), fits in zip(jobs, started, strict=True)
+        )
+        try:
+            for number, fits in enumerate(run):
+                started[number] = fits
+        finally:
+            done = {
+                (i, j): fit
+                for (group, j), fits in zip(jobs, started, strict=True)
+                for i, fit in zip(group, fits, strict=False)
+            }
+            fits = [done[job] for job in sorted(done)]
+            self.ledger_ = sum((_spent(f.estimator) for f in fits), self.ledger_)
+        return fits
 
     def _check_parameters(self) -> None:
         """Refuse what scikit-learn would refuse after the training only, which is paid for by then."""
@@ -190,11 +228,6 @@ class StackedGridSearchCV(GridSearchCV):
                 "which the best parameters are chosen, or False."
             )
 
-    def _own_times(self, outcome: Outcome, n_splits: int) -> None:
-        seconds = np.array([f.seconds for f in outcome.fits]).reshape(-1, n_splits)
-        self.cv_results_["mean_fit_time"] = seconds.mean(axis=1)
-        self.cv_results_["std_fit_time"] = seconds.std(axis=1)
-
 
 def _spends(estimator: Any) -> bool:
     """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
@@ -209,39 +242,82 @@ def _on_leak(estimator: Any) -> str:
     return next((wish for wish in ("raise", "warn") if wish in wishes), "ignore")
 
 
-def _recalling(estimator: Any, outcome: Outcome) -> Any:
-    """An estimator whose next fits recall those of `outcome`, in order; then it fits as ever.
-
-    scikit-learn's own search scores, ranks and refits with it. A fitted object is of the estimator's
-    own class and carries nothing of this.
-    """
-    cls = type(estimator)
-    left: Iterator[Fitted] = iter(outcome.fits)
-
-    class Recalling(cls):  # type: ignore[misc, valid-type]
-        def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-            self.__class__ = cls
-            trained = next(left, None)
-            if trained is None:
-                return self.fit(X, y, **params)
-            if trained.error is not None:
-                raise trained.error
-            self.__dict__.update(vars(trained.estimator))
-            return self
-
-    Recalling.__name__, Recalling.__qualname__ = cls.__name__, cls.__qualname__
-    copy = clone(estimator)
-    copy.__class__ = Recalling
-    return copy
+def _spent(model: Any) -> PrivacyLedger:
+    """What all parts of a model have spent."""
+    return sum((part.ledger for part in private_parts(model)), PrivacyLedger())
 
 
-def _counts(outcome: Outcome) -> dict[str, Any]:
-    stacked = sum(f.stacked for f in outcome.fits)
-    return {
-        "stacked": stacked,
-        "sequentially": len(outcome.fits) - stacked,
-        "why_not": dict(outcome.why_not),
+def _training_set(X: Any, y: Any, train: np.ndarray, params: dict[str, Any]) -> tuple:
+    cut = {
+        k: _safe_indexing(v, train) if hasattr(v, "__len__") and len(v) == len(X) else v
+        for k, v in params.items()
     }
+    return _safe_indexing(X, train), None if y is None else _safe_indexing(y, train), cut
+
+
+class _Trained(BaseEstimator):
+    """Stands for an estimator in scikit-learn's own search: each of its fits takes a model trained before.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The model, once it is fitted.
+    fits : iterator of FoldFit
+        In the order in which the search fits. When they are used up, the estimator's own ``fit`` is called.
+    """
+
+    def __init__(self, estimator: Any, fits: Iterator[FoldFit]):
+        self.estimator = estimator
+        self.fits = fits
+
+    def __sklearn_clone__(self) -> _Trained:
+        return _Trained(clone(self.estimator), self.fits)
+
+    def set_params(self, **params: Any) -> _Trained:
+        self.estimator.set_params(**params)
+        return self
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> _Trained:
+        """Take the next model."""
+        done = next(self.fits, None)
+        if done is None:
+            self.estimator.fit(X, y, **params)
+        elif done.error is not None:
+            raise done.error
+        else:
+            self.estimator = done.estimator
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "estimator" not in vars(self):
+            raise AttributeError(name)
+        return getattr(self.estimator, name)
+
+    def __sklearn_tags__(self) -> Any:
+        return get_tags(self.estimator)
+
+
+class _OfTheModel:
+    """A scorer that is given the model, and not what stands for it."""
+
+    def __init__(self, scorer: Any):
+        self.scorer = scorer
+
+    def __call__(self, stand_in: _Trained, *args: Any, **params: Any) -> Any:
+        return self.scorer(stand_in.estimator, *args, **params)
+
+
+def _scorers(estimator: Any, scoring: Any) -> Any:
+    if scoring is None or isinstance(scoring, str) or callable(scoring):
+        return _OfTheModel(check_scoring(estimator, scoring))
+    named = scoring if isinstance(scoring, Mapping) else {name: name for name in scoring}
+    return {name: _OfTheModel(check_scoring(estimator, s)) for name, s in named.items()}
+
+
+def _counts(fits: list[FoldFit]) -> dict[str, Any]:
+    why_not = Counter(f.alone for f in fits if f.alone)
+    alone = sum(why_not.values())
+    return {"stacked": len(fits) - alone, "sequentially": alone, "why_not": dict(why_not)}
 
 
 def _say_once(counts: dict[str, Any]) -> None:

@@ -137,3 +137,36 @@ class CorrectedHead(nn.Module):
         """Outputs of shape (n_rows, n_outputs)."""
         base, rest = representation.tensor_split([self.wide.out_features], dim=1)
         return base + self.wide(rest)
+
+
+class CorrectedHeads(nn.Module):
+    """Many heads of one shape as one linear layer; each row's outputs are those of its own head.
+
+    Parameters
+    ----------
+    heads : sequence of CorrectedHead
+    """
+
+    def __init__(self, heads: Sequence[CorrectedHead]):
+        super().__init__()
+        wide = heads[0].wide
+        self.n_outputs = wide.out_features
+        self.wide = nn.Linear(wide.in_features, len(heads) * self.n_outputs)
+        with torch.no_grad():
+            self.wide.weight.copy_(torch.cat([head.wide.weight for head in heads]))
+            self.wide.bias.copy_(torch.cat([head.wide.bias for head in heads]))
+
+    def hand_over(self, heads: Sequence[CorrectedHead]) -> None:
+        """Give each head its own parameters."""
+        parts = zip(*(p.split(self.n_outputs) for p in self.wide.parameters()), strict=True)
+        with torch.no_grad():
+            for head, (weight, bias) in zip(heads, parts, strict=True):
+                head.wide.weight.copy_(weight)
+                head.wide.bias.copy_(bias)
+
+    def forward(self, numbered: Tensor) -> Tensor:
+        """Outputs, of representations that are each followed by the number of its head."""
+        base, rest, which = numbered.tensor_split([self.n_outputs, numbered.shape[1] - 1], dim=1)
+        each = self.wide(rest).unflatten(1, (-1, self.n_outputs))
+        own = which.long().unsqueeze(2).expand(-1, -1, self.n_outputs)
+        return base + each.gather(1, own).squeeze(1)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class IterateAverage:
@@ -22,17 +19,20 @@ class IterateAverage:
     """
 
     def __init__(self, module: nn.Module, decay: float):
-        def average(kept: Tensors, new: Tensors, count: Tensor | int) -> None:
-            # A short run must not remember its start: the average widens as it goes on.
-            steps = int(count)
-            torch._foreach_lerp_(kept, new, 1 - min(decay, (1 + steps) / (10 + steps)))
+        self._parameters: list[Tensor] = list(module.parameters())
+        self._kept = [p.detach().clone() for p in self._parameters]
+        self._decay = decay
+        self._count = 0
 
-        self._model = AveragedModel(module, multi_avg_fn=average)
-
-    def update(self, module: nn.Module) -> None:
+    def update(self) -> None:
         """Take in the module's current parameters."""
-        self._model.update_parameters(module)
+        # A short run must not remember its start: the average widens as it goes on.
+        weight = 1 - min(self._decay, (1 + self._count) / (10 + self._count)) if self._count else 1.0
+        with torch.no_grad():
+            torch._foreach_lerp_(self._kept, self._parameters, weight)
+        self._count += 1
 
-    def copy_to(self, module: nn.Module) -> None:
+    def copy_to_module(self) -> None:
         """Replace the module's parameters by their average."""
-        module.load_state_dict(self._model.module.state_dict())
+        with torch.no_grad():
+            torch._foreach_copy_(self._parameters, self._kept)

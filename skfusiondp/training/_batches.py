@@ -266,7 +266,7 @@ class BatchSchedule:
         self._epoch += 1
         at_once = self._steps_at_once()
         for first in range(0, steps, at_once):
-            drawn = [self._draw() for _ in range(min(at_once, steps - first))]
+            drawn = [self.draw() for _ in range(min(at_once, steps - first))]
             if self.rows.reader is not None:
                 public = [index for index, _ in drawn if index is not None]
                 self.rows.reader.read_ahead(public, [index for _, sample in drawn for index in sample])
@@ -288,7 +288,7 @@ class BatchSchedule:
         private = sum(s.sample_rate * s.n_rows for s in self._samplers)
         return max(1, int(self.rows.reader.rows_ahead / (self.public_batch_size + private)))
 
-    def _draw(self) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    def draw(self) -> tuple[np.ndarray | None, list[np.ndarray]]:
         """Positions of one step's public rows, and of each tier's private ones."""
         private = []
         if self._step >= self._first_private:

@@ -208,18 +208,30 @@ class FusionDPNet(NeuralNet):
             return
         self._run(rows, self.plan, self.epoch_steps, self.lr if self.plan else self.public_lr)
 
-    def warm_up(self, rows: TrainingRows) -> TrainingRows | None:
+    def warm_up(self, rows: TrainingRows) -> RepresentedRows | None:
         """Train all of the module in the public epochs; then the rows are what the head is trained on.
 
         Returns
         -------
-        TrainingRows or None
+        RepresentedRows or None
             The rows' representations, which read no sensitive cell but the row's own; None after Ctrl-C.
         """
         self._head_only = False
         self._run(rows, None, self._warm_epochs, self.public_lr)
         self._head_only = True
         return None if self._batches.remaining else RepresentedRows.of(rows, self._represent)
+
+    def warm_up_as(self, other: FusionDPNet) -> None:
+        """Take over the public warm-up of a net that differs in private settings alone."""
+        assert self.seed is not None
+        self.module_.load_state_dict(other.module_.state_dict())
+        self.history = copy.deepcopy(other.history)  # type: ignore[has-type]
+        self.seed.spawn(1)  # that of the public order, which the other has drawn
+
+    @property
+    def head_epochs(self) -> tuple[int, ...]:
+        """Steps of the epochs in which the head alone is trained."""
+        return tuple(self.epoch_steps[len(self._warm_epochs) :])
 
     def train_head(self, rows: TrainingRows) -> None:
         """Train what is private of the head, with a fresh optimizer; all else stays as it is."""
@@ -230,7 +242,7 @@ class FusionDPNet(NeuralNet):
             parameter.requires_grad_(False)
             parameter.grad = None
         try:
-            self._run(rows, self.plan, self.epoch_steps[len(self._warm_epochs) :], self.head_lr)
+            self._run(rows, self.plan, self.head_epochs, self.head_lr)
         finally:
             for parameter in fixed:
                 parameter.requires_grad_(True)
@@ -238,17 +250,21 @@ class FusionDPNet(NeuralNet):
     def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
         """Some epochs from a fresh optimizer, after which the module is the iterates' average."""
         self._throwaway.forget()
+        self.start_optimizer(lr)
+        self._schedule = (plan, tuple(epochs))
+        self.average_ = IterateAverage(self.module_, self.averaging)
+        self.partial_fit(rows, epochs=len(epochs))
+        self.average_.copy_to_module()
+        self.ranks_.broadcast(self.module_)
+        self._throwaway.forget()
+        self._set_training(False)
+
+    def start_optimizer(self, lr: float) -> None:
+        """Put the optimizer back to its beginning, with a learning rate."""
         self.optimizer_.load_state_dict(self._fresh_optimizer)
         if lr != self.lr:
             for group in self.optimizer_.param_groups:
                 group["lr"] = lr
-        self._schedule = (plan, tuple(epochs))
-        self.average_ = IterateAverage(self.module_, self.averaging)
-        self.partial_fit(rows, epochs=len(epochs))
-        self.average_.copy_to(self.module_)
-        self.ranks_.broadcast(self.module_)
-        self._throwaway.forget()
-        self._set_training(False)
 
     @property
     def _default_callbacks(self) -> list:
@@ -335,7 +351,7 @@ class FusionDPNet(NeuralNet):
             training=True,
         )
         self.optimizer_.step()
-        self.average_.update(self.module_)
+        self.average_.update()
         return {"loss": loss, "y_pred": outputs}
 
     def _add_public_gradient(self, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -351,26 +367,42 @@ class FusionDPNet(NeuralNet):
         return self.ranks_.mean(loss), torch.cat(outputs)
 
     def _add_private_gradient(self, batch: Batch) -> None:
-        assert self.plan is not None and batch.private is not None
-        # Paid for and counted before the rows are used: a step that fails half-way has read them.
-        if self.private_steps_ == 0 and self.begin is not None:
-            self.begin()
-        self.private_steps_ += 1
-        scale = (1.0 if batch.public is None else self.alpha) / self.plan.expected_batch_size
+        assert batch.private is not None
+        self.begin_private_step()
         parameters = dict(self._trained.named_parameters())
-        for sample, (engine, noise) in zip(batch.private, self._tiers, strict=True):
+        for tier, (sample, (engine, _)) in enumerate(zip(batch.private, self._tiers, strict=True)):
             clipped: dict[str, Tensor] = {}
             for piece in sample.pieces(self.micro_batch_size or _MICRO_BATCH):
                 part = engine.clipped_sum(*piece.to(self.device))
                 clipped = {n: clipped[n] + p for n, p in part.items()} if clipped else part
             # One vector: drawing noise once is quicker than drawing it for every tensor.
             total = torch.cat([part.flatten() for part in clipped.values()])
-            noised = scale * self.ranks_.noised(noise, total)
+            noised = self.noised(total, batch.public is not None, tier)
             parts = noised.split([part.numel() for part in clipped.values()])
             for name, part in zip(clipped, parts, strict=True):
                 parameter = parameters[name]
                 private = part.reshape(parameter.shape).to(parameter.dtype)
                 parameter.grad = private if parameter.grad is None else parameter.grad + private
+
+    def begin_private_step(self) -> None:
+        """Pay for a step and count it before its rows are used: if it fails half-way it has read them."""
+        if self.private_steps_ == 0 and self.begin is not None:
+            self.begin()
+        self.private_steps_ += 1
+
+    def noised(self, total: Tensor, beside_public: bool, tier: int = 0) -> Tensor:
+        """The private gradient, of the clipped sum of a step: with noise, and weighed.
+
+        Parameters
+        ----------
+        total : Tensor of shape (n_numbers,)
+        beside_public : bool
+            Whether the step has a public gradient too, beside which the private one weighs `alpha`.
+        tier : int
+        """
+        assert self.plan is not None
+        scale = (self.alpha if beside_public else 1.0) / self.plan.expected_batch_size
+        return scale * self.ranks_.noised(self._tiers[tier][1], total)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Outputs, by a copy: what a pass writes to its module would be saved with it."""

@@ -20,10 +20,9 @@ from skfusiondp._refit import PaidFits
 from skfusiondp.estimators.offset import _correction
 from skfusiondp.model_selection import (
     PrivateRandomSearchCV,
-    _ensemble,
     _scores,
-    _stack,
 )
+from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.preprocessing import (
     PrivateCategories,
     PrivateQuantileTransformer,
@@ -114,28 +113,27 @@ def fixed_sizes_for(kind):
 
 
 def cut_to_the_shortest(patch):
-    plain = _ensemble._padded
+    plain = HeadStack._private_gradient
 
-    def cut(drawn, source):
-        shortest = min(map(len, drawn))
-        return plain([d[:shortest] for d in drawn], source)
+    def cut(self, samples):
+        return plain(self, [sample[: min(map(len, samples))] for sample in samples])
 
-    patch.setattr(_ensemble, "_padded", cut)
+    patch.setattr(HeadStack, "_private_gradient", cut)
 
 
 def one_sample_for_all_members(patch):
-    plain = _ensemble._padded
-    patch.setattr(_ensemble, "_padded", lambda drawn, source: plain([drawn[0]] * len(drawn), source))
+    plain = HeadStack._private_gradient
+    patch.setattr(HeadStack, "_private_gradient", lambda self, s: plain(self, [s[0]] * len(s)))
 
 
 def one_sample_for_all_tiers(patch):
-    plain = BatchSchedule._draw
+    plain = BatchSchedule.draw
 
     def shared(self):
         public, private = plain(self)
         return public, private[:1] * len(private)
 
-    patch.setattr(BatchSchedule, "_draw", shared)
+    patch.setattr(BatchSchedule, "draw", shared)
 
 
 def every_sample_twice(patch):
@@ -247,8 +245,14 @@ def offset_sensitivity_too_small(patch):
     patch.setattr(_correction.Loss, "noise_unit", lambda self, *args: plain(self, *args) / 2)
 
 
-def stack_without_clipping(patch):
-    patch.setattr(_stack, "_factors", lambda clippings, squares: torch.ones_like(squares))
+def one_norm_for_all_members(patch):
+    plain = HeadStack.__init__
+
+    def made(self, nets, rows):
+        plain(self, nets, rows)
+        self.norms = torch.ones_like(self.norms)
+
+    patch.setattr(HeadStack, "__init__", made)
 
 
 def scores_of_more_than_one(patch):
@@ -377,20 +381,16 @@ def counted_after_it_succeeded(patch):
 
 
 def stack_counted_after_it_succeeded(patch):
-    plain = _ensemble.Ensemble._step
+    step, begin = HeadStack._step, FusionDPNet.begin_private_step
 
     def late(self):
-        begins = [m.net.begin for m in self.members]
-        for member in self.members:
-            member.net.begin = None
-        before = self.private_steps
-        plain(self)
-        for member, begin in zip(self.members, begins, strict=True):
-            member.net.begin = begin
-            if self.private_steps == 1 and before == 0 and begin is not None:
-                begin()
+        patch.setattr(FusionDPNet, "begin_private_step", lambda net: None)
+        losses = step(self)
+        for net in self.nets:
+            begin(net)
+        return losses
 
-    patch.setattr(_ensemble.Ensemble, "_step", late)
+    patch.setattr(HeadStack, "_step", late)
 
 
 def pays(times):
@@ -441,7 +441,6 @@ VARIANTS_ACCEPTANCE = [
     on_path("head path: samples of one size", fixed_sizes_for(RepresentedRows), SAMPLES, "head"),
     on_path("disk path: samples of one size", fixed_sizes_for("disk"), SAMPLES, "disk"),
     on_path("stack: samples cut to the shortest", cut_to_the_shortest, SAMPLES, "stack"),
-    on_path("stack of heads: samples cut to the shortest", cut_to_the_shortest, SAMPLES, "stack of heads"),
     on_path("stack: one sample for all members", one_sample_for_all_members, SAMPLES, "stack"),
     on_path("tiers: one sample for all tiers", one_sample_for_all_tiers, SAMPLES, "tiers"),
     *(
@@ -495,11 +494,11 @@ VARIANTS_ACCEPTANCE = [
         "binary",
     ),
     by_test(
-        "stack: no clipping",
-        stack_without_clipping,
-        "model_selection/test_stack.py",
-        "test_sums_are_the_engines",
-        *("flat", 2),
+        "stack: one norm for all members",
+        one_norm_for_all_members,
+        "model_selection/test_head_stack.py",
+        "test_sums_are_those_of_each_nets_own_engine",
+        *("flat", False, MONKEYPATCH),
     ),
     by_test(
         "search: scores above one",

@@ -29,12 +29,11 @@ from skfusiondp import (
     PrivacyBudget,
     PrivacyLedger,
 )
-from skfusiondp.accounting import LedgerEntry, compute_epsilon
+from skfusiondp.accounting import LedgerEntry, compute_epsilon, private_parts
 from skfusiondp.accounting._privacy_report import PrivacyReport
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError, SkfusiondpError
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.model_selection._scores import hybrid_score, paid_score, row_scores
-from skfusiondp.model_selection._trainer import ledger_of
 from skfusiondp.preprocessing import PrivateQuantileTransformer, PrivateSelectKBest
 from skfusiondp.privacy._mechanisms import Gaussian
 from skfusiondp.privacy._random_bits import RandomBits
@@ -213,7 +212,7 @@ def test_steps_before_that_pay_are_part_of_a_trial(table, target):
     by_hand = epsilon_of(Repetitions(2).compose(rdp_of(mechanisms, "replace")), 1e-5)
     assert by_hand == pytest.approx(model.ledger_.entries[0].epsilon)
     assert model.predict(table).shape == (240,)
-    assert len(ledger_of(model)) == 1  # what is inside is counted already
+    assert len(private_parts(model)) == 1  # what is inside is counted already
 
 
 # What is kept -----------------------------------------------------------------------------

@@ -11,21 +11,23 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
-from torch.optim import SGD
+from torch.optim import RMSprop
 
 from skfusiondp import (
     FoundationImputer,
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
-    PrivacyLedger,
 )
 from skfusiondp.datasets import load_adult
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import StackedGridSearchCV
+from skfusiondp.model_selection._fold_fits import fit_each
+from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.nets import MLP
+from skfusiondp.preprocessing import PrivateStandardScaler
 
-GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0], "beta": [0.0, 1.0], "lr": [2e-3, 4e-3]}
+GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0]}
 SENSITIVE = {"age": Numeric(0, 1), "dose": Numeric(-1, 1)}
 
 
@@ -48,8 +50,8 @@ def model(cls=FusionDPClassifier, **parameters):
 
 
 def both(estimator, grid, X, y, **settings):
-    stacked = StackedGridSearchCV(estimator, grid, cv=3, error_score="raise", **settings).fit(X, y)
-    plain = GridSearchCV(estimator, grid, cv=3, error_score="raise", **settings).fit(X, y)
+    stacked = StackedGridSearchCV(estimator, grid, cv=2, error_score="raise", **settings).fit(X, y)
+    plain = GridSearchCV(estimator, grid, cv=2, error_score="raise", **settings).fit(X, y)
     return stacked, plain
 
 
@@ -57,37 +59,34 @@ def weights(estimator):
     return np.concatenate([p.detach().numpy().ravel() for p in estimator.net_.module_.parameters()])
 
 
-def assert_same(stacked, plain, tolerance=2e-3):
+def assert_same(stacked, plain, tolerance=2e-3, heads=True):
     assert set(stacked.cv_results_) == set(plain.cv_results_)
     for key, value in plain.cv_results_.items():
         assert len(stacked.cv_results_[key]) == len(value)
         if "test_" in key and "rank" not in key:
             np.testing.assert_allclose(stacked.cv_results_[key], value, atol=tolerance)
     assert stacked.n_splits_ == plain.n_splits_
-    assert stacked.stacked_["sequentially"] == 0
+    assert (stacked.stacked_["sequentially"] == 0) == heads
 
 
-METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
-
-
-# The first and the last in every run, the others with the slow ones.
-KINDS = [("fusiondp", None), ("feature-dp", None), *((m, MLP) for m in METHODS)]
-EACH_KIND = [
-    KINDS[0],
-    *(pytest.param(*kind, marks=pytest.mark.slow) for kind in KINDS[1:-1]),
-    KINDS[-1],
-]
-
-
-@pytest.mark.parametrize(("method", "module"), EACH_KIND)
-def test_with_a_seed_it_is_the_sequential_search(table, target, method, module):
-    adjacency = "add-remove" if method == "dp-sgd" else "replace"
-    estimator = model(method=method, adjacency=adjacency, module=module)
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("fusiondp", {}),
+        ("feature-dp", {"clipping": "per-layer"}),
+        ("fusiondp", {"module": MLP, "beta": 1.0}),
+        ("dp-sgd", {"adjacency": "add-remove"}),
+        ("hybrid", {}),
+    ],
+)
+def test_with_a_seed_it_is_the_sequential_search(table, target, method, parameters):
+    estimator = model(method=method, **parameters)
     stacked, plain = both(estimator, GRID, table, target, scoring="neg_log_loss")
-    assert_same(stacked, plain)
-    assert stacked.best_params_ == plain.best_params_ or method in ("hybrid", "non-private", "feature-dp")
-    ledgers = [PrivacyLedger(s.best_estimator_.ledger_.entries) for s in (stacked, plain)]
-    assert len(set(ledgers)) == 1 or stacked.best_params_ != plain.best_params_
+    heads = not {"module", "adjacency"} & set(parameters) and method != "hybrid"
+    assert_same(stacked, plain, heads=heads)
+    if method != "hybrid":
+        assert stacked.best_params_ == plain.best_params_
+        assert stacked.best_estimator_.ledger_.entries == plain.best_estimator_.ledger_.entries
     assert type(stacked.best_estimator_) is FusionDPClassifier
 
 
@@ -99,7 +98,8 @@ def test_containers(table, target, kind):
     elif kind == "polars":
         X = pytest.importorskip("polars").from_pandas(table)
     else:
-        X = FoundationImputer(SENSITIVE, support=table[:30], output="paired").fit_transform(table)
+        imputer = FoundationImputer(SENSITIVE, support=table[:30], output="paired")
+        X, target = imputer.fit_transform(table[30:]), target[30:]
         estimator = model(sensitive=None)
     grid = {"max_grad_norm": [0.1, 1.0]}
     stacked, plain = both(estimator, grid, X, target, scoring="neg_log_loss")
@@ -122,49 +122,25 @@ def test_tasks(table, task):
     assert_same(stacked, plain, 2e-2 if task == "multilabel" else 2e-3)
 
 
-def test_a_folds_model_has_the_weights_of_its_own_fit(table, target):
-    from skfusiondp.model_selection._trainer import Outcome, fit_all
-
-    rows = np.arange(0, 160, 2)
-    candidates = [{"noise_multiplier": 1.0, "max_grad_norm": c, "alpha": a} for c in (0.1, 1) for a in (1, 3)]
-    outcome = fit_all(model(), candidates, table, target, [(rows, rows)], None, {}, Outcome())
-    for fitted, parameters in zip(outcome.fits, candidates, strict=True):
-        assert fitted.stacked
-        own = model(**parameters).fit(table.iloc[rows], target.iloc[rows])
-        np.testing.assert_allclose(weights(fitted.estimator), weights(own), atol=2e-3)
+@pytest.mark.parametrize("clipping", ["flat", "per-layer"])
+@pytest.mark.parametrize("seed", [0, None])
+def test_a_folds_model_has_the_weights_of_its_own_fit(table, target, clipping, seed):
+    candidates = [
+        {"noise_multiplier": s, "max_grad_norm": c, "alpha": a, "lr": r}
+        for s, c, a, r in [(1.0, 0.1, 1, 0.01), (2.0, 1, 3, 0.01), (1.0, 1, 1, 0.05)]
+    ]
+    estimator = model(clipping=clipping, random_state=seed)
+    fits = fit_each(estimator, candidates, table, target, {}, [], [])
+    for fitted, parameters in zip(fits, candidates, strict=True):
+        assert not fitted.alone and "_driver" not in vars(fitted.estimator)
+        own = clone(estimator).set_params(**parameters).fit(table, target)
         assert fitted.estimator.ledger_ == own.ledger_
         assert fitted.estimator.epsilon_ == own.epsilon_
-        np.testing.assert_allclose(
-            fitted.estimator.history_[:, "train_loss"], own.history_[:, "train_loss"], atol=1e-3
-        )
         assert fitted.estimator.privacy_report().to_dict()["mechanism"]["steps_run"] == own.plan_.steps
-
-
-def test_without_a_seed_noise_is_each_models_own(table, target):
-    from skfusiondp.model_selection._trainer import Outcome, fit_all
-
-    rows = np.arange(160)
-    estimator = model(
-        random_state=None,
-        alpha=1.0,
-        steps=1,
-        epochs=None,
-        public_batch_size=160,
-        optimizer=SGD,
-        lr=0.01,
-        averaging=0.0,
-        module=MLP,
-    )
-    values = [50.0, 50.0, 200.0]
-    candidates = [{"noise_multiplier": s, "max_grad_norm": 1e-3} for s in values]
-    fits = fit_all(estimator, candidates, table, target, [(rows, rows)], None, {}, Outcome()).fits
-    trained = np.stack([weights(f.estimator) for f in fits])
-    assert not np.array_equal(trained[0], trained[1])
-    # One start for all, so that differences are the difference of two noises.
-    batch = fits[0].estimator.plan_.expected_batch_size
-    for other, sigma in ((1, np.hypot(50, 50)), (2, np.hypot(50, 200))):
-        std = (trained[0] - trained[other]).std()
-        assert 0.95 < std / (0.01 * sigma * 1e-3 / batch) < 1.05
+        assert np.allclose(weights(fitted.estimator), weights(own), atol=1e-5) == (seed == 0)
+        if seed == 0:
+            losses = (m.history_[:, "train_loss"] for m in (fitted.estimator, own))
+            np.testing.assert_allclose(*losses, atol=1e-5)
 
 
 def test_ledger_holds_every_model_and_the_refit(table, target):
@@ -185,7 +161,7 @@ class Own(nn.Module):
         return self.layer(x)
 
 
-@pytest.mark.parametrize("case", ["module", "pipeline", "weight decay"])
+@pytest.mark.parametrize("case", ["module", "pipeline", "optimizer"])
 def test_falls_back_and_says_so_once(table, target, case):
     estimator, name = model(), "max_grad_norm"
     if case == "module":
@@ -193,29 +169,52 @@ def test_falls_back_and_says_so_once(table, target, case):
     elif case == "pipeline":
         estimator, name = make_pipeline(FunctionTransformer(), estimator), "fusiondpclassifier__max_grad_norm"
     else:
-        estimator.set_params(optimizer__weight_decay=0.1)
+        estimator.set_params(optimizer=RMSprop)
     grid = {name: [0.1, 1.0]}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        search = StackedGridSearchCV(estimator, grid, cv=3, scoring="neg_log_loss").fit(table, target)
+        search = StackedGridSearchCV(estimator, grid, cv=2, scoring="neg_log_loss").fit(table, target)
     assert len([w for w in caught if "one by one" in str(w.message)]) == 1
-    assert search.stacked_["sequentially"] == 6
-    assert len(search.ledger_) == 7
-    plain = GridSearchCV(estimator, grid, cv=3, scoring="neg_log_loss").fit(table, target)
+    assert search.stacked_["sequentially"] == 4
+    assert len(search.ledger_) == 5
+    plain = GridSearchCV(estimator, grid, cv=2, scoring="neg_log_loss").fit(table, target)
     np.testing.assert_allclose(
         search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=1e-5
     )
 
 
+@pytest.mark.filterwarnings("ignore::skfusiondp.exceptions.DataHolderWarning")
+def test_a_search_counts_every_private_part(table, target):
+    scaler = PrivateStandardScaler(SENSITIVE, noise_multiplier=2.0, delta=1e-3)
+    pipe = make_pipeline(scaler, model(on_leak="ignore"))
+    grid = {"fusiondpclassifier__max_grad_norm": [0.1, 1.0]}
+    with pytest.warns(UserWarning, match="one by one"):
+        search = StackedGridSearchCV(pipe, grid, cv=2).fit(table, target)
+    own = [len(step.ledger_) for step in search.best_estimator_]
+    assert min(own) > 0 and len(search.ledger_) == 5 * sum(own)
+
+
+@pytest.mark.filterwarnings("ignore:StackedGridSearchCV fitted")
+def test_a_search_inside_a_search_is_counted_or_refused(table, target):
+    inner, outer = {"max_grad_norm": [1.0]}, {"estimator__lr": [0.01]}
+    counted = StackedGridSearchCV(StackedGridSearchCV(model(), inner, cv=2), outer, cv=2)
+    assert len(counted.fit(table, target).ledger_) == 9
+    lost = StackedGridSearchCV(GridSearchCV(model(), inner, cv=2), outer, cv=2)
+    with pytest.raises(InvalidInputError, match="ledgers are lost with the clones"):
+        lost.fit(table, target)
+    assert not hasattr(lost, "ledger_")
+
+
 def test_mixed_grids_stack_what_they_can(table, target):
     grid = [
         {"method": ["fusiondp", "feature-dp"], "max_grad_norm": [0.1, 1.0]},
-        {"optimizer__weight_decay": [0.1]},
+        {"clipping": ["automatic"]},
     ]
-    with pytest.warns(UserWarning, match="weight_decay"):
+    with pytest.warns(UserWarning, match="automatic clipping"):
         search = StackedGridSearchCV(model(), grid, cv=2, n_jobs=2).fit(table, target)
     assert search.stacked_["stacked"] == 8
     assert search.stacked_["sequentially"] == 2
+    assert len(search.ledger_) == 11
 
 
 def test_a_bad_value_fails_its_own_fits_only(table, target):
@@ -230,11 +229,10 @@ def test_a_bad_value_fails_its_own_fits_only(table, target):
 
 def test_labelled_support_rows_train_a_stack_too(table, target):
     imputer = FoundationImputer(support=table[:40])
-    for module in (None, MLP):
-        estimator = model(imputer=imputer, support_target=target[:40], module=module)
-        grid = {"max_grad_norm": [0.1, 1.0]}
-        stacked, plain = both(estimator, grid, table[40:], target[40:], scoring="neg_log_loss")
-        assert_same(stacked, plain)
+    estimator = model(imputer=imputer, support_target=target[:40])
+    grid = {"max_grad_norm": [0.1, 1.0]}
+    stacked, plain = both(estimator, grid, table[40:], target[40:], scoring="neg_log_loss")
+    assert_same(stacked, plain)
 
 
 def test_several_metrics_and_no_refit(table, target):
@@ -275,16 +273,14 @@ def test_labels_that_are_none_are_refused_in_words(table, target):
 
 
 def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
-    from skfusiondp.model_selection._ensemble import Ensemble
-
-    step = Ensemble._step
+    step = HeadStack._step
 
     def interrupted(self):
-        if self.private_steps == 2:
+        if self.nets[0].private_steps_ == 2:
             raise KeyboardInterrupt
-        step(self)
+        return step(self)
 
-    monkeypatch.setattr(Ensemble, "_step", interrupted)
+    monkeypatch.setattr(HeadStack, "_step", interrupted)
     search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2)
     with pytest.raises(KeyboardInterrupt):
         search.fit(table, target)
@@ -296,14 +292,6 @@ def test_a_second_search_adds_to_the_ledger(table, target):
     search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2).fit(table, target)
     once = search.ledger_
     assert search.fit(table, target).ledger_ == once + once
-
-
-def test_torch_threads_are_left_as_they_were(table, target):
-    import torch
-
-    before = torch.get_num_threads()
-    StackedGridSearchCV(model(), {"max_grad_norm": [0.1]}, cv=2, n_jobs=2).fit(table, target)
-    assert torch.get_num_threads() == before
 
 
 def test_a_fitted_search_pickles(tmp_path):

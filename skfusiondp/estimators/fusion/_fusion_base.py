@@ -32,6 +32,7 @@ from ...tables._schema import SensitiveSchema, resolve_schema
 from ...tables._select import select_columns
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
+from ...training._driver import Driver
 from ...training._process_group import Ranks
 from .._private_estimator import PrivateEstimator
 from ._fusion_constraints import FUSION, FUSION_RULES
@@ -105,6 +106,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
     _constraints: ClassVar[Mapping[str, Constraint]] = FUSION
     _rules: ClassVar[tuple[Rule, ...]] = FUSION_RULES
+    _driver = Driver()
 
     @abstractmethod
     def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
@@ -202,7 +204,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             imputer.set_params(support=self.support)
         if imputer.random_state is None:
             imputer.set_params(random_state=self._imputer_seed())
-        return imputer._fit_schema(schema)
+        return self._driver.imputer(schema, lambda: imputer._fit_schema(schema))
 
     def _imputer_seed(self) -> int | None:
         """A seed where the fit has one, or where processes must impute alike."""
@@ -315,16 +317,18 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         extra = self._labelled_support(encoder)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
         self._method = method_of(self.method)
-        rows = self._training_rows(
-            self._method,
-            encoder,
-            job.source,
-            target.values,
-            target.weight,
-            ranks.rows(n),
-            tiers,
-            extra,
-            job.units.kept,
+        rows = self._driver.rows(
+            lambda: self._training_rows(
+                self._method,
+                encoder,
+                job.source,
+                target.values,
+                target.weight,
+                ranks.rows(n),
+                tiers,
+                extra,
+                job.units.kept,
+            )
         )
         self.imputer_, self.encoder_ = job.source.imputer, encoder
         self._train_net(rows, target, schedule, seeds, ranks, begin)
@@ -400,13 +404,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             net.begin = begin
             if plan is None:
                 begin()
-            self._fit_net(net, rows)
+            self._driver.train(self, net, rows)
         self.net_ = net
         self.history_ = net.history
-
-    def _fit_net(self, net: Any, rows: TrainingRows) -> None:
-        """Run the training; a search that trains many nets at once takes this step over."""
-        net.fit_more(rows)
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:
