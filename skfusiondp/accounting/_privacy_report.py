@@ -63,7 +63,7 @@ class PrivacyReport:
     @property
     def what(self) -> str:
         """What is protected, in words."""
-        if self.method == "dp-sgd":
+        if relation(self.adjacency).protects_rows:
             return "whole rows"
         if not self.protected:
             return "nothing"
@@ -72,7 +72,7 @@ class PrivacyReport:
     @property
     def adversary(self) -> str:
         """Who the protection is against: what they are taken to know."""
-        if self.method == "dp-sgd":
+        if relation(self.adjacency).protects_rows:
             return "sees the released model and knows every other row"
         return "sees the released model, the public columns, the labels and the number of rows"
 
@@ -117,7 +117,7 @@ class PrivacyReport:
     def guessing(self) -> str:
         """What the guarantee means to somebody who guesses a cell; empty where it means nothing."""
         same = self._same
-        if self.method == "dp-sgd" or not len(same) or math.isinf(self.epsilon):
+        if relation(self.adjacency).protects_rows or not len(same) or math.isinf(self.epsilon):
             return ""
         chance = attack_success(same, prior=0.5)
         what = "values a cell has" if self.rows_per_unit == 1 else "versions of a unit's cells is true"

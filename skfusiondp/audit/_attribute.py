@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._parameters import Integer, OneOf, Real
 from .._random_state import random_generator
 from ..accounting._account import account_of
+from ..privacy import relation
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
@@ -136,7 +137,7 @@ def audit_attribute(
         fitted, scores = _black_box_scores(estimator, X, frame, schema, target, canaries)
     promise = account_of(fitted)
     adjacency = promise.adjacency
-    direct = adjacency != "zero-out" or (score == "white-box" and erases(estimator))
+    direct = not relation(adjacency).erases or (score == "white-box" and erases(estimator))
     hops = 1 if direct else 2
     claim = promised_epsilon(promise, chosen) if claim is None else float(claim)
     count = _guesses(guesses, len(canaries), claim * hops)

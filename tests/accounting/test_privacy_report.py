@@ -94,6 +94,12 @@ def test_hybrid_read_nothing(fit):
     assert "No sensitive training cell was read" in str(report)
 
 
+def test_what_is_protected_follows_from_the_relation_whatever_the_methods_are_called():
+    parts = "gaussian, dp-sgd"
+    report = PrivacyReport("Pipeline", parts, {}, "add-remove", epsilon=1.0, delta=1e-5, n_rows=9)
+    assert report.what == "whole rows" and "every other row" in report.adversary
+
+
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd"])
 def test_a_fixed_random_state_is_named_as_not_covered(method, fit):
     fixed = fit(method=method, random_state=17).privacy_report()
