@@ -22,23 +22,34 @@ def made_up(columns: Sequence[Column], domains: Mapping[str, Any], seed: int) ->
     return pd.concat(cells, axis=1).set_axis([c.name for c in columns], axis=1)
 
 
+def other_contents(
+    base: pd.DataFrame, columns: Sequence[Column], domains: Mapping[str, Any]
+) -> dict[int, list[pd.Series]]:
+    """Other contents of each column that carries sensitive cells, by position, the most telling first."""
+    rng = np.random.default_rng(7)
+    touched = {i: c for i, c in enumerate(columns) if c.sources}
+    return {i: _contents(base.iloc[:, i], c, domains.get(c.name), rng) for i, c in touched.items()}
+
+
 def variants(
-    base: pd.DataFrame, columns: Sequence[Column], domains: Mapping[str, Any], sources: frozenset[str]
+    base: pd.DataFrame,
+    columns: Sequence[Column],
+    contents: Mapping[int, list[pd.Series]],
+    sources: frozenset[str],
 ) -> Iterator[pd.DataFrame]:
     """Tables that differ from `base` in all cells that carry `sources`, except those of row `KEPT`.
 
     What a step does to that row, and what it learns, must be the same for all of them if it reads no cell
     of other rows.
     """
-    rng = np.random.default_rng(7)
-    touched = {i: c for i, c in enumerate(columns) if c.sources & sources}
-    contents = {i: _contents(base.iloc[:, i], c, domains.get(c.name), rng) for i, c in touched.items()}
-    for k in range(max(map(len, contents.values()), default=0)):
-        parts = [base.iloc[:, i] for i in range(base.shape[1])]
-        for i, choices in contents.items():
-            own, other = parts[i], choices[min(k, len(choices) - 1)]
-            parts[i] = pd.concat([other.iloc[:KEPT], own.iloc[KEPT : KEPT + 1], other.iloc[KEPT + 1 :]])
-        yield pd.concat(parts, axis=1).set_axis(base.columns, axis=1)
+    touched = [i for i in contents if columns[i].sources & sources]
+    for k in range(max((len(contents[i]) for i in touched), default=0)):
+        changed = base.copy()
+        for i in touched:
+            cells = contents[i][min(k, len(contents[i]) - 1)].copy()
+            cells.iloc[KEPT] = base.iloc[KEPT, i]
+            changed.isetitem(i, cells)
+        yield changed
 
 
 def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Series:
@@ -65,7 +76,7 @@ def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Serie
 
 
 def _contents(base: pd.Series, column: Column, domain: Any, rng: np.random.Generator) -> list[pd.Series]:
-    """Other contents of a column, the most telling first: each moves some statistic as far as it goes."""
+    """Other contents of one column: each moves some statistic as far as it goes."""
     other = _ordinary(column, domain, rng).astype(base.dtype)
     low, high = domain.far_apart() if domain is not None else (base.iloc[1], base.iloc[2])
     far: list[Any]

@@ -27,13 +27,14 @@ from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
 from ._accounted import is_ours
 from ._known_steps import is_a, names_in_parameters
-from ._made_up_rows import KEPT, ROWS, made_up, variants
+from ._made_up_rows import KEPT, ROWS, made_up, other_contents, variants
 from ._provenance import Column, Flow
 
 _SECONDS = 3.0  # of this thread's own work; waiting may take five times as long
 _MOST_COLUMNS = 400  # that go in
 _MOST_OUTPUTS = 10_000
-_MOST_SOURCES = 40
+_MOST_SINGLE = 6  # sources that are changed one by one from the start
+_MOST_ALONE = 40  # and where groups of them leave it unclear
 _FEWEST_VARIANTS = 2
 # Not run: they are slow, or fetch models.
 _HEAVY = ("skfusiondp", "skorch", "torch", "transformers", "sentence_transformers", "tensorflow", "keras")
@@ -196,38 +197,45 @@ class _Probe:
     def _moved(self, base: _Run) -> tuple[list[frozenset[str]], frozenset[str]]:
         """For each output column the sources that move it; and the sources that are learnt from."""
         sources = sorted(self.flow.sources)
-        moved = np.zeros((base.out.shape[1], len(sources)), dtype=bool)
-        learns: set[str] = set()
-        together = [frozenset(sources)] if len(sources) > 1 else []
-        groups = [frozenset({s}) for s in sources] if len(sources) <= _MOST_SOURCES else []
-        tables = {g: variants(self._table(0), self.columns, self.domains, g) for g in [*groups, *together]}
-        tried = dict.fromkeys(tables, 0)
+        hits = self._hits(base, _groups(sources))
+        traced = _traced(hits, base.out.shape[1] + 1)
+        unclear = sorted(frozenset().union(*(t for t in traced if len(t) > 1)))
+        alone = [frozenset({s}) for s in unclear if frozenset({s}) not in hits]
+        if alone and len(alone) <= _MOST_ALONE:
+            traced = _traced({**hits, **self._hits(base, alone)}, base.out.shape[1] + 1)
+        return traced[:-1], traced[-1]
+
+    def _hits(self, base: _Run, groups: list[frozenset[str]]) -> dict[frozenset[str], np.ndarray]:
+        """Which output columns each group of sources moves; last, whether something is learnt from it.
+
+        All groups have their turn before any of them is tried with the next contents.
+        """
+        hits = {g: np.zeros(base.out.shape[1] + 1, dtype=bool) for g in groups}
+        table = self._table(0)
+        contents = other_contents(table, self.columns, self.domains)
+        tables = {g: variants(table, self.columns, contents, g) for g in groups}
+        tried = dict.fromkeys(groups, 0)
+        kept = slice(KEPT, KEPT + 1 if len(base.out) == ROWS else KEPT)
         while tables and not self._late():
             for group in list(tables):
-                table = next(tables[group], None)
-                if table is None or tried[group] >= self.most_variants:
+                changed = next(tables[group], None)
+                if changed is None or tried[group] >= self.most_variants:
                     del tables[group]
                     continue
                 try:
-                    run = self._run(table)
+                    run = self._run(changed)
                 except _Refused:
                     continue
                 tried[group] += 1
-                mine = [s in group for s in sources]
-                changed = not run.shape_like(base)
-                kept = slice(KEPT, KEPT + 1 if len(base.out) == ROWS else KEPT)
-                if changed or run.learnt != base.learnt or not _same(run.out[kept], base.out[kept]).all():
-                    # What changes with all columns at once is laid to those that it is not seen with alone.
-                    learns |= group if len(group) == 1 or not learns & group else set()
-                if not changed:
-                    where = ~_same(run.out, base.out).all(axis=0)
-                    where &= ~moved.any(axis=1) if len(group) > 1 else True
-                    moved |= np.outer(where, mine)
+                if not run.shape_like(base):
+                    hits[group][-1] = True
+                    continue
+                same = _same(run.out, base.out)
+                hits[group][:-1] |= ~same.all(axis=0)
+                hits[group][-1] |= run.learnt != base.learnt or not same[kept].all()
         if any(n < _FEWEST_VARIANTS for n in tried.values()):
             raise _Refused
-        return [frozenset(s for s, hit in zip(sources, row, strict=True) if hit) for row in moved], frozenset(
-            learns
-        )
+        return hits
 
     def _late(self) -> bool:
         return time.thread_time() > self.end[0] or time.monotonic() > self.end[1]
@@ -294,6 +302,28 @@ class _Probe:
         out = np.asarray(out.toarray() if hasattr(out, "toarray") else out)
         out = out.reshape(len(out), -1)
         return _Run(step, out, _array_names(step, out.shape[1]), [out.dtype] * out.shape[1], False, learnt)
+
+
+def _groups(sources: list[str]) -> list[frozenset[str]]:
+    """Sources that are changed together: each alone or, if there are many, by the bits of their numbers."""
+    together = [frozenset(sources)] if len(sources) > 1 else []
+    if len(sources) <= _MOST_SINGLE:
+        return [*(frozenset({s}) for s in sources), *together]
+    bits = range((len(sources) - 1).bit_length())
+    halves = [frozenset(s for i, s in enumerate(sources) if i >> b & 1 == on) for b in bits for on in (0, 1)]
+    return [*halves, *together]
+
+
+def _traced(hits: dict[frozenset[str], np.ndarray], n: int) -> list[frozenset[str]]:
+    """The sources of which each thing may be made: those of which every group has moved it."""
+    together = max(hits, key=len, default=frozenset())
+    groups = [g for g in hits if g != together or len(hits) == 1]
+    traced = []
+    for k in range(n):
+        made_of = frozenset(s for s in together if all(hits[g][k] for g in groups if s in g))
+        # What moves only when several change at once is made of them all.
+        traced.append(made_of or frozenset().union(*(g for g in hits if hits[g][k])))
+    return traced
 
 
 def _copy_of(step: Any) -> Any:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.utils import all_estimators
 
 from skfusiondp import (
@@ -207,6 +207,16 @@ def test_a_fitted_pipeline_remembers_its_columns():
 
 def make_selector():
     return lambda X: [c for c in X.columns if X[c].dtype.kind == "f"]
+
+
+def test_a_rename_is_found_in_a_wide_table():
+    wide = pd.concat([table(), *(table()[["lab"]].add_suffix(f"_{i}") for i in range(80))], axis=1)
+    steps = then(
+        FunctionTransformer(lambda X: X.rename(columns={"age": "years"})), model({"years": Numeric(0, 99)})
+    )
+    check = check_pipeline(steps, X=wide)
+    assert check.sensitive == ("age",) and check.ok
+    assert not check_pipeline(then(columns(("x", StandardScaler(), ["age"])), steps), X=wide).ok
 
 
 def test_whole_rows_are_protected_by_dp_sgd():

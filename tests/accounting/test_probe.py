@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, Polynomial
 from skfusiondp import Categorical, PrivacyBudget
 from skfusiondp.accounting import _probe, check_pipeline
 from skfusiondp.accounting._check_pipeline import _marked
-from skfusiondp.accounting._made_up_rows import KEPT, ROWS, made_up, variants
+from skfusiondp.accounting._made_up_rows import KEPT, ROWS, made_up, other_contents, variants
 from skfusiondp.accounting._probe import probe
 from skfusiondp.accounting._provenance import EVERY, Column, Flow, flow_of
 
@@ -35,6 +35,17 @@ def test_each_column_is_traced_to_those_that_it_is_made_of():
     assert {n: s for n, s in sources(trial).items() if n in "abcd"} == {
         "a": {"age"}, "b": {"bmi"}, "c": {"sex"}, "d": set()
     }  # fmt: skip
+
+
+def test_many_columns_are_traced_in_groups():
+    names = [f"c{i}" for i in range(30)]
+    many = Flow(tuple(Column(n, frozenset({n}), np.dtype(float)) for n in names))
+    trial = tried(
+        lambda X: X.rename(columns={"c3": "d"}).assign(e=X["c17"] + X["c5"], f=X["c9"].mean()), many
+    )
+    found = sources(trial)
+    assert found["d"] == {"c3"} and found["e"] == {"c5", "c17"} and trial.learns == {"c9"}
+    assert all(found[n] == {n} for n in names if n != "c3")
 
 
 def test_what_depends_on_two_columns_at_once_is_of_both():
@@ -165,7 +176,7 @@ def test_made_up_rows_keep_to_their_types(dtype):
     ]
     base = made_up(columns, {}, 0)
     assert len(base) == ROWS
-    others = list(variants(base, columns, {}, frozenset({"c"})))
+    others = list(variants(base, columns, other_contents(base, columns, {}), frozenset({"c"})))
     assert len(others) >= 3
     for other in others:
         assert other.iloc[KEPT].equals(base.iloc[KEPT]) and other["p"].equals(base["p"])
