@@ -16,7 +16,7 @@ from skorch import NeuralNet
 from variants import MONKEYPATCH, Variant, _module, by_test
 
 from skfusiondp import FoundationImputer, PrivacyBudget
-from skfusiondp._refit import PaidFits
+from skfusiondp._spender import Spender
 from skfusiondp.estimators.offset import _correction
 from skfusiondp.model_selection import (
     PrivateRandomSearchCV,
@@ -414,12 +414,12 @@ def pays(times):
 
 
 def paid_for_the_first_fit_only(patch):
-    plain = PaidFits._pay
+    plain = Spender._pay
 
     def once(self, spent, delta, adjacency):
         plain(self, type(spent)() if getattr(self, "ledger_", ()) else spent, delta, adjacency)
 
-    patch.setattr(PaidFits, "_pay", once)
+    patch.setattr(Spender, "_pay", once)
 
 
 def trials_from_a_constant_seed(patch):

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from variants import Variant, X, by_test, model, y
 
 from skfusiondp import FusionDPClassifier, PrivacyLedger
-from skfusiondp._refit import PaidFits
+from skfusiondp._spender import Spender
 from skfusiondp.privacy import _clipping, _noise
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.training import Throwaway
@@ -127,7 +127,7 @@ def epsilon_of_the_last_fit_that_ended(patch):
         return self
 
     patch.setattr(FusionDPClassifier, "fit", fit)
-    patch.setattr(PaidFits, "epsilon_", property(of_the_net))
+    patch.setattr(Spender, "epsilon_", property(of_the_net))
 
 
 _NOISE, _BITS, _STATE = "privacy/test_noise.py", "privacy/test_random_bits.py", "test_state.py"

@@ -12,7 +12,7 @@ from skfusiondp.estimators.fusion import _fusion_base as base
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import PrivacyLedger
 from skfusiondp.tables import _schema as schema
-from skfusiondp.tables._outside import outside
+from skfusiondp.tables._outside import outside, warn_outside
 from skfusiondp.tables._select import _Columns
 from skfusiondp.tables._table import FrameTable
 
@@ -54,10 +54,11 @@ def _strict(column):
 
 
 def the_share_outside_is_kept(patch):
-    def keeping(self, table):
-        self.outside_ = {c: outside(table.frame[c], d).share for c, d in self.schema_.domains.items()}
+    def keeping(self, job):
+        domains = self.schema_.domains.items()
+        self.outside_ = {c: outside(job.table.frame[c], d).share for c, d in domains}
 
-    patch.setattr(FusionDPClassifier, "_warn_outside", keeping)
+    patch.setattr(FusionDPClassifier, "_tell_holder", keeping)
 
 
 def the_share_is_told_before_it_is_paid(patch):
@@ -65,7 +66,7 @@ def the_share_is_told_before_it_is_paid(patch):
 
     def telling(self, X):
         source = plain(self, X)
-        base.warn_outside(source.table, source.schema.domains)
+        warn_outside(source.table, source.schema.domains)
         return source
 
     patch.setattr(FusionDPClassifier, "_fit_table", telling)
@@ -105,7 +106,7 @@ def categories_are_written_by_their_type(patch):
 
 
 def a_leaked_domain_costs_nothing(patch):
-    patch.setattr(base, "read_without_noise", lambda *args: PrivacyLedger())
+    patch.setattr("skfusiondp._spender.read_without_noise", lambda *args: PrivacyLedger())
 
 
 def a_leaked_domain_keeps_its_cells(patch):
