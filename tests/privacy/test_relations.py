@@ -1,10 +1,13 @@
 """Relations: each says what it means in words, in noise and in the accountant, in one record."""
 
+import ast
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
+import skfusiondp
 from skfusiondp.accounting import RELATIONS, Clipping, LedgerEntry, compute_epsilon
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import CELL_RELATIONS, ROW_RELATIONS, relation
@@ -49,3 +52,21 @@ def test_a_new_relation_costs_one_record(monkeypatch):
     unit = LedgerEntry(1.0, 0.1, 2, "halved", rows_per_unit=2)
     whole = LedgerEntry(2.0, 0.1, 2, "add-remove", rows_per_unit=2)
     assert compute_epsilon([unit], 1e-5) == pytest.approx(compute_epsilon([whole], 1e-5), rel=1e-3)
+
+
+def compared(code):
+    """Constants that a piece of code compares with something."""
+    sides = [[n.left, *n.comparators] for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Compare)]
+    inside = [c for side in sides for part in side for c in ast.walk(part)]
+    return {c.value for c in inside if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+
+
+def test_no_code_compares_names_of_relations():
+    assert compared('a = 1 if x in ("replace", "swap") or y == "zero-out" else 2') == {
+        "replace",
+        "swap",
+        "zero-out",
+    }
+    files = sorted(Path(skfusiondp.__file__).parent.rglob("*.py"))
+    found = {str(f): compared(f.read_text(encoding="utf-8")) & set(RELATIONS) for f in files}
+    assert len(files) > 50 and not {f: names for f, names in found.items() if names}
