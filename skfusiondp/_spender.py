@@ -160,7 +160,7 @@ class Spender(BaseEstimator):
             `sensitive` does not name are called "?".
         """
         check_parameters(self)
-        columns = self._declared()
+        columns = {name: getattr(domain, "epsilon", None) for name, domain in self._declared().items()}
         plan = self._plan(int(n_rows), columns, rows_per_unit)
         return self._cost(plan, self._unpaid(tuple(columns), ()), int(n_rows))
 
@@ -261,13 +261,12 @@ class Spender(BaseEstimator):
         """Declared domains of columns whose cells were read."""
         return dict(job.schema.public_domains)
 
-    def _declared(self) -> dict[str, float | None]:
-        """Columns that `sensitive` names with their domains' epsilons; "?" where it does not name them."""
+    def _declared(self) -> dict[str, Domain | None]:
+        """Columns that `sensitive` names, with their domains; "?" where it does not name them."""
         stated = self._stated_sensitive()
         if not isinstance(stated, Mapping):
             return {"?": None}
-        names = {k if isinstance(k, str) else f"x{k}": domain for k, domain in stated.items()}
-        return {name: getattr(domain, "epsilon", None) for name, domain in names.items()}
+        return {k if isinstance(k, str) else f"x{k}": domain for k, domain in stated.items()}
 
     def _stated_sensitive(self) -> Any:
         """What says which columns are sensitive: this object, or else its imputer."""

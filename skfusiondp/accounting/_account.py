@@ -8,7 +8,7 @@ from typing import Any
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger
 from ._check_pipeline import PipelineCheck, check_pipeline
-from ._parts import Part, is_fitted, private_parts
+from ._parts import Part, is_fitted, members, private_parts
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def account_of(fitted: Any, delta: float | None = None) -> Account:
         )
     spent = [part for part in parts if len(part.ledger)]
     if delta is None:
-        delta = min((float(p.spender.delta_) for p in parts if hasattr(p.spender, "delta_")), default=None)
+        delta = min((d for part in parts for d in _deltas(part.spender)), default=None)
     if delta is None:
         if spent:
             raise InvalidInputError("delta=None, and no part has a delta_ of its own: give one, like 1e-5.")
@@ -94,3 +94,12 @@ def account_of(fitted: Any, delta: float | None = None) -> Account:
         spent[-1].ledger.entries[-1].adjacency if spent else "replace"
     )
     return Account(parts, check_pipeline(fitted), adjacency, delta)
+
+
+def _deltas(spender: Any) -> list[float]:
+    """Delta of a part, or those of the parts inside it where it has none of its own."""
+    if hasattr(spender, "delta_"):
+        return [float(spender.delta_)]
+    return [
+        d for _, member in members(spender) for part in private_parts(member) for d in _deltas(part.spender)
+    ]

@@ -312,9 +312,9 @@ class Walk:
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
             self._domains(estimator, sensitive, support, stated, path)
         self.discovery.note(estimator, sensitive, flow if method == "dp-sgd" else stated)
-        # What pays for its own columns lets all others pass, and reads none of them.
-        paid = is_a(estimator, "PrivateTransformer")
-        treated_as_public = frozenset() if paid else self._undeclared(estimator, stated, flow, path)
+        # What pays for its own columns lets all others pass and reads none; DP-SGD pays for all of them.
+        pays_for_all = is_a(estimator, "PrivateTransformer") or method == "dp-sgd"
+        treated_as_public = frozenset() if pays_for_all else self._undeclared(estimator, stated, flow, path)
         if method == "non-private" and not self.fitting:
             why = "reads true cells without noise (method='non-private')"
             self._say(estimator, path, flow.sources, "leak", why, "Use method='fusiondp'.")

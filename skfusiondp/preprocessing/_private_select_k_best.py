@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
 from ..tables._domain import Domain
 from ..tables._frames import check_table
-from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
 from ._private_transformer import N_BINS, PrivateTransformer, Release, with_shared_docs
 
@@ -141,8 +141,8 @@ class PrivateSelectKBest(PrivateTransformer):
     def _strata(self, y: Any, n_rows: int) -> np.ndarray:
         return _groups(y, n_rows, int(self.n_groups))
 
-    def _columns_to_read(self, schema: SensitiveSchema) -> tuple[str, ...]:
-        return schema.sensitive if len(schema.sensitive) > self.k else ()
+    def _columns_to_read(self, domains: Mapping[str, Domain | None]) -> tuple[str, ...]:
+        return tuple(domains) if len(domains) > self.k or "?" in domains else ()
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         assert strata is not None

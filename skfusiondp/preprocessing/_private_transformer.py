@@ -28,7 +28,7 @@ from ..tables._domain import Domain
 from ..tables._frames import check_table
 from ..tables._groups import read_units
 from ..tables._repeats import repeated_rows
-from ..tables._schema import SensitiveSchema, resolve_schema
+from ..tables._schema import resolve_schema
 from ..tables._table import FrameTable
 
 N_BINS = Integer(2, 2**16, remedy="noise hides finer ones")
@@ -157,14 +157,21 @@ class PrivateTransformer(  # type: ignore[call-arg]
         units = read_units(X, self.groups, groups, self.max_rows_per_unit, schema.sensitive)[1]
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
-        return Release(table, schema, units, self._columns_to_read(schema), self._strata(y, len(table)))
+        return Release(
+            table, schema, units, self._columns_to_read(schema.domains), self._strata(y, len(table))
+        )
 
     def _domain(self, column: str) -> Any:
         """Domain of a column that was read: one of `_needs`."""
         return self.schema_.domains[column]
 
-    def _columns_to_read(self, schema: SensitiveSchema) -> tuple[str, ...]:
-        return tuple(c for c, d in schema.domains.items() if isinstance(d, self._needs))
+    def _columns_to_read(self, domains: Mapping[str, Domain | None]) -> tuple[str, ...]:
+        """Columns whose cells a fit reads, of all sensitive ones; one without a known domain may be read."""
+        return tuple(c for c, d in domains.items() if d is None or isinstance(d, self._needs))
+
+    def _declared(self) -> dict[str, Domain | None]:
+        declared = super()._declared()
+        return {c: declared[c] for c in self._columns_to_read(declared)}
 
     def _strata(self, y: Any, n_rows: int) -> np.ndarray | None:
         return None
