@@ -358,8 +358,8 @@ def candidate_by_true_cells(patch):
     """The search looks at training rows, for free, to choose what it reports."""
     plain = PrivateRandomSearchCV._best_of
 
-    def peeking(self, how_many, candidates, sigmas, delta, train, *rest):
-        model, parameters, score = plain(self, how_many, candidates, sigmas, delta, train, *rest)
+    def peeking(self, how_many, plan, train, *rest):
+        model, parameters, score = plain(self, how_many, plan, train, *rest)
         return model, parameters, score + float(train[0]["age"].max())
 
     patch.setattr(PrivateRandomSearchCV, "_best_of", peeking)
