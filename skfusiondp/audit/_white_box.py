@@ -49,7 +49,7 @@ def white_box_scores(
     encoder = TableEncoder()._fit_schema(FrameTable(training.original), table.schema)
     names = list(encoder.get_feature_names_out())
     model = unbudgeted(estimator)
-    target = torch.from_numpy(clone(model)._check_target(y, len(y))[0][canaries.rows])
+    target = torch.from_numpy(clone(model)._encode_target(y, len(y)).values[canaries.rows])
     column = _read_from(canaries.columns, table.schema, model.epsilon or 1.0)
     side, one_sided = _side(column, table.schema, names, erased=erases(estimator))
     sides = []
