@@ -341,16 +341,21 @@ def _array_names(step: Any, n: int) -> list[str]:
 
 
 def _shapes(flow: Flow, n_columns: int) -> Iterator[Any]:
-    """Ways to hand over a table, the likeliest first."""
+    """Ways to hand over a table, the likeliest first: what fits the one does other things to the next."""
+    if flow.polars:
+        yield _as_polars
     if not flow.named:
         yield lambda table: table.to_numpy()
     yield lambda table: table
     if n_columns == 1:  # a ColumnTransformer that names a column by itself hands it over as such
         yield lambda table: table.iloc[:, 0]
-    with contextlib.suppress(ImportError):
-        import polars
+    yield _as_polars
 
-        yield lambda table: polars.from_pandas(table)
+
+def _as_polars(table: pd.DataFrame) -> Any:
+    import polars
+
+    return polars.from_pandas(table)
 
 
 def _asked_for(error: BaseException | None) -> set[str]:

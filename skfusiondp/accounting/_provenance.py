@@ -63,6 +63,8 @@ class Flow:
         Sources that a ``FoundationImputer(output="paired")`` has declared for the step that follows.
     ordered : bool
         Whether positions are still those of the first table.
+    polars : bool
+        Whether it is a polars frame, as far as is known.
     """
 
     columns: tuple[Column, ...] = ()
@@ -71,6 +73,7 @@ class Flow:
     named: bool = True
     protected: frozenset[str] | None = None
     ordered: bool = True
+    polars: bool = False
 
     @property
     def sources(self) -> frozenset[str]:
@@ -205,7 +208,7 @@ def flow_of(X: Any) -> Flow | None:
             labels = [f"x{i}" for i in range(len(labels))]
         return _own(labels, list(X.dtypes))
     if is_polars(X):
-        return _own(list(X.columns), [_pandas_type(t) for t in X.schema.values()])
+        return replace(_own(list(X.columns), [_pandas_type(t) for t in X.schema.values()]), polars=True)
     if isinstance(X, list | tuple | pd.Index) or (isinstance(X, np.ndarray) and X.ndim == 1):
         names = [str(n) for n in X]
         return _own(names, [None] * len(names)) if all(isinstance(n, str) for n in X) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..tables._domain import Domain
@@ -127,7 +127,8 @@ class Walk:
         keeps_to = self._keeps_to(estimator, flow, rule)
         trial = None
         if self.trying and self._worth_trying(rule, flow, keeps_to):
-            trial = probe(estimator, flow, self.domains, self.thorough)
+            handed = replace(flow, polars=self.start.polars)
+            trial = probe(estimator, handed, self.domains, self.thorough)
         learns = trial.learns if trial is not None else frozenset()
         if rule.reads is not None and (rule.known or trial is None):
             sources = flow.sources if keeps_to is None else keeps_to.sources

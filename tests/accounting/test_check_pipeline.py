@@ -177,6 +177,15 @@ def test_polars_and_names():
     assert check_pipeline(on(StandardScaler(), slice(0, 2)), X=list(table())).ok
 
 
+def test_functions_on_polars_frames_are_tried_on_such():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(table().to_dict("list"))
+    years = FunctionTransformer(lambda X: X.rename({"age": "years"}))
+    assert check_pipeline(then(years, model({"years": Numeric(18, 90)})), X=frame).sensitive == ("age",)
+    old = FunctionTransformer(lambda X: X.with_columns(old=polars.col("age") > 60))
+    assert [f.path for f in check_pipeline(then(old, model()), X=frame).leaks] == ["s1"]
+
+
 def test_arrays_go_by_position():
     X = np.zeros((0, 4))
     ages = FusionDPClassifier({3: Numeric(18, 90)})
