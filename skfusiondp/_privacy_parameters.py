@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from ._parameters import (
     ON_LEAK,
@@ -11,6 +14,7 @@ from ._parameters import (
     Integer,
     NotBoth,
     OneOf,
+    Satisfies,
     constraints,
 )
 from ._random_state import RANDOM_STATE
@@ -31,6 +35,15 @@ PRIVACY = constraints(
     random_state=RANDOM_STATE,
 )
 EPSILON_OR_NOISE = NotBoth("epsilon", "noise_multiplier", "either states the budget: leave one None")
+
+
+def _is_array(value: Any) -> bool:
+    try:
+        return np.ndim(value) > 0
+    except ValueError:  # lists of different lengths
+        return False
+
+
 SUPPORT = Anything("public rows, checked when they are read")
-SUPPORT_TARGET = Anything("labels of the support rows, checked when they are read")
+SUPPORT_TARGET = Satisfies(_is_array, "a list or array with a target for each support row", none=True)
 CLASS_WEIGHT = Anything("weights of the target's classes, checked when the target is read")

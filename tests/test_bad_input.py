@@ -128,7 +128,7 @@ CASES = {
     "device of another kind": ({"device": 0}, "device=0 must be a torch device or its name"),
     "support target of one number": (
         {"support_target": 1.0, "imputer": FoundationImputer(support=made_table())},
-        "support_target=1.0 must hold one target for each of the 60 support rows",
+        "support_target=1.0 must be a list or array with a target for each support row, or None",
     ),
     "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
     "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),

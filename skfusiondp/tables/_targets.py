@@ -107,10 +107,6 @@ def support_labels(target: Any, n_rows: int) -> np.ndarray:
         If there is not one entry for each row.
     """
     labels = np.asarray(target)
-    if not labels.ndim:
-        raise InvalidInputError(
-            f"support_target={target!r} must hold one target for each of the {n_rows} support rows."
-        )
     if len(labels) != n_rows:
         raise InvalidInputError(
             f"support_target has {len(labels)} entries for {n_rows} support rows; give each row its label."

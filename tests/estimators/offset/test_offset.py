@@ -471,7 +471,7 @@ def test_a_numbers_bound_is_smaller_where_there_is_a_start(given, bound):
         ({"public_model": 0.0}, "public_model=0.0 must be a scikit-learn estimator with predict_proba"),
         ({"public_model": LogisticRegression}, "public_model="),
         ({"public_model": Ridge()}, "public_model="),
-        ({"support": SUPPORT, "support_target": 1.0}, "must hold one target for each of the 200"),
+        ({"support": SUPPORT, "support_target": 1.0}, "must be a list or array with a target for each"),
     ],
 )
 def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
