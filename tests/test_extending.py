@@ -154,7 +154,8 @@ def test_a_data_set_is_a_table_with_declared_domains():
 def test_the_page_names_files_that_exist():
     root = Path(__file__).parents[1]
     page = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = {w.strip("`,;:()").rstrip(".") for w in page.replace("|", " ").split() if "/" in w or w.endswith(".py`")}
+    words = page.replace("|", " ").split()
+    named = {w.strip("`,;:()").rstrip(".") for w in words if "/" in w or w.endswith(".py`")}
     for name in named:
         if name.startswith((".venv", "http", '".')) or "://" in name:
             continue
