@@ -2,6 +2,7 @@
 
 from .fusion._fusion_dp_classifier import FusionDPClassifier
 from .fusion._fusion_dp_regressor import FusionDPRegressor
-from .offset._estimators import OffsetFusionClassifier, OffsetFusionRegressor
+from .offset._offset_fusion_classifier import OffsetFusionClassifier
+from .offset._offset_fusion_regressor import OffsetFusionRegressor
 
 __all__ = ["FusionDPClassifier", "FusionDPRegressor", "OffsetFusionClassifier", "OffsetFusionRegressor"]

@@ -420,7 +420,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _source(self) -> str:
         return f"{type(self).__name__}.fit(method={self.method!r})"
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def _scores(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")
         X = without_column(X, self.groups)

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ..._parameters import constraints
 from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
+from .._private_classifier import PrivateClassifier
 from ._fusion_base import BaseFusionDP, EncodedTarget
 from ._fusion_constraints import FUSION
 from ._fusion_doc import with_parameters
 
 
 @with_parameters
-class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
+class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
     """Classifier that keeps only the sensitive columns private (FusionDP).
 
     Trains a torch module on two views of the table: a free gradient on the hybrid view, whose
@@ -174,46 +173,7 @@ class FusionDPClassifier(ClassifierMixin, BaseFusionDP):
             return codes.astype(np.float32)[:, None], weight
         return codes.astype(np.int64), weight
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class.
-
-        Parameters
-        ----------
-        X : table of shape (n_rows, n_columns), or PairedTable
-            A frame may lack sensitive columns: they are imputed.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes)
-            For multilabel targets the probability of each label, (n_rows, n_labels).
-        """
-        outputs = self._outputs(X)
-        if self._multilabel:
-            return expit(outputs)
-        if len(self.classes_) == 2:
-            positive = expit(outputs[:, 0])
-            return np.column_stack([1 - positive, positive])
-        return softmax(outputs, axis=1)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : table of shape (n_rows, n_columns), or PairedTable
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), or (n_rows, n_labels) of 0 and 1 for multilabel targets
-        """
-        probabilities = self.predict_proba(X)
-        if self._multilabel:
-            return (probabilities > 0.5).astype(np.int64)
-        return self.classes_[probabilities.argmax(axis=1)]
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        # At a few dozen rows the noise that privacy needs drowns the signal, as it must.
-        tags.classifier_tags.poor_score = True
         return tags

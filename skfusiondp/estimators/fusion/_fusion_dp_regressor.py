@@ -152,7 +152,7 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         -------
         ndarray of shape (n_rows,) or (n_rows, n_targets), in the target's unit
         """
-        outputs = self._outputs(X) * self.target_scale_ + self.target_mean_
+        outputs = self._scores(X) * self.target_scale_ + self.target_mean_
         return outputs[:, 0] if self._one_target else outputs
 
     def __sklearn_tags__(self):

@@ -42,6 +42,19 @@ _NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 
 
+def boosting(seed: int) -> dict[str, Any]:
+    """Settings of the default public model."""
+    return {
+        "max_iter": 200,
+        "learning_rate": 0.05,
+        "max_leaf_nodes": 15,
+        "l2_regularization": 1.0,
+        "max_features": 0.3,
+        "early_stopping": False,
+        "random_state": seed,
+    }
+
+
 @dataclass(frozen=True)
 class OffsetTarget:
     """A public target as the offset estimators take it.
