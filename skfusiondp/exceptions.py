@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 
@@ -60,12 +59,15 @@ def report_leak(message: str, on_leak: str) -> None:
         warnings.warn(message, PrivacyLeakWarning, stacklevel=callers_level())
 
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
-
-
 def callers_level() -> int:
-    """The `stacklevel` of a warning that points at the line from which this package was called."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
+    """The `stacklevel` of a warning that points at the user's line, from which this package was called.
+
+    Other libraries' frames may lie between two of this package's, such as joblib's between a search and a
+    fit, so the outermost of its own counts. Its generated methods have no file, but its modules' globals.
+    """
+    own, depth, frame = 0, 1, sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
+            own = depth
+        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
+    return own + 1

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import secrets
+import warnings
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ import sklearn
 from sklearn.utils.validation import check_is_fitted
 
 from ._contents import clear_padding, walk
-from .exceptions import InvalidInputError, MissingDependencyError
+from .exceptions import InvalidInputError, MissingDependencyError, callers_level
 
 # Raised by one where files of the earlier layout would be misread.
 _LAYOUT = 2
@@ -266,8 +267,6 @@ def _versions() -> dict[str, str]:
 
 
 def _warn_of_versions(stamp: dict) -> None:
-    import warnings
-
     own, other = _versions(), stamp["versions"]
     if differ := {n: (other.get(n), v) for n, v in own.items() if other.get(n) != v}:
         texts = [f"{name} {theirs} (here: {ours})" for name, (theirs, ours) in differ.items()]
@@ -275,7 +274,7 @@ def _warn_of_versions(stamp: dict) -> None:
             f"The file was written under {', '.join(texts)}; predictions may differ. Save it anew where it "
             "was made.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=callers_level(),
         )
 
 

@@ -27,7 +27,7 @@ from .._parameters import (
 )
 from .._random_state import RANDOM_STATE, random_generator
 from .._refit import all_or_nothing
-from ..exceptions import InvalidInputError
+from ..exceptions import InvalidInputError, callers_level
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domain import Domain
 from ..tables._frames import as_frame, check_table
@@ -368,7 +368,7 @@ def _warn_no_knowledge(backend: Any) -> None:
         "(uniform draws with strategy='sample'). Give public rows as support=, or use "
         "backend='sentence-transformers'.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=callers_level(),
     )
 
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _num_samples
 from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
 from ..accounting import check_pipeline, private_parts
 from ..accounting._composite_report import lost_fits
-from ..exceptions import InvalidInputError
+from ..exceptions import InvalidInputError, callers_level
 from ..privacy import PrivacyLedger
 from ..tables._targets import read_labels
 from ._fold_fits import FoldFit, alike, fit_each, why_not_shared
@@ -327,5 +327,5 @@ def _say_once(counts: dict[str, Any]) -> None:
             f"StackedGridSearchCV fitted {counts['sequentially']} of its models one by one, as GridSearchCV "
             f"does: {reasons}.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=callers_level(),
         )

@@ -95,7 +95,7 @@ class PrivacyBudget:
         if path is None:
             path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"
         object.__setattr__(self, "path", _real(path))
-        warn_if_weak(self.epsilon, self.delta, stacklevel=4)
+        warn_if_weak(self.epsilon, self.delta)
         with self._started() as state:
             for name in ("epsilon", "delta", "adjacency"):
                 if state[name] != getattr(self, name):

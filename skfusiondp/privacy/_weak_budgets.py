@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
-from ..exceptions import WeakPrivacyWarning
+from ..exceptions import WeakPrivacyWarning, callers_level
 from ._entries import LedgerEntry
 from ._ledger import PrivacyLedger
 
@@ -15,7 +15,7 @@ _LARGE_EPSILON = 10.0
 _LARGE_DELTA = 0.01
 
 
-def warn_if_weak(epsilon: float, delta: float, n_rows: int | None = None, stacklevel: int = 3) -> None:
+def warn_if_weak(epsilon: float, delta: float, n_rows: int | None = None) -> None:
     """Warn where (epsilon, delta) rules out little, and say what it allows.
 
     Parameters
@@ -25,17 +25,16 @@ def warn_if_weak(epsilon: float, delta: float, n_rows: int | None = None, stackl
     delta : float
     n_rows : int, optional
         Rows of the table (public); None where no table is known yet.
-    stacklevel : int
     """
     for text in _meanings(epsilon, delta, n_rows):
-        warnings.warn(text, WeakPrivacyWarning, stacklevel=stacklevel)
+        warnings.warn(text, WeakPrivacyWarning, stacklevel=callers_level())
 
 
-def warn_of_plan(planned: PrivacyLedger, delta: float, n_rows: int, stacklevel: int = 4) -> None:
+def warn_of_plan(planned: PrivacyLedger, delta: float, n_rows: int) -> None:
     """``warn_if_weak`` for what a fit is about to run; it may state a noise multiplier, and no epsilon."""
     if not len(planned) or any(isinstance(e, LedgerEntry) and not e.noise_multiplier for e in planned):
         return  # nothing is promised, which is said elsewhere
-    warn_if_weak(planned.epsilon(delta), delta, n_rows, stacklevel)
+    warn_if_weak(planned.epsilon(delta), delta, n_rows)
 
 
 def _meanings(epsilon: float, delta: float, n_rows: int | None) -> list[str]:

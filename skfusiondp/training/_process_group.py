@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import InvalidInputError
+from ..exceptions import InvalidInputError, callers_level
 
 
 class Ranks:
@@ -51,7 +51,7 @@ class Ranks:
                     "each one trains a model of its own, on all rows, and models that are released add up. "
                     "Call torch.distributed.init_process_group, or make an accelerate.Accelerator, before.",
                     UserWarning,
-                    stacklevel=3,
+                    stacklevel=callers_level(),
                 )
             return cls()
         return cls(dist.get_rank(), dist.get_world_size())
