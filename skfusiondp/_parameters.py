@@ -260,6 +260,11 @@ def constraints(*shared: Mapping[str, Constraint], **own: Constraint) -> Mapping
     return MappingProxyType({**table, **own})
 
 
+def store_parameters(owner: Any, given: Mapping[str, Any]) -> None:
+    """Store what an ``__init__`` was given, each parameter under its name, from its ``locals()``."""
+    vars(owner).update({name: value for name, value in given.items() if name not in ("self", "kwargs")})
+
+
 def check_parameters(owner: Any) -> None:
     """Refuse the first parameter that a class's `_constraints`, and then its `_rules`, do not allow.
 

@@ -25,6 +25,7 @@ from .._parameters import (
     as_float,
     check_parameters,
     constraints,
+    store_parameters,
 )
 from .._random_state import RANDOM_STATE
 from .._refit import all_or_nothing
@@ -243,18 +244,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         budget: Any = None,
         random_state: Any = None,
     ):
-        self.estimator = estimator
-        self.param_distributions = param_distributions
-        self.n_trials = n_trials
-        self.epsilon = epsilon
-        self.delta = delta
-        self.distribution = distribution
-        self.eta = eta
-        self.validation = validation
-        self.validation_size = validation_size
-        self.scoring = scoring
-        self.budget = budget
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> PrivateRandomSearchCV:

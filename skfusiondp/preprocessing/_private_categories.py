@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._parameters import OneOf, Real, constraints
+from .._parameters import OneOf, Real, constraints, store_parameters
 from ..tables._categorical import OTHER
 from ..tables._domain import Countable, Domain
 from ..tables._numeric import Numeric
@@ -83,18 +83,7 @@ class PrivateCategories(PrivateTransformer):
         on_leak: str = "warn",
         random_state: Any = None,
     ):
-        self.sensitive = sensitive
-        self.min_frequency = min_frequency
-        self.output = output
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.budget = budget
-        self.on_leak = on_leak
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         domain = self._domain(column)

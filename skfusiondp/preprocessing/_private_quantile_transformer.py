@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 from sklearn.isotonic import isotonic_regression
 
-from .._parameters import OneOf, constraints
+from .._parameters import OneOf, constraints, store_parameters
 from ..tables._numeric import Numeric
 from ..tables._ordered import Ordered
 from ._private_transformer import N_BINS, PrivateTransformer, Release, with_shared_docs
@@ -90,18 +90,7 @@ class PrivateQuantileTransformer(PrivateTransformer):
         on_leak: str = "warn",
         random_state: Any = None,
     ):
-        self.sensitive = sensitive
-        self.n_bins = n_bins
-        self.output = output
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.budget = budget
-        self.on_leak = on_leak
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     def _share(self, cells: pd.Series, column: str, strata: np.ndarray | None) -> np.ndarray:
         domain = self._domain(column)

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from .._parameters import Integer, constraints
+from .._parameters import Integer, constraints, store_parameters
 from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
 from ..tables._domain import Domain
@@ -97,19 +97,7 @@ class PrivateSelectKBest(PrivateTransformer):
         on_leak: str = "warn",
         random_state: Any = None,
     ):
-        self.sensitive = sensitive
-        self.k = k
-        self.n_bins = n_bins
-        self.n_groups = n_groups
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.budget = budget
-        self.on_leak = on_leak
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> PrivateSelectKBest:
         """Release the columns' association with the target, with noise, and choose.

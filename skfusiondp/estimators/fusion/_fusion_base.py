@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from ..._parameters import Constraint, Rule, check_int
+from ..._parameters import Constraint, Rule, check_int, store_parameters
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
 from ..._spender import Begin, Job
@@ -107,6 +107,48 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     _constraints: ClassVar[Mapping[str, Constraint]] = FUSION
     _rules: ClassVar[tuple[Rule, ...]] = FUSION_RULES
     _driver = Driver()
+
+    def __init__(
+        self,
+        sensitive: Any = None,
+        *,
+        support: Any = None,
+        support_target: Any = None,
+        imputer: Any = None,
+        method: str = "fusiondp",
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float | None = None,
+        budget: Any = None,
+        adjacency: str = "replace",
+        groups: Any = None,
+        max_rows_per_unit: int | None = None,
+        max_grad_norm: float = 1.0,
+        clipping: str = "flat",
+        alpha: float = 1.0,
+        beta: float = 0.0,
+        consistency_bound: float = 1.0,
+        averaging: float = 0.99,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+        public_batch_size: int | None = None,
+        public_epochs: int | None = None,
+        module: Any = None,
+        optimizer: Any = None,
+        lr: float | None = None,
+        public_lr: float = 2e-3,
+        private_parameters: Sequence[str] | None = None,
+        micro_batch_size: int | None = None,
+        callbacks: Any = None,
+        device: str = "cpu",
+        on_leak: str = "warn",
+        verbose: int = 0,
+        random_state: Any = None,
+        **kwargs: Any,
+    ):
+        store_parameters(self, locals())
+        self._store_net_parameters(kwargs)
 
     @abstractmethod
     def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 
-from ..._parameters import constraints
+from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
@@ -99,41 +99,7 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
         random_state: Any = None,
         **kwargs: Any,
     ):
-        self.sensitive = sensitive
-        self.support = support
-        self.support_target = support_target
-        self.imputer = imputer
-        self.method = method
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.budget = budget
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.max_grad_norm = max_grad_norm
-        self.clipping = clipping
-        self.alpha = alpha
-        self.beta = beta
-        self.consistency_bound = consistency_bound
-        self.averaging = averaging
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.steps = steps
-        self.public_batch_size = public_batch_size
-        self.public_epochs = public_epochs
-        self.class_weight = class_weight
-        self.module = module
-        self.optimizer = optimizer
-        self.lr = lr
-        self.public_lr = public_lr
-        self.private_parameters = private_parameters
-        self.micro_batch_size = micro_batch_size
-        self.callbacks = callbacks
-        self.device = device
-        self.on_leak = on_leak
-        self.verbose = verbose
-        self.random_state = random_state
+        store_parameters(self, locals())
         self._store_net_parameters(kwargs)
 
     def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,81 +47,6 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
     """
 
     _plain_values = True
-
-    def __init__(
-        self,
-        sensitive: Any = None,
-        *,
-        support: Any = None,
-        support_target: Any = None,
-        imputer: Any = None,
-        method: str = "fusiondp",
-        epsilon: float | None = None,
-        noise_multiplier: float | None = None,
-        delta: float | None = None,
-        budget: Any = None,
-        adjacency: str = "replace",
-        groups: Any = None,
-        max_rows_per_unit: int | None = None,
-        max_grad_norm: float = 1.0,
-        clipping: str = "flat",
-        alpha: float = 1.0,
-        beta: float = 0.0,
-        consistency_bound: float = 1.0,
-        averaging: float = 0.99,
-        batch_size: int | None = None,
-        epochs: int | None = None,
-        steps: int | None = None,
-        public_batch_size: int | None = None,
-        public_epochs: int | None = None,
-        module: Any = None,
-        optimizer: Any = None,
-        lr: float | None = None,
-        public_lr: float = 2e-3,
-        private_parameters: Sequence[str] | None = None,
-        micro_batch_size: int | None = None,
-        callbacks: Any = None,
-        device: str = "cpu",
-        on_leak: str = "warn",
-        verbose: int = 0,
-        random_state: Any = None,
-        **kwargs: Any,
-    ):
-        self.sensitive = sensitive
-        self.support = support
-        self.support_target = support_target
-        self.imputer = imputer
-        self.method = method
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.budget = budget
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.max_grad_norm = max_grad_norm
-        self.clipping = clipping
-        self.alpha = alpha
-        self.beta = beta
-        self.consistency_bound = consistency_bound
-        self.averaging = averaging
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.steps = steps
-        self.public_batch_size = public_batch_size
-        self.public_epochs = public_epochs
-        self.module = module
-        self.optimizer = optimizer
-        self.lr = lr
-        self.public_lr = public_lr
-        self.private_parameters = private_parameters
-        self.micro_batch_size = micro_batch_size
-        self.callbacks = callbacks
-        self.device = device
-        self.on_leak = on_leak
-        self.verbose = verbose
-        self.random_state = random_state
-        self._store_net_parameters(kwargs)
 
     def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
         y = read_numbers(y, n_rows)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
-from ..._parameters import constraints
+from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
@@ -88,24 +88,7 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
         verbose: int = 0,
         random_state: Any = None,
     ):
-        self.sensitive = sensitive
-        self.public_model = public_model
-        self.support = support
-        self.support_target = support_target
-        self.imputer = imputer
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.max_grad_norm = max_grad_norm
-        self.steps = steps
-        self.class_weight = class_weight
-        self.on_leak = on_leak
-        self.budget = budget
-        self.verbose = verbose
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         y, kind = read_labels(y, n_rows)

@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils.validation import column_or_1d
 
-from ..._parameters import constraints
+from ..._parameters import constraints, store_parameters
 from ...exceptions import InvalidInputError
 from ...tables._targets import read_numbers
 from ._correction import MAX_GRAD_NORM, Loss
@@ -85,23 +85,7 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         verbose: int = 0,
         random_state: Any = None,
     ):
-        self.sensitive = sensitive
-        self.public_model = public_model
-        self.support = support
-        self.support_target = support_target
-        self.imputer = imputer
-        self.epsilon = epsilon
-        self.noise_multiplier = noise_multiplier
-        self.delta = delta
-        self.adjacency = adjacency
-        self.groups = groups
-        self.max_rows_per_unit = max_rows_per_unit
-        self.max_grad_norm = max_grad_norm
-        self.steps = steps
-        self.on_leak = on_leak
-        self.budget = budget
-        self.verbose = verbose
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     def _bound(self) -> Any:
         # Labelled support rows give a start that leaves little to correct, so that less noise is worth more
