@@ -19,8 +19,9 @@ from ..privacy import (
     compute_delta,
     compute_epsilon,
 )
-from ._check_pipeline import Finding, PipelineCheck, check_pipeline
+from ._check_pipeline import PipelineCheck, check_pipeline
 from ._composite_report import privacy_report
+from ._finding import Finding
 from ._parts import Part, private_parts
 from ._privacy_report import PrivacyReport
 

@@ -10,6 +10,7 @@ from typing import Any, overload
 from .._parameters import ON_LEAK
 from ..exceptions import InvalidInputError, report_leak
 from ._discovery import Discovery
+from ._finding import Finding
 from ._provenance import EVERY, Column, Flow, start_of
 from ._walk import Walk
 
@@ -18,40 +19,6 @@ SEVERITIES = {
     "uncovered": "the fits pay, but choosing among them is not covered",
     "note": "cannot be seen from here: it holds if what is said does",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One step, and what it does with sensitive training cells.
-
-    Parameters
-    ----------
-    path : str
-        Where the step is, as in ``get_params``: ``"prep__scale"``; empty for the object itself.
-    estimator : str
-        Name of the step's class.
-    columns : tuple of str
-        Sensitive columns of the first table whose cells it reads.
-    severity : {"leak", "uncovered", "note"}
-        "leak" voids the guarantee; "uncovered" is a choice among fits that pay; "note" is something
-        that cannot be seen.
-    why : str
-        What the step does, as the end of a sentence.
-    remedy : str
-        What to do about it; may be empty.
-    """
-
-    path: str
-    estimator: str
-    columns: tuple[str, ...]
-    severity: str
-    why: str
-    remedy: str
-
-    def __str__(self) -> str:
-        where = f"{self.path} ({self.estimator})" if self.path else self.estimator
-        text = f"{where} {self.why}; sensitive: {', '.join(self.columns)}."
-        return f"{text} {self.remedy}" if self.remedy else text
 
 
 @dataclass(frozen=True)
@@ -204,11 +171,8 @@ def look_at(pipe: Any, sensitive: Any = None, *, X: Any = None, fitting: bool = 
     names = discovery.sensitive if sensitive is None else _chosen(start, sensitive)
     walk = Walk(_marked(start, names), discovery.domains, fitting=fitting)
     walk.visit(pipe, walk.start)
-    findings = tuple(
-        Finding(s.path, s.estimator, tuple(sorted(s.sources)), s.severity, s.why, s.remedy) for s in walk.seen
-    )
     known = [c.name for c in start.columns if c.name in names]
-    return PipelineCheck(findings, (*known, *sorted(names - set(known))))
+    return PipelineCheck(tuple(walk.seen), (*known, *sorted(names - set(known))))
 
 
 def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:

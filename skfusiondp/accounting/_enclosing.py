@@ -18,11 +18,11 @@ from typing import Any
 from ..exceptions import InvalidInputError, report_leak
 from ..privacy import PrivacyLedger
 from ._candidates import SEARCHES
-from ._check_pipeline import Finding, PipelineCheck, look_at
-from ._parts import private_parts
+from ._check_pipeline import PipelineCheck, look_at
+from ._finding import Finding
+from ._parts import join, private_parts
 from ._probe import on_made_up_rows
 from ._provenance import flow_of
-from ._walk import _join
 
 _FITS = ("fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit")
 _WRAPPED_BY = ("sklearn", "skfusiondp", "imblearn")
@@ -168,7 +168,7 @@ def _outermost(estimator: Any, frame: FrameType | None) -> _Outermost | None:
             if place is None:
                 inner.insert(-1, owner)  # not known to contain it; what contains this one may be seen
             else:
-                path = _join(place, path) if path else place
+                path = join(place, path) if path else place
                 around = (owner, *around)
                 inner, found = [owner], _Outermost(owner, frame, path, around)
         frame = frame.f_back

@@ -97,23 +97,20 @@ def _under_sampler(get: Get) -> str | None:
 _given = lambda value: value is not None  # noqa: E731
 _MODEL_READS = "is trained on the cells without privacy"
 
+_MIXES = (
+    *("sklearn.PolynomialFeatures", "sklearn.HashingVectorizer", "sklearn.FeatureHasher"),
+    *("sklearn.AdditiveChi2Sampler", "sklearn.SkewedChi2Sampler", "sklearn.PolynomialCountSketch"),
+    *("sklearn.GaussianRandomProjection", "sklearn.SparseRandomProjection", "sklearn.SparseCoder"),
+    "category_encoders.HashingEncoder",
+)
 STEPS: dict[str, Rule] = {
     # Free: what they do to a row depends on that row and on parameters alone.
     "sklearn.Normalizer": Rule(),
     "sklearn.Binarizer": Rule(),
     "sklearn.FunctionTransformer": Rule(note=_function),
-    "sklearn.PolynomialFeatures": Rule(gives="mixed"),
-    "sklearn.HashingVectorizer": Rule(gives="mixed"),
-    "sklearn.FeatureHasher": Rule(gives="mixed"),
-    "sklearn.AdditiveChi2Sampler": Rule(gives="mixed"),
-    "sklearn.SkewedChi2Sampler": Rule(gives="mixed"),
-    "sklearn.PolynomialCountSketch": Rule(gives="mixed"),
-    "sklearn.GaussianRandomProjection": Rule(gives="mixed"),
-    "sklearn.SparseRandomProjection": Rule(gives="mixed"),
-    "sklearn.SparseCoder": Rule(gives="mixed"),
+    **dict.fromkeys(_MIXES, Rule(gives="mixed")),
     # They read labels only, and labels are public.
-    "sklearn.DummyClassifier": Rule(gives="prediction"),
-    "sklearn.DummyRegressor": Rule(gives="prediction"),
+    **dict.fromkeys(("sklearn.DummyClassifier", "sklearn.DummyRegressor"), Rule(gives="prediction")),
     "imblearn.RandomUnderSampler": Rule(_under_sampler, "same", "Use replacement=False."),
     # Free with the right parameters.
     "sklearn.OneHotEncoder": Rule(_encoder, "each", "Declare categories=[...] and drop the limits."),
@@ -170,7 +167,6 @@ STEPS: dict[str, Rule] = {
     "skrub.GapEncoder": _learns("topics of words", "mixed"),
     "skrub.StringEncoder": _learns("weights of words", "mixed"),
     "skrub.TextEncoder": _learns("principal components", "mixed"),
-    "category_encoders.HashingEncoder": Rule(gives="mixed"),
     "category_encoders.BaseEncoder": _learns("its codes", "each"),
     "skorch.NeuralNet": Rule(
         "is trained on the cells without privacy, and its train_split and callbacks (early stopping) "
@@ -220,12 +216,8 @@ class Meta:
 
 
 _CHOOSES = "selects columns by scores on held-out rows, which no ledger counts"
-_NOT_PREFIT = "the cross-validation fits"
+_FOLD_FITS = "the cross-validation fits"
 _CHAIN = "feeds predictions of held-out rows to the next model as if they were public (cv)"
-
-
-def _chain(get: Get) -> str | None:
-    return None if get("cv") is None else _CHAIN
 
 
 def _bootstrap(get: Get) -> str | None:
@@ -235,32 +227,31 @@ def _bootstrap(get: Get) -> str | None:
     return "draws rows with replacement, so that one row is read more often than the ledgers count"
 
 
+_FREE_METAS = (
+    *("sklearn.VotingClassifier", "sklearn.VotingRegressor", "sklearn.FixedThresholdClassifier"),
+    *("sklearn.OneVsRestClassifier", "sklearn.OneVsOneClassifier", "sklearn.OutputCodeClassifier"),
+    *("sklearn.MultiOutputClassifier", "sklearn.MultiOutputRegressor", "sklearn.TransformedTargetRegressor"),
+)
+_BAGGING = Meta(_bootstrap, "Use bootstrap=False with max_samples below 1.")
 METAS: dict[str, Meta] = {
-    "sklearn.VotingClassifier": Meta(),
-    "sklearn.VotingRegressor": Meta(),
-    "sklearn.BaggingClassifier": Meta(_bootstrap, "Use bootstrap=False with max_samples below 1."),
-    "sklearn.BaggingRegressor": Meta(_bootstrap, "Use bootstrap=False with max_samples below 1."),
-    "sklearn.OneVsRestClassifier": Meta(),
-    "sklearn.OneVsOneClassifier": Meta(),
-    "sklearn.OutputCodeClassifier": Meta(),
-    "sklearn.MultiOutputClassifier": Meta(),
-    "sklearn.MultiOutputRegressor": Meta(),
-    "sklearn.FixedThresholdClassifier": Meta(),
-    "sklearn.TransformedTargetRegressor": Meta(),
-    "sklearn.ClassifierChain": Meta(_chain, "Use cv=None."),
-    "sklearn.RegressorChain": Meta(_chain, "Use cv=None."),
-    "sklearn.StackingClassifier": Meta(stacks=True, loses=_NOT_PREFIT),
-    "sklearn.StackingRegressor": Meta(stacks=True, loses=_NOT_PREFIT),
+    **dict.fromkeys(_FREE_METAS, Meta()),
+    **dict.fromkeys(
+        ("sklearn.ClassifierChain", "sklearn.RegressorChain"),
+        Meta(_if("cv", lambda v: v is None, _CHAIN), "Use cv=None."),
+    ),
+    **dict.fromkeys(("sklearn.BaggingClassifier", "sklearn.BaggingRegressor"), _BAGGING),
+    "sklearn.StackingClassifier": Meta(stacks=True, loses=_FOLD_FITS),
+    "sklearn.StackingRegressor": Meta(stacks=True, loses=_FOLD_FITS),
     "sklearn.CalibratedClassifierCV": Meta(
         "calibrates on predictions that read true cells", loses="the cross-validation fits (ensemble=False)"
     ),
     "sklearn.TunedThresholdClassifierCV": Meta(
-        "tunes its threshold on predictions that read true cells", loses=_NOT_PREFIT
+        "tunes its threshold on predictions that read true cells", loses=_FOLD_FITS
     ),
     "sklearn.SelfTrainingClassifier": Meta("makes labels out of predictions on true cells"),
     "sklearn.BaseWeightBoosting": Meta("weights rows by errors on true cells", _MODEL),
     "sklearn.RANSACRegressor": Meta("selects rows by errors on true cells", _MODEL, loses="earlier trials"),
-    "sklearn.RFECV": Meta(_CHOOSES, _SELECT, selects=True, loses=_NOT_PREFIT),
+    "sklearn.RFECV": Meta(_CHOOSES, _SELECT, selects=True, loses=_FOLD_FITS),
     "sklearn.RFE": Meta(
         "selects columns by a model of the cells", _SELECT, selects=True, follows=True, loses="earlier rounds"
     ),

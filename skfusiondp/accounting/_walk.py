@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..tables._domain import Domain
@@ -12,6 +12,7 @@ from ..tables._kinds import declarations
 from ._accounted import accounts, is_ours, overridden
 from ._candidates import SEARCHES, candidates
 from ._discovery import Discovery
+from ._finding import Finding
 from ._known_steps import (
     SKLEARN_MODEL,
     UNKNOWN_META,
@@ -24,11 +25,17 @@ from ._known_steps import (
     meta_of,
     rule_of,
 )
+from ._parts import join
 from ._probe import fitted_on_made_up_rows, probe
 from ._provenance import Flow, joined
 from ._step_outputs import after, around, gives_frame, imputed, named_by, prediction
 
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
+_SEARCHES = (
+    "scores candidates on rows whose true cells they read, and picks the best: neither is covered by the "
+    "released model's epsilon"
+)
+_TABLE_NEEDED = "Pass X=table to check_pipeline: only names and types are read."
 _LEARNS = (
     "learns from the cells: when it was run on made-up rows, cells of these columns changed what it had "
     "learnt, other rows, or which rows and columns come out"
@@ -37,18 +44,6 @@ _LEARNS_NOTHING = (
     "On made-up rows it learnt nothing of these columns and changed no other row by them; a condition that "
     "made-up rows do not meet would not be seen"
 )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Something to say about one step, and the sensitive columns that it is about."""
-
-    path: str
-    estimator: str
-    sources: frozenset[str]
-    severity: str
-    why: str
-    remedy: str
 
 
 class Walk:
@@ -69,7 +64,7 @@ class Walk:
 
     Attributes
     ----------
-    seen : dict of Seen to None
+    seen : dict of Finding to None
         In the order of the visit, each once.
     discovery : Discovery
         Which columns the steps say are sensitive.
@@ -89,7 +84,7 @@ class Walk:
         self.fitting = fitting
         self.trying = trying
         self.thorough = thorough
-        self.seen: dict[Seen, None] = {}
+        self.seen: dict[Finding, None] = {}
         self.discovery = Discovery(start)
 
     def visit(self, estimator: Any, flow: Flow, path: str = "") -> Flow:
@@ -104,16 +99,15 @@ class Walk:
             return self._union(estimator, flow, path)
         if isinstance(getattr(estimator, "steps", None), list):
             for name, step in estimator.steps:
-                flow = self.visit(step, flow, _join(path, name))
+                flow = self.visit(step, flow, join(path, name))
             return flow
         if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in SEARCHES):
             return self._search(estimator, flow, path)
         if is_ours(estimator) or accounts(estimator):
             return self._ours(estimator, flow, path)
         if is_a(estimator, "FrozenEstimator"):
-            self._say(
-                estimator, path, flow.sources, "note", "was fitted before; what it learnt must be public", ""
-            )
+            why = "was fitted before; what it learnt must be public"
+            self._say(estimator, path, flow.sources, why, severity="note")
             return after(estimator, flow, "same" if hasattr(estimator, "transform") else "prediction")
         if knows_meta(estimator) or (not knows_step(estimator) and list(self._members(estimator))):
             return self._meta(estimator, flow, path)
@@ -132,13 +126,14 @@ class Walk:
         learns = trial.learns if trial is not None else frozenset()
         if rule.reads is not None and (rule.known or trial is None):
             sources = flow.sources if keeps_to is None else keeps_to.sources
-            self._say(estimator, path, sources | learns, "leak", rule.reads, rule.remedy)
+            self._say(estimator, path, sources | learns, rule.reads, rule.remedy)
         elif learns:
-            self._say(estimator, path, learns, "leak", _LEARNS, rule.remedy)
+            self._say(estimator, path, learns, _LEARNS, rule.remedy)
         elif rule.reads is not None and (keeps_to is None or keeps_to.sources):
-            self._say(estimator, path, flow.sources, "note", f"{rule.reads}. {_LEARNS_NOTHING}", "")
+            why = f"{rule.reads}. {_LEARNS_NOTHING}"
+            self._say(estimator, path, flow.sources, why, severity="note")
         if rule.note:
-            self._say(estimator, path, flow.sources, "note", rule.note, "")
+            self._say(estimator, path, flow.sources, rule.note, severity="note")
         if trial is not None and trial.flow is not None:
             return trial.flow
         if keeps_to is not None:
@@ -162,57 +157,42 @@ class Walk:
     def _meta(self, estimator: Any, flow: Flow, path: str) -> Flow:
         meta = meta_of(estimator)
         if meta.follows:
-            inner = Walk(
-                self.start, self.domains, fitting=self.fitting, trying=self.trying, thorough=self.thorough
-            )
+            how = {"fitting": self.fitting, "trying": self.trying, "thorough": self.thorough}
+            inner = Walk(self.start, self.domains, **how)
             inner._predictions(estimator, meta, flow, path)
             self.discovery.stated |= inner.discovery.stated
-            if not any(s.severity == "leak" and s.sources for s in inner.seen):
+            if not any(f.severity == "leak" for f in inner.seen):
                 self.seen.update(inner.seen)
                 return flow
-            self._say(estimator, path, flow.sources, "leak", str(meta.reads), meta.remedy)
+            self._say(estimator, path, flow.sources, str(meta.reads), meta.remedy)
             return flow
         sources = self._predictions(estimator, meta, flow, path)
         if meta.reads:
             # What nobody knows may read any cell that it is handed, whatever its members do.
             about = flow.sources if meta is UNKNOWN_META else sources
-            self._say(estimator, path, about, "leak", str(meta.reads), meta.remedy)
-        if meta.selects:
-            return flow
-        return prediction(sources)
+            self._say(estimator, path, about, str(meta.reads), meta.remedy)
+        return flow if meta.selects else prediction(sources)
 
     def _predictions(self, estimator: Any, meta: Meta, flow: Flow, path: str) -> frozenset[str]:
         """Visit the members; the sensitive columns that enter their predictions."""
         sources: frozenset[str] = frozenset()
         for name, member in self._members(estimator):
             if member is None:  # the class's own default, a model without privacy
-                self._say(
-                    estimator,
-                    _join(path, name),
-                    flow.sources,
-                    "leak",
-                    f"has {name}=None, and the default model {SKLEARN_MODEL.reads}",
-                    SKLEARN_MODEL.remedy,
-                )
+                why = f"has {name}=None, and the default model {SKLEARN_MODEL.reads}"
+                self._say(estimator, join(path, name), flow.sources, why, SKLEARN_MODEL.remedy)
                 sources |= flow.sources
                 continue
-            sources |= self.visit(member, flow, _join(path, name)).sources
+            sources |= self.visit(member, flow, join(path, name)).sources
         if meta.stacks:
             stacked = prediction(sources)
             if getattr(estimator, "passthrough", None):
                 stacked = joined([stacked, flow], named=False)
-            final = getattr(estimator, "final_estimator", None)
+            final, place = getattr(estimator, "final_estimator", None), join(path, "final_estimator")
             if final is None:
-                self._say(
-                    estimator,
-                    _join(path, "final_estimator"),
-                    stacked.sources,
-                    "leak",
-                    "has final_estimator=None, and the default model learns from predictions on true cells",
-                    SKLEARN_MODEL.remedy,
-                )
+                why = "has final_estimator=None, and the default model learns from predictions on true cells"
+                self._say(estimator, place, stacked.sources, why, SKLEARN_MODEL.remedy)
             else:
-                self.visit(final, stacked, _join(path, "final_estimator"))
+                self.visit(final, stacked, place)
             sources |= stacked.sources
         return sources
 
@@ -232,25 +212,16 @@ class Walk:
                     yield str(name), member
 
     def _search(self, estimator: Any, flow: Flow, path: str) -> Flow:
-        inside = _join(path, "estimator")
+        inside = join(path, "estimator")
         chosen = candidates(estimator)
         outs = [self.visit(made, flow, inside) for made in chosen.estimators]
         sources = frozenset().union(*(out.sources for out in outs))
         if chosen.untold:
             why = f"has {chosen.untold}: not every one has been checked"
-            self._say(
-                estimator, path, flow.sources, "leak", why, "Split it into searches with fewer choices."
-            )
+            self._say(estimator, path, flow.sources, why, "Split it into searches with fewer choices.")
         if not (getattr(estimator, "_accounts_for_privacy", False) and accounts(estimator)):
-            self._say(
-                estimator,
-                path,
-                sources,
-                "uncovered",
-                "scores candidates on rows whose true cells they read, and picks the best: neither is "
-                "covered by the released model's epsilon",
-                "Choose parameters beforehand or on public rows.",
-            )
+            remedy = "Choose parameters beforehand or on public rows."
+            self._say(estimator, path, sources, _SEARCHES, remedy, "uncovered")
         return outs[0] if len(outs) == 1 else prediction(sources)
 
     # Containers ------------------------------------------------------------
@@ -265,22 +236,16 @@ class Walk:
                 step = own if type(own) is type(step) else step
                 key = own_key if callable(key) and flow.rest is None and not callable(own_key) else key
             given = flow.pick(key)
-            full = _join(path, name)
+            full = join(path, name)
             if given is None:
                 if not (isinstance(step, str) and step in ("passthrough", "drop")):
-                    self._say(
-                        step,
-                        full,
-                        flow.sources,
-                        "leak",
-                        f"gets columns that cannot be told without the table (columns={_brief(key)})",
-                        "Pass X=table to check_pipeline: only names and types are read.",
-                    )
+                    why = f"gets columns that cannot be told without the table (columns={_brief(key)})"
+                    self._say(step, full, flow.sources, why, _TABLE_NEEDED)
                 given = flow
             else:
                 left = left.without(given)
             parts.append(named_by(naming, name, self.visit(step, given, full)))
-        rest = self.visit(estimator.remainder, left, _join(path, "remainder"))
+        rest = self.visit(estimator.remainder, left, join(path, "remainder"))
         parts.append(named_by(naming, "remainder", rest))
         return joined(parts, gives_frame(estimator))
 
@@ -288,7 +253,7 @@ class Walk:
         naming = getattr(estimator, "verbose_feature_names_out", True)
         parts = []
         for name, step in estimator.transformer_list:
-            parts.append(named_by(naming, name, self.visit(step, flow, _join(path, name))))
+            parts.append(named_by(naming, name, self.visit(step, flow, join(path, name))))
         return joined(parts, gives_frame(estimator))
 
     # This library's own steps ------------------------------------------------------------
@@ -301,7 +266,7 @@ class Walk:
             names = ", ".join(overridden(estimator))
             why = f"puts {names} in place of this library's own, and is not known to pay for what that reads"
             remedy = "Leave it as it is, or state the cost: _accounts_for_privacy = True and planned_ledger."
-            self._say(estimator, path, flow.sources, "leak", why, remedy)
+            self._say(estimator, path, flow.sources, why, remedy)
         if sensitive is None and imputer is not None:
             sensitive = getattr(imputer, "sensitive", None)
         if not hasattr(estimator, "sensitive"):
@@ -318,19 +283,15 @@ class Walk:
         treated_as_public = frozenset() if pays_for_all else self._undeclared(estimator, stated, flow, path)
         if method == "non-private" and not self.fitting:
             why = "reads true cells without noise (method='non-private')"
-            self._say(estimator, path, flow.sources, "leak", why, "Use method='fusiondp'.")
+            self._say(estimator, path, flow.sources, why, "Use method='fusiondp'.")
         for callback in getattr(estimator, "callbacks", None) or ():
             own = callback[1] if isinstance(callback, tuple) else callback
             if type(own).__module__.split(".")[0] not in ("skorch", "skfusiondp"):
-                self._say(
-                    estimator,
-                    path,
-                    flow.sources,
-                    "note",
-                    f"has the callback {type(own).__name__}: it is handed the hybrid view, and what it "
-                    "reads beyond that is not covered",
-                    "",
+                why = (
+                    f"has the callback {type(own).__name__}: it is handed the hybrid view, and what it reads "
+                    "beyond that is not covered"
                 )
+                self._say(estimator, path, flow.sources, why, severity="note")
         if is_a(estimator, "FoundationImputer"):
             return imputed(estimator, stated, treated_as_public, flow)
         if is_a(estimator, "TableEncoder"):
@@ -347,14 +308,9 @@ class Walk:
             sensitive, stated = list(fitted), flow.pick(list(fitted))
         if stated is not None:
             if not flow.named and sensitive is not None and _texts(sensitive):
-                self._say(
-                    estimator,
-                    path,
-                    stated.sources,
-                    "note",
-                    "names its sensitive columns, but is handed an array: its fit refuses that",
-                    "Call set_output(transform='pandas') on the steps before it.",
-                )
+                why = "names its sensitive columns, but is handed an array: its fit refuses that"
+                remedy = "Call set_output(transform='pandas') on the steps before it."
+                self._say(estimator, path, stated.sources, why, remedy, "note")
             return stated
         self.discovery.lost = True
         keys = _texts(sensitive)
@@ -371,10 +327,10 @@ class Walk:
             "Let sensitive columns pass by the steps before it under their own names "
             "(verbose_feature_names_out=False, set_output(transform='pandas'))."
             if keys
-            else "Pass X=table to check_pipeline: only names and types are read."
+            else _TABLE_NEEDED
         )
         about = frozenset().union(*(part.sources for part in known)) or flow.sources
-        self._say(estimator, path, about, "leak", why, remedy)
+        self._say(estimator, path, about, why, remedy)
         # What is not understood is said once, above; it is not said again of every column.
         return joined(found, flow.named) if keys else flow
 
@@ -396,7 +352,7 @@ class Walk:
             shown = _brief([c.name for c in open_]) if open_ else "columns without a name"
             why = f"takes {shown} for public, and reads what it takes for public without paying"
             remedy = "Name them in sensitive=, or leave them out before this step."
-        self._say(estimator, path, sources, "leak", why, remedy)
+        self._say(estimator, path, sources, why, remedy)
         return sources
 
     def _domains(self, estimator: Any, sensitive: Any, support: Any, stated: Flow, path: str) -> None:
@@ -413,21 +369,22 @@ class Walk:
             open_ = part.sources if part is not None else frozenset()
         else:
             open_ = stated.sources
-        self._say(
-            estimator,
-            path,
-            open_,
-            "leak",
-            "reads their domains off the training cells",
-            f"Declare each one: sensitive={{column: {declarations()}}}.",
-        )
+        remedy = f"Declare each one: sensitive={{column: {declarations()}}}."
+        self._say(estimator, path, open_, "reads their domains off the training cells", remedy)
 
     def _say(
-        self, estimator: Any, path: str, sources: frozenset[str], severity: str, why: str, remedy: str
+        self,
+        estimator: Any,
+        path: str,
+        sources: frozenset[str],
+        why: str,
+        remedy: str = "",
+        severity: str = "leak",
     ) -> None:
+        """Note something about a step, if sensitive columns are concerned."""
         name = estimator if isinstance(estimator, str) else type(estimator).__name__
         if sources:
-            self.seen[Seen(path, name, sources, severity, why, remedy)] = None
+            self.seen[Finding(path, name, tuple(sorted(sources)), severity, why, remedy)] = None
 
 
 def _predicts(estimator: Any) -> bool:
@@ -445,10 +402,6 @@ def _texts(sensitive: Any) -> list[str]:
 
 def _has(estimator: Any, *names: str) -> bool:
     return all(hasattr(estimator, n) for n in names)
-
-
-def _join(path: str, name: Any) -> str:
-    return f"{path}__{name}" if path else str(name)
 
 
 def _brief(value: Any, most: int = 6) -> str:
