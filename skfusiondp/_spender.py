@@ -19,6 +19,7 @@ from ._parameters import Constraint, Rule, check_parameters
 from ._random_state import seeded
 from .accounting._enclosing import check_enclosing
 from .accounting._privacy_report import PrivacyReport, _up
+from .exceptions import InvalidInputError
 from .privacy import PrivacyLedger, PrivatePlan
 from .privacy._budget import spending
 from .privacy._ledger import read_without_noise
@@ -272,6 +273,12 @@ class Spender(BaseEstimator):
         """What says which columns are sensitive: this object, or else its imputer."""
         imputer = getattr(self, "imputer", None)
         return imputer.sensitive if self.sensitive is None and imputer is not None else self.sensitive
+
+    def _require_target(self, y: Any) -> None:
+        if y is None:
+            raise InvalidInputError(
+                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
+            )
 
     # The report ----------------------------------------------------------------------------
 

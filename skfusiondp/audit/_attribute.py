@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from .._parameters import Integer, OneOf, Real
@@ -22,6 +21,7 @@ from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
 from ._claim import (
     last_step,
+    log_likelihood,
     promised_epsilon,
     stated_sensitive,
     unbudgeted,
@@ -196,20 +196,9 @@ def _black_box_scores(
     whole = as_given(table)
     model = unbudgeted(estimator).fit(whole if stays.all() else whole[stays], y[stays])
     if not canaries.columns:
-        return model, _fit_of_rows(model, whole, y)[canaries.rows]
+        return model, log_likelihood(model, whole, y)[canaries.rows]
     sides = [
-        _fit_of_rows(model, as_given(canaries.set_in(frame, schema, np.full(len(canaries), side))), y)
+        log_likelihood(model, as_given(canaries.set_in(frame, schema, np.full(len(canaries), side))), y)
         for side in (True, False)
     ]
     return model, (sides[0] - sides[1])[canaries.rows]
-
-
-def _fit_of_rows(model: Any, X: Any, y: np.ndarray) -> np.ndarray:
-    """Log-likelihood of each row's target, up to constants."""
-    if is_regressor(model):
-        return -np.square(model.predict(X) - y).reshape(len(y), -1).sum(1)
-    probabilities = np.clip(model.predict_proba(X), 1e-12, 1 - 1e-12)
-    if y.ndim == 2:
-        return np.where(y == 1, np.log(probabilities), np.log1p(-probabilities)).sum(1)
-    position = np.searchsorted(model.classes_, y)
-    return np.log(probabilities[np.arange(len(y)), position])

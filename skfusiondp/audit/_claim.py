@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import clone
+import numpy as np
+from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 
 from ..accounting._account import Account
@@ -51,6 +52,16 @@ def unbudgeted(estimator: Any) -> Any:
         if getattr(part.spender, "budget", None) is not None:
             part.spender.set_params(budget=None)
     return model
+
+
+def log_likelihood(model: Any, X: Any, y: np.ndarray) -> np.ndarray:
+    """Of each row's target, up to constants; of a regressor the negative squared error."""
+    if is_regressor(model):
+        return -np.square(np.asarray(model.predict(X)).reshape(y.shape) - y).reshape(len(y), -1).sum(1)
+    probabilities = np.clip(model.predict_proba(X), 1e-12, 1 - 1e-12)
+    if y.ndim == 2:
+        return np.where(y == 1, np.log(probabilities), np.log1p(-probabilities)).sum(1)
+    return np.log(probabilities[np.arange(len(y)), np.searchsorted(model.classes_, y)])
 
 
 def stated_sensitive(estimator: Any) -> Any:

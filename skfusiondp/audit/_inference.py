@@ -19,7 +19,7 @@ from ..tables._domain import Domain
 from ..tables._frames import as_frame
 from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
-from ._claim import fitted_part
+from ._claim import fitted_part, log_likelihood
 
 # A sensitive number counts as guessed where the right one of so many equal intervals is.
 _INTERVALS = 4
@@ -141,7 +141,7 @@ def attribute_inference(
     for k, value in enumerate(values):
         asked = frame.assign(**{column: pd.Series([value] * len(frame), index=frame.index)})
         asked = asked.to_numpy() if isinstance(X, np.ndarray) else asked
-        likelihood[:, k] = _log_likelihood(estimator, asked, target)
+        likelihood[:, k] = log_likelihood(estimator, asked, target)
     if is_regressor(estimator):
         likelihood *= 0.5 / max(-likelihood.max(1).mean(), 1e-12)
     posterior = np.log(prior + 1e-9) + likelihood
@@ -188,11 +188,3 @@ def _without_model(
         )
         prior[np.ix_(held_out, forest.classes_)] += forest.predict_proba(known[held_out])
     return prior / prior.sum(1, keepdims=True)
-
-
-def _log_likelihood(model: Any, X: Any, y: np.ndarray) -> np.ndarray:
-    """Of each row's target, up to constants; of a regressor the negative squared error."""
-    if is_regressor(model):
-        return -np.square(np.asarray(model.predict(X)).ravel() - y)
-    probabilities = np.clip(model.predict_proba(X), 1e-12, 1.0)
-    return np.log(probabilities[np.arange(len(y)), np.searchsorted(model.classes_, y)])

@@ -8,14 +8,45 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+
+from ..exceptions import InvalidInputError
 
 
 class PrivateClassifier(ClassifierMixin):
-    """Predictions from scores of shape (n_rows, n_outputs), which `_scores` gives. Not for users."""
+    """Classes and their weights, and predictions from the scores that `_scores` gives. Not for users."""
 
+    class_weight: Any
     classes_: np.ndarray
     _scores: Callable[[Any], np.ndarray]
     _multilabel = False
+
+    def _class_weight(self, y: np.ndarray, n_rows: int) -> np.ndarray:
+        """Public weight of each row by its class."""
+        if self.class_weight is None:
+            return np.ones(n_rows)
+        try:
+            return compute_sample_weight(self.class_weight, y)
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
+
+    def _encode_classes(self, y: np.ndarray) -> np.ndarray:
+        """Set `classes_`; return the position of each row's class among them."""
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InvalidInputError(
+                f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
+            )
+        return codes
+
+    def _encode_support_classes(self, y: np.ndarray) -> np.ndarray:
+        """Position of each support row's class among those of the training target."""
+        unknown = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()), key=str)
+        if unknown:
+            raise InvalidInputError(
+                f"support_target has the class(es) {unknown}, which y does not have; drop these support rows."
+            )
+        return np.searchsorted(self.classes_, y)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each row.

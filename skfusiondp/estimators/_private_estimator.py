@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.validation import _check_sample_weight
 
 from .._parameters import Together
@@ -33,12 +35,6 @@ class PrivateEstimator(Spender):
     groups: Any
     max_rows_per_unit: int | None
 
-    def _require_target(self, y: Any) -> None:
-        if y is None:
-            raise InvalidInputError(
-                f"requires y to be passed, but the target y is None: {type(self).__name__}.fit(X, y)."
-            )
-
     def _require_rows(self, n_rows: int, n_columns: int) -> None:
         if n_rows < _MIN_ROWS:
             raise InvalidInputError(
@@ -55,6 +51,15 @@ class PrivateEstimator(Spender):
         if not weight.sum() > 0:
             raise InvalidInputError("sample_weight is zero for every row; give some rows a weight.")
         return weight / weight.mean()
+
+    def _unfitted_imputer(self, seed: Callable[[], int | None]) -> FoundationImputer:
+        """A copy of the imputer: with this object's support rows, and a seed, unless it has its own."""
+        imputer = FoundationImputer() if self.imputer is None else clone(self.imputer)
+        if imputer.support is None and self.support is not None:
+            imputer.set_params(support=self.support)
+        if imputer.random_state is None:
+            imputer.set_params(random_state=seed())
+        return imputer
 
     def _given_support(self) -> Any:
         """The support rows: this object's, or else its imputer's."""

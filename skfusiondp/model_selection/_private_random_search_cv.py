@@ -268,10 +268,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         SkfusiondpError
             If the Poisson distribution drew no trial.
         """
-        if y is None:
-            raise InvalidInputError(
-                "requires y to be passed, but the target y is None: PrivateRandomSearchCV.fit(X, y)."
-            )
+        self._require_target(y)
         check_parameters(self)
         if sp.issparse(X):
             raise TypeError("Sparse data was passed, but a dense table is needed; call X.toarray() first.")

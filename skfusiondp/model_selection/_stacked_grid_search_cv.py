@@ -22,6 +22,7 @@ from ..exceptions import InvalidInputError, callers_level
 from ..privacy import PrivacyLedger
 from ..tables._targets import read_labels
 from ._fold_fits import FoldFit, alike, fit_each, why_not_shared
+from ._trials import strictest_on_leak
 
 
 class StackedGridSearchCV(GridSearchCV):
@@ -155,7 +156,7 @@ class StackedGridSearchCV(GridSearchCV):
                 f"{gap}. The search could not count them: use GridSearchCV with such a budget, or "
                 "StackedGridSearchCV in place of a search inside."
             )
-        check_pipeline(self, X=X, on_leak=_on_leak(self.estimator))
+        check_pipeline(self, X=X, on_leak=strictest_on_leak(self.estimator))
         self.ledger_ = earlier
         fits = self._fit_folds(X, y, candidates, splits, params)
         self.stacked_ = _counts(fits)
@@ -233,13 +234,6 @@ def _spends(estimator: Any) -> bool:
     """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(callable(getattr(part, "privacy_report", None)) for part in parts)
-
-
-def _on_leak(estimator: Any) -> str:
-    """The strictest of what the estimator and its parts want to happen if something leaks."""
-    parts = [estimator, *estimator.get_params(deep=True).values()]
-    wishes = {getattr(part, "on_leak", None) for part in parts if not isinstance(part, type)}
-    return next((wish for wish in ("raise", "warn") if wish in wishes), "ignore")
 
 
 def _spent(model: Any) -> PrivacyLedger:

@@ -119,10 +119,7 @@ class PrivateSelectKBest(PrivateTransformer):
         InvalidInputError
             As for the other transformers, and if `y` is missing or has several columns.
         """
-        if y is None:
-            raise InvalidInputError(
-                "requires y to be passed, but the target y is None: PrivateSelectKBest.fit(X, y)."
-            )
+        self._require_target(y)
         super().fit(X, y, groups)
         return self
 

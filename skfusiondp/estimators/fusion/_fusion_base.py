@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..._parameters import Constraint, Rule, check_int, store_parameters
@@ -241,15 +240,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _fitted_imputer(self, schema: SensitiveSchema) -> FoundationImputer | None:
         if self.imputer is None and not method_of(self.method).imputes:
             return None
-        imputer = FoundationImputer() if self.imputer is None else clone(self.imputer)
-        if imputer.support is None and self.support is not None:
-            imputer.set_params(support=self.support)
-        if imputer.random_state is None:
-            imputer.set_params(random_state=self._imputer_seed())
+        imputer = self._unfitted_imputer(self._imputer_seed)
         return self._driver.imputer(schema, lambda: imputer._fit_schema(schema))
 
     def _imputer_seed(self) -> int | None:
-        """A seed where the fit has one, or where processes must impute alike."""
+        """A seed for the imputer if the fit is seeded or several processes must impute alike; else None."""
         ranks = Ranks.current()
         if self.random_state is not None:
             return ranks.same(random_generator(self.random_state).randint(2**31 - 1))

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils.class_weight import compute_sample_weight
 
 from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
-from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
 from .._private_classifier import PrivateClassifier
 from ._fusion_base import BaseFusionDP, EncodedTarget
@@ -104,21 +102,12 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
 
     def _encode_target(self, y: Any, n_rows: int) -> EncodedTarget:
         y, kind = read_labels(y, n_rows)
-        try:
-            weighted = self.class_weight is not None
-            weight = compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
-        weight = weight.astype(np.float32)
+        weight = self._class_weight(y, n_rows).astype(np.float32)
         self._multilabel = kind.startswith("multilabel")
         if self._multilabel:
             self.classes_ = np.arange(y.shape[1])
             return EncodedTarget(np.asarray(y, dtype=np.float32), weight, "multilabel", y.shape[1])
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InvalidInputError(
-                f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
-            )
+        codes = self._encode_classes(y)
         self._weight_of_class = dict(zip(codes.tolist(), weight.tolist(), strict=True))
         if len(self.classes_) == 2:
             return EncodedTarget(codes.astype(np.float32)[:, None], weight, "binary", 1)
@@ -127,12 +116,7 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
     def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self._multilabel:
             return np.asarray(y, dtype=np.float32), np.ones(len(y), np.float32)
-        unknown = sorted(set(np.unique(y)) - set(self.classes_))
-        if unknown:
-            raise InvalidInputError(
-                f"support_target holds the label(s) {unknown}, which y does not; leave those rows out."
-            )
-        codes = np.searchsorted(self.classes_, y)
+        codes = self._encode_support_classes(y)
         weights = {None: 1.0} if self.class_weight is None else self._weight_of_class
         weight = np.array([weights.get(c, weights.get(None, 1.0)) for c in codes], dtype=np.float32)
         if len(self.classes_) == 2:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,7 +22,7 @@ from ..._spender import Begin, Job
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
-from ...privacy import PrivatePlan, make_plan
+from ...privacy import Clipping, PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
 from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
@@ -32,7 +31,7 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from ...tables._table import FrameTable
 from .._private_estimator import PrivateEstimator
-from ._correction import Loss, accountant_clipping, fit_correction, release_noise
+from ._correction import Loss, fit_correction, release_noise
 from ._offset_constraints import OFFSET_RULES
 from ._structure import Structure, SupportRows
 
@@ -210,7 +209,7 @@ class BaseOffsetFusion(PrivateEstimator):
             epsilon=self.epsilon,
             noise_multiplier=self.noise_multiplier,
             delta=self.delta,
-            clipping=accountant_clipping(loss, self._bound(), self.adjacency),
+            clipping=Clipping(loss.noise_unit(float(self._bound()), self.adjacency)),
             adjacency=self.adjacency,
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
@@ -260,12 +259,7 @@ class BaseOffsetFusion(PrivateEstimator):
         return random_generator(self.random_state).randint(2**31 - 2, size=4).tolist()
 
     def _fit_imputer(self, job: Job, seed: int) -> FoundationImputer:
-        imputer = clone(self.imputer)
-        if imputer.support is None and self.support is not None:
-            imputer.set_params(support=self.support)
-        if imputer.random_state is None:
-            imputer.set_params(random_state=int(seed) % (2**31 - 1))
-        return imputer._fit_schema(job.schema)
+        return self._unfitted_imputer(lambda: int(seed) % (2**31 - 1))._fit_schema(job.schema)
 
     def _fit_public(self, columns: PublicEncoder, job: OffsetJob, seed: int) -> np.ndarray:
         """Fit the public model on folds of public rows; return cross-fitted scores of all of them."""
@@ -342,13 +336,6 @@ class BaseOffsetFusion(PrivateEstimator):
         # A copy each: a model may standardise its table in place.
         return np.mean([self._score_of(m, table.copy()) for m in self.public_models_], axis=0)
 
-    def _score_frame(self, frame: pd.DataFrame) -> np.ndarray:
-        public = frame[list(self.schema_.public)]
-        score = self._public_score(public)
-        if not self.schema_.sensitive:
-            return score
-        return self._corrected(self._columns.transform(public), score, frame)
-
     def _corrected(self, encoded: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
         phi, start = self._structure.expand(encoded, score, frame)
         return score + start + phi @ self.coef_
@@ -358,7 +345,12 @@ class BaseOffsetFusion(PrivateEstimator):
         check_is_fitted(self, "shapes_")
         X = without_column(X, self.groups)
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-        return self._score_frame(completed(frame, self.schema_, self.imputer_).frame)
+        frame = completed(frame, self.schema_, self.imputer_).frame
+        public = frame[list(self.schema_.public)]
+        score = self._public_score(public)
+        if not self.schema_.sensitive:
+            return score
+        return self._corrected(self._columns.transform(public), score, frame)
 
     def _shapes(self, public: pd.DataFrame, rng: np.random.Generator) -> dict:
         """Partial dependence over public cells of training rows; other sensitive cells are drawn."""

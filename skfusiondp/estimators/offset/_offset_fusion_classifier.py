@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.utils.class_weight import compute_sample_weight
 
 from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
@@ -97,33 +96,16 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
                 f"y has {y.shape[1]} columns of labels, and a release bounds what one label a row adds; fit "
                 "one classifier a column, for example with sklearn.multioutput.MultiOutputClassifier."
             )
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InvalidInputError(
-                f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
-            )
+        codes = self._encode_classes(y)
         return self._targets(codes), Loss("binary" if len(self.classes_) == 2 else "multiclass")
 
     def _encode_support_target(self, y: Any) -> OffsetTarget:
         y, _ = read_labels(y, len(y), name="support_target")
-        unknown = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()), key=str)
-        if unknown:
-            raise InvalidInputError(
-                f"support_target has the class(es) {unknown}, which y does not have; drop these support rows."
-            )
-        codes = np.searchsorted(self.classes_, y)
-        return self._targets(codes)
+        return self._targets(self._encode_support_classes(y))
 
     def _targets(self, codes: np.ndarray) -> OffsetTarget:
         two = len(self.classes_) == 2
         return OffsetTarget(codes.astype(float)[:, None] if two else np.eye(len(self.classes_))[codes], codes)
-
-    def _class_weight(self, y: Any, n_rows: int) -> np.ndarray:
-        try:
-            weighted = self.class_weight is not None
-            return compute_sample_weight(self.class_weight, y) if weighted else np.ones(n_rows)
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
 
     def _default_model(self, seed: int) -> Any:
         return HistGradientBoostingClassifier(**boosting(seed))
