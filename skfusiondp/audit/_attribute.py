@@ -19,21 +19,10 @@ from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
-from ._claim import (
-    last_step,
-    log_likelihood,
-    promised_epsilon,
-    stated_sensitive,
-    unbudgeted,
-)
+from ._claim import last_step, log_likelihood, promised_epsilon, stated_sensitive, unbudgeted
 from ._result import AttributeAudit
 from ._statistics import CONFIDENCE, epsilon_lower_bound
-from ._white_box import (
-    check_white_box,
-    erases,
-    pair,
-    white_box_scores,
-)
+from ._white_box import check_white_box, erases, pair, white_box_scores
 
 SCORE = OneOf(("white-box", "black-box"))
 CLAIM = Real(0, math.inf, closed="both", none=True, says="must be an epsilon of at least 0, or None")

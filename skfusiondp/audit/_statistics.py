@@ -75,12 +75,7 @@ def guess_p_value(
 
 
 def epsilon_lower_bound(
-    correct: int,
-    guesses: int,
-    n_canaries: int,
-    delta: float = 0.0,
-    confidence: float = 0.95,
-    hops: int = 1,
+    correct: int, guesses: int, n_canaries: int, delta: float = 0.0, confidence: float = 0.95, hops: int = 1
 ) -> float:
     """Largest epsilon that the guesses refute at a confidence.
 

@@ -33,12 +33,7 @@ from .._spender import Spender
 from ..accounting._enclosing import check_enclosing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
-from ..privacy import (
-    BoundEntry,
-    LedgerEntry,
-    PrivacyLedger,
-    compute_epsilon,
-)
+from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._budget import BUDGET
 from ..privacy._constraints import DELTA, EPSILON
 from ..privacy._ledger import read_without_noise
@@ -54,12 +49,7 @@ from ..tables._paired_table import PairedTable
 from ..tables._read_table import as_table, count_rows
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._scores import (
-    check_row_scoring,
-    free_score,
-    hybrid_score,
-    paid_score,
-)
+from ._scores import check_row_scoring, free_score, hybrid_score, paid_score
 from ._trials import (
     Candidate,
     candidates_of,
@@ -591,10 +581,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
     def _not_covered(self) -> list[str]:
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
         gaps = [g for g in self._released.not_covered if g != free and "random_state=" not in g]
-        return [
-            *gaps,
-            "running time, which tells how many trials ran, and models or logs of other trials",
-        ]
+        return [*gaps, "running time, which tells how many trials ran, and models or logs of other trials"]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -442,7 +442,4 @@ class BaseOffsetFusion(PrivateEstimator):
         return [*facts, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:
-        return [
-            *self.schema_.gaps,
-            "choosing hyper-parameters by comparing fits on the same sensitive cells",
-        ]
+        return [*self.schema_.gaps, "choosing hyper-parameters by comparing fits on the same sensitive cells"]

@@ -19,10 +19,7 @@ OFFSET = constraints(
     steps=Integer(1, none=True),
     verbose=VERBOSE,
 )
-OFFSET_RULES: tuple[Rule, ...] = (
-    EPSILON_OR_NOISE,
-    SUPPORT_OF_TARGET,
-)
+OFFSET_RULES: tuple[Rule, ...] = (EPSILON_OR_NOISE, SUPPORT_OF_TARGET)
 
 
 def public_model(method: str) -> Constraint:
