@@ -88,13 +88,10 @@ def _if(name: str, free: Callable[[Any], bool], reads: str) -> Callable[[Get], s
     return lambda get: None if free(get(name)) else reads
 
 
-def _under_sampler(get: Get) -> str | None:
-    if get("replacement"):
-        return "draws rows with replacement, so that one row is read more often than the ledger counts"
-    return None
-
-
 _given = lambda value: value is not None  # noqa: E731
+_not_given = lambda value: not value  # noqa: E731
+# A row that is drawn k times moves a model by k clipped gradients, and the ledger counts one.
+_REPEATS = "draws rows with replacement, so that one row is read more often than the ledger counts"
 _MODEL_READS = "is trained on the cells without privacy"
 
 _MIXES = (
@@ -111,7 +108,9 @@ STEPS: dict[str, Rule] = {
     **dict.fromkeys(_MIXES, Rule(gives="mixed")),
     # They read labels only, and labels are public.
     **dict.fromkeys(("sklearn.DummyClassifier", "sklearn.DummyRegressor"), Rule(gives="prediction")),
-    "imblearn.RandomUnderSampler": Rule(_under_sampler, "same", "Use replacement=False."),
+    "imblearn.RandomUnderSampler": Rule(
+        _if("replacement", _not_given, _REPEATS), "same", "Use replacement=False."
+    ),
     # Free with the right parameters.
     "sklearn.OneHotEncoder": Rule(_encoder, "each", "Declare categories=[...] and drop the limits."),
     "sklearn.OrdinalEncoder": Rule(_encoder, "same", "Declare categories=[...] and drop the limits."),
@@ -137,7 +136,7 @@ STEPS: dict[str, Rule] = {
         _if("vocabulary", _given, "learns its vocabulary from the cells"), "mixed", "Give vocabulary=[...]."
     ),
     "sklearn.TfidfTransformer": Rule(
-        _if("use_idf", lambda v: not v, "counts the cells that hold a word (use_idf=True)"),
+        _if("use_idf", _not_given, "counts the cells that hold a word (use_idf=True)"),
         "mixed",
         "Use use_idf=False.",
     ),
@@ -220,19 +219,12 @@ _FOLD_FITS = "the cross-validation fits"
 _CHAIN = "feeds predictions of held-out rows to the next model as if they were public (cv)"
 
 
-def _bootstrap(get: Get) -> str | None:
-    # A row that is drawn k times moves a member by k clipped gradients, and its ledger counts one.
-    if not get("bootstrap"):
-        return None
-    return "draws rows with replacement, so that one row is read more often than the ledgers count"
-
-
 _FREE_METAS = (
     *("sklearn.VotingClassifier", "sklearn.VotingRegressor", "sklearn.FixedThresholdClassifier"),
     *("sklearn.OneVsRestClassifier", "sklearn.OneVsOneClassifier", "sklearn.OutputCodeClassifier"),
     *("sklearn.MultiOutputClassifier", "sklearn.MultiOutputRegressor", "sklearn.TransformedTargetRegressor"),
 )
-_BAGGING = Meta(_bootstrap, "Use bootstrap=False with max_samples below 1.")
+_BAGGING = Meta(_if("bootstrap", _not_given, _REPEATS), "Use bootstrap=False with max_samples below 1.")
 METAS: dict[str, Meta] = {
     **dict.fromkeys(_FREE_METAS, Meta()),
     **dict.fromkeys(

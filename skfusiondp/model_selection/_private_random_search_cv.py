@@ -68,6 +68,7 @@ from ._trials import (
 _SCORING: Spec = ((), 1.0, 1)
 # The accountant's grid, to which the epsilon of a bound is rounded up.
 _GRID = 1e-4
+_SET_BY_THE_SEARCH = ("epsilon", "noise_multiplier", "delta", "random_state", "budget")
 
 
 def _best_has(name: str) -> Any:
@@ -365,9 +366,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
     def _candidates(self, n_rows: int, paired: bool) -> list[Candidate]:
         final = final_name(self.estimator)
         drawn = candidates_of(self.param_distributions)
-        for name in (
-            f"{final}{n}" for n in ("epsilon", "noise_multiplier", "delta", "random_state", "budget")
-        ):
+        for name in [f"{final}{n}" for n in _SET_BY_THE_SEARCH]:
             if any(name in c for c in drawn):
                 raise InvalidInputError(
                     f"param_distributions names {name!r}, which the search sets itself: it gives every "
@@ -385,7 +384,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
 
     def _split(self, X: Any, y: Any, n_rows: int, bits: RandomBits) -> tuple[tuple, tuple | None]:
         """Rows to train on, and rows to hold out; chosen without a look at sensitive cells."""
-        if isinstance(self.validation, tuple) and len(self.validation) == 2:
+        if isinstance(self.validation, tuple):
             return (X, y), None
         size = self.validation_size
         if as_disk_table(X) is not None:
@@ -399,18 +398,13 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
                 f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows, y "
                 f"{_num_samples(y)}."
             )
-        if n_rows < 2:
-            raise InvalidInputError(
-                f"X has n_samples={n_rows} rows, of which none can be held out; add rows."
-            )
         strata = None
         labels = read_labels(y, n_rows)[0] if is_classifier(self.estimator) else np.zeros(0)
         if labels.size == n_rows:
             counts = np.unique(labels, return_counts=True)[1]
             # Rows of every class on either side, where there are enough.
-            strata = (
-                labels.ravel() if counts.min() >= 2 and len(counts) <= min(size, 1 - size) * n_rows else None
-            )
+            enough = counts.min() >= 2 and len(counts) <= min(size, 1 - size) * n_rows
+            strata = labels.ravel() if enough else None
         rows = train_test_split(
             np.arange(n_rows), test_size=size, stratify=strata, random_state=bits.integer(2**31 - 1)
         )

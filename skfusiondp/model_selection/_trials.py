@@ -160,13 +160,13 @@ def prepared(estimator: Any, candidate: Candidate, sigma: float, delta: float, b
     return model
 
 
-def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
-    """The ledger of a trial's steps, which cost no more than was planned.
+def check_kept(model: Any, candidate: Candidate, sigma: float) -> None:
+    """Refuse a trial whose steps have spent more than was planned.
 
     Raises
     ------
     InvalidInputError
-        If they did: then the search's bound does not hold.
+        If they have: then the search's bound does not hold.
     """
     spent = sum((step.ledger_ for step in spenders_of(model)), PrivacyLedger())
     before, rate, steps = candidate.spec
@@ -185,7 +185,6 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> PrivacyLedger:
             f"A trial with {candidate.parameters!r} spent more than it had planned, so the search's bound "
             "does not hold; nothing is released. Its estimator's plan and its fit disagree."
         )
-    return spent
 
 
 def refuse_leaks(model: Any) -> None:
