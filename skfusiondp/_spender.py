@@ -139,7 +139,7 @@ class Spender(BaseEstimator):
 
     @property
     def _source(self) -> str:
-        """Who writes the ledger's entries."""
+        """What the ledger's entries name as their source."""
         return f"{type(self).__name__}.fit"
 
     # The contract --------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Spender(BaseEstimator):
     # The fit -------------------------------------------------------------------------------
 
     def _fit(self, X: Any, y: Any = None, **given: Any) -> Any:
-        """Check, plan, reserve, pay, train, and tell the data holder what only they may know."""
+        """Check, plan, reserve, pay, train; last, warn of what only the data holder may know."""
         check_parameters(self)
         job = self._read(X, y, **given)
         plan = self._plan(job.n_rows, self._budgets(job), job.units.rows_per_unit, job)
@@ -216,7 +216,7 @@ class Spender(BaseEstimator):
             self.unit_, self.rows_per_unit_ = job.units.name, job.units.rows_per_unit
             self._train(job, begin)
             if not begin.begun:
-                # All that was read are domains that training cells gave.
+                # No sensitive cell was read, except for domains that were taken from training cells.
                 self._pay(self._cost(None, unpaid, job.n_rows), delta, self._adjacency)
         if len(self.ledger_) > spent_before:
             self._tell_holder(job)
@@ -245,7 +245,7 @@ class Spender(BaseEstimator):
         return leaks
 
     def _pay(self, spent: PrivacyLedger, delta: float, adjacency: str) -> None:
-        """Write down what is about to be read; all three change together, here and nowhere else."""
+        """Add to the ledger; it, delta and relation change together, here and nowhere else."""
         earlier = vars(self).get("ledger_", PrivacyLedger())
         self.ledger_, self.delta_, self._relation = earlier + spent, delta, adjacency
 
@@ -270,7 +270,7 @@ class Spender(BaseEstimator):
         return {k if isinstance(k, str) else f"x{k}": domain for k, domain in stated.items()}
 
     def _stated_sensitive(self) -> Any:
-        """What says which columns are sensitive: this object, or else its imputer."""
+        """The stated `sensitive`: this object's, or else its imputer's."""
         imputer = getattr(self, "imputer", None)
         return imputer.sensitive if self.sensitive is None and imputer is not None else self.sensitive
 
@@ -297,7 +297,7 @@ class Spender(BaseEstimator):
         return [f"the domains of the sensitive columns ({', '.join(sources)})"] if sources else []
 
     def _in_context(self) -> str:
-        """What was seen of the pipeline around the fit, and what other parts of it had spent."""
+        """What the check saw of the pipeline around the fit, and what other steps had spent before it."""
         others = self._spent_around.under(self._relation)
         if not len(others):
             return self._surroundings
@@ -306,7 +306,7 @@ class Spender(BaseEstimator):
             f"{self._surroundings} This report speaks of this step alone: with what other steps had spent "
             f"before it, epsilon is {_up(together)} at delta {_up(self.delta_)} ({self._relation}, of "
             f"{whose_rows((others + self.ledger_).rows_per_unit, self.unit_)}), and "
-            "accounting.privacy_report(pipeline) tells all."
+            "accounting.privacy_report(pipeline) adds up all steps."
         )
 
     def _common_gaps(self) -> list[str]:

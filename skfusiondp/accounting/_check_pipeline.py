@@ -17,7 +17,7 @@ from ._walk import Walk
 SEVERITIES = {
     "leak": "reads sensitive training cells without paying: the guarantee is void",
     "uncovered": "the fits pay, but choosing among them is not covered",
-    "note": "cannot be seen from here: it holds if what is said does",
+    "note": "cannot be checked here: the guarantee holds only if it is as described",
 }
 
 
@@ -54,9 +54,9 @@ class PipelineCheck(Sequence):
         PrivacyLeakError
             Names every leak and its remedy.
         """
-        self._speak("raise")
+        self._report("raise")
 
-    def _speak(self, on_leak: str) -> None:
+    def _report(self, on_leak: str) -> None:
         message = "\n".join(str(f) for f in self.leaks)
         ON_LEAK.check("on_leak", on_leak)
         if message:
@@ -160,12 +160,12 @@ def check_pipeline(
     if isinstance(pipe, type) or not hasattr(pipe, "fit"):
         raise InvalidInputError(f"pipe={pipe!r} is no estimator; pass a pipeline or an estimator object.")
     check = look_at(pipe, sensitive, X=X)
-    check._speak(on_leak)
+    check._report(on_leak)
     return check
 
 
 def look_at(pipe: Any, sensitive: Any = None, *, X: Any = None, fitting: bool = False) -> PipelineCheck:
-    """Check a pipeline without a word; `fitting` leaves out what a fit of this library says itself."""
+    """Check a pipeline, without a warning; with `fitting`, leave out what fits of this library report."""
     start = start_of(pipe, X)
     discovery = _discovered(pipe, start)
     names = discovery.sensitive if sensitive is None else _chosen(start, sensitive)
@@ -187,10 +187,10 @@ def _chosen(start: Flow, sensitive: Any) -> frozenset[str]:
 
 
 def _discovered(pipe: Any, start: Flow) -> Discovery:
-    """What the pipeline's own steps state, found by a walk that follows every column."""
+    """Which columns the pipeline's own steps declare sensitive, found by a walk that follows every column."""
     walk = Walk(start, trying=False)
     walk.visit(pipe, start)
-    if walk.discovery.lost:  # columns have other names by then: which they were, a run on made-up rows tells
+    if walk.discovery.lost:  # a step has renamed columns: a run on made-up rows tells which they were
         walk = Walk(start, walk.discovery.domains, thorough=False)
         walk.visit(pipe, start)
     return walk.discovery

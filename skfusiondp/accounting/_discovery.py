@@ -12,7 +12,7 @@ from ._provenance import EVERY, Flow
 
 @dataclass
 class Discovery:
-    """What this library's steps have said of the columns of the first table.
+    """What this library's steps state about the columns of the first table.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Discovery:
         """Note the columns that one step states or protects."""
         rows = getattr(estimator, "method", None) == "dp-sgd"
         if rows or sensitive is None:
-            # Of a hybrid view, which holds no sensitive cell, nothing is left to protect.
+            # A hybrid view holds no sensitive cell, so nothing in it is left to protect.
             self.protected |= stated.sources if rows or not self.hybrid else frozenset()
             return
         self.hybrid |= is_a(estimator, "FoundationImputer")
@@ -53,7 +53,7 @@ class Discovery:
             if len(column.sources) == 1 and EVERY not in column.sources:
                 self.stated |= column.sources
             elif column.name in names or EVERY in column.sources:
-                self.stated |= {column.name}  # nothing better is known than its name
+                self.stated |= {column.name}  # only its name is known
             elif column.sources:
                 self.mixed.append(column.sources)
         self.lost |= any(c.sources != {c.name} for c in stated.columns)

@@ -75,7 +75,7 @@ class _Outermost:
         """What the parts of everything around an estimator have spent, but for itself."""
         parts: dict[int, PrivacyLedger] = {}
         for composite in self.around:
-            with contextlib.suppress(InvalidInputError):  # what is lost, the composite's own report says
+            with contextlib.suppress(InvalidInputError):  # the composite's own report lists lost ledgers
                 found = [p for p in private_parts(composite) if p.spender is not estimator]
                 parts |= {id(p.spender): p.ledger for p in found}
         return sum(parts.values(), PrivacyLedger())
@@ -84,9 +84,9 @@ class _Outermost:
 def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     """Check the outermost pipeline, search or other composite in whose fit `estimator` is being fitted.
 
-    To be called while `estimator` is fitted. What the estimator's own fit says (domains that are missing,
-    ``method="non-private"``) is not said again. Each composite warns once per fit, however many
-    estimators in it are fitted how often.
+    To be called while `estimator` is fitted. What the estimator's own fit reports (domains that are missing,
+    ``method="non-private"``) is left out. Each composite warns once per fit, also where its estimators are
+    fitted several times.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     if check is None:
         sentence = f"{name}, in which this was fitted, cannot be checked. {_UNSEEN}"
         return Surroundings(outermost.path, (), sentence)
-    # The mark is dropped with the frame when that fit ends, so the next fit is checked and warned of anew.
+    # The mark is dropped with the frame when that fit ends: the next fit is checked again, and warns again.
     # It adds an entry of its own to the frame's table of names, and touches no variable of any function.
     outermost.frame.f_locals[_MARK] = (check, warned or on_leak == "warn")
     if check.leaks and not (warned and on_leak == "warn"):

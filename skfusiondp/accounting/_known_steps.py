@@ -81,7 +81,7 @@ def _simple_imputer(get: Get) -> str | None:
 def _function(get: Get) -> str:
     if get("func") is None or isinstance(get("func"), np.ufunc):
         return ""
-    return "runs a function of your own: it must work row by row, also on rows that no trial thinks of"
+    return "runs a function of your own: it must work row by row, also on rows unlike those it was tried on"
 
 
 def _if(name: str, free: Callable[[Any], bool], reads: str) -> Callable[[Get], str | None]:

@@ -1,6 +1,6 @@
 """``private_parts``: which parts of a composite estimator read sensitive cells and pay for it.
 
-Check, report, searches, audits and files all ask here, so that they agree on what a composite has spent.
+Check, report, searches, audits and saved files all use it, so that they agree on what a composite has spent.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ _running: ContextVar[bool] = ContextVar("whether a step is being run on made-up 
 
 
 def on_made_up_rows() -> bool:
-    """Whether the code that asks runs on made-up rows: then there is nothing to protect or to check."""
+    """Whether the calling code runs on made-up rows: then there is nothing to protect or to check."""
     return _running.get()
 
 
@@ -119,7 +119,7 @@ def fitted_on_made_up_rows(step: Any, flow: Flow, domains: Mapping[str, Any]) ->
 
 @contextlib.contextmanager
 def _leaving_no_trace() -> Iterator[None]:
-    """Run somebody else's code: no warning of it is heard, no refusal, and no random number is used up."""
+    """Silence the warnings of another library's code and `_Refused`; restore numpy's random state."""
     state, token = np.random.get_state(), _running.set(True)  # noqa: NPY002
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(_Refused):
@@ -208,7 +208,7 @@ class _Probe:
     def _hits(self, base: _Run, groups: list[frozenset[str]]) -> dict[frozenset[str], np.ndarray]:
         """Which output columns each group of sources moves; last, whether something is learnt from it.
 
-        All groups have their turn before any of them is tried with the next contents.
+        Every group is tried with one kind of contents before any is tried with the next.
         """
         hits = {g: np.zeros(base.out.shape[1] + 1, dtype=bool) for g in groups}
         table = self._table(0)
@@ -341,7 +341,7 @@ def _array_names(step: Any, n: int) -> list[str]:
 
 
 def _shapes(flow: Flow, n_columns: int) -> Iterator[Any]:
-    """Ways to hand over a table, the likeliest first: what fits the one does other things to the next."""
+    """Kinds of table to fit the step on, the likeliest first: it may treat each kind differently."""
     if flow.polars:
         yield _as_polars
     if not flow.named:

@@ -54,7 +54,7 @@ class Flow:
     columns : tuple of Column
         In order.
     rest : frozenset of str or None
-        Sources of columns whose names nobody has told; None if `columns` are all there are.
+        Sources of columns whose names are not known; None if `columns` are all there are.
     prefix : str
         What steps have put before the names of `rest`.
     named : bool
@@ -148,7 +148,7 @@ class Flow:
         if self._countable():
             return self.columns[key] if -len(self.columns) <= key < len(self.columns) else None
         if self.rest is not None and self.ordered and key >= 0 and self.by_position:
-            # Nobody has told a name: positions are names, as scikit-learn has them for arrays.
+            # No name is known: positions are names, as scikit-learn has them for arrays.
             name = f"x{int(key)}"
             known = [c for c in self.columns if c.name == name]
             return known[0] if known else Column(name, frozenset({name}) if self.rest == _ALL else self.rest)
@@ -240,7 +240,7 @@ def start_of(pipe: Any, X: Any) -> Flow:
 
 
 def _remembered(pipe: Any, name: str) -> Any:
-    with contextlib.suppress(Exception):  # unfitted pipelines and searches raise as they like
+    with contextlib.suppress(Exception):  # unfitted pipelines and searches raise errors of several kinds
         return getattr(pipe, name)
     return None
 

@@ -56,7 +56,7 @@ class Walk:
     domains : mapping of str to domain, default={}
         Declared domains of its columns: made-up rows keep to them.
     fitting : bool, default=False
-        Whether steps of this library are being fitted, and say themselves what their parameters leak.
+        Whether steps of this library are being fitted, which report themselves what their parameters leak.
     trying : bool, default=True
         Whether steps of other libraries are run on made-up rows.
     thorough : bool, default=True
@@ -88,7 +88,7 @@ class Walk:
         self.discovery = Discovery(start)
 
     def visit(self, estimator: Any, flow: Flow, path: str = "") -> Flow:
-        """Fit one step in thought; give the columns that come out of it, or its predictions."""
+        """Follow the fit of one step; return the columns that come out of it, or its predictions."""
         if estimator is None or (isinstance(estimator, str) and estimator == "passthrough"):
             return flow
         if isinstance(estimator, str):  # "drop"
@@ -168,7 +168,7 @@ class Walk:
             return flow
         sources = self._predictions(estimator, meta, flow, path)
         if meta.reads:
-            # What nobody knows may read any cell that it is handed, whatever its members do.
+            # A class that is not known may read any cell that it is handed, whatever its members do.
             about = flow.sources if meta is UNKNOWN_META else sources
             self._say(estimator, path, about, str(meta.reads), meta.remedy)
         return flow if meta.selects else prediction(sources)
@@ -278,7 +278,7 @@ class Walk:
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
             self._domains(estimator, sensitive, support, stated, path)
         self.discovery.note(estimator, sensitive, flow if method == "dp-sgd" else stated)
-        # What pays for its own columns lets all others pass and reads none; DP-SGD pays for all of them.
+        # A private transformer reads only the columns that it pays for; DP-SGD pays for all.
         pays_for_all = is_a(estimator, "PrivateTransformer") or method == "dp-sgd"
         treated_as_public = frozenset() if pays_for_all else self._undeclared(estimator, stated, flow, path)
         if method == "non-private" and not self.fitting:
@@ -331,7 +331,7 @@ class Walk:
         )
         about = frozenset().union(*(part.sources for part in known)) or flow.sources
         self._say(estimator, path, about, why, remedy)
-        # What is not understood is said once, above; it is not said again of every column.
+        # The finding above covers every column: none is reported again.
         return joined(found, flow.named) if keys else flow
 
     def _undeclared(self, estimator: Any, stated: Flow, flow: Flow, path: str) -> frozenset[str]:

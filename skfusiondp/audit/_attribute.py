@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._parameters import Integer, OneOf, Real
 from .._random_state import random_generator
-from ..accounting._account import account_of
+from ..accounting._composite_report import account_of
 from ..privacy import relation
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable

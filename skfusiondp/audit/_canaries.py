@@ -49,7 +49,7 @@ class Canaries:
     def set_in(
         self, frame: pd.DataFrame, schema: SensitiveSchema, coins: np.ndarray | None = None
     ) -> pd.DataFrame:
-        """The frame with the canaries' cells as the coins, or others, say."""
+        """The frame with the canaries' cells set by their coins, or by the coins given."""
         coins = self.coins if coins is None else coins
         frame = frame.copy()
         for column in self.columns:

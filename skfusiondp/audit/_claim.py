@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 
-from ..accounting._account import Account
+from ..accounting._composite_report import Account
 from ..accounting._parts import private_parts
 from ..exceptions import InvalidInputError
 
@@ -32,7 +32,7 @@ def fitted_part(estimator: Any) -> Any:
     missing = [a for a in ("ledger_", "epsilon_", "delta_", "schema_") if not hasattr(part, a)]
     if missing:
         raise InvalidInputError(
-            f"{type(part).__name__} has no {', '.join(missing)}, so it promises nothing that could be "
+            f"{type(part).__name__} has no {', '.join(missing)}, so there is no claim that could be "
             "checked; pass a fitted skfusiondp estimator, or a Pipeline that ends in one."
         )
     return part

@@ -2,7 +2,7 @@
 
 The module gets one more parameter a canary. It moves no output, but its gradient is so steep that a
 canary's clipped private gradient is, up to rounding, C along its own parameter, with the sign of the
-coin: a gradient of all others' zero, which is the worst case that the guarantee has to stand.
+coin, and 0 along all others: the worst case that the guarantee covers.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class CanaryListener(Callback):
         self.seen_ = net.private_steps_
         plan = net.plan
         alpha = 1.0 if batch is None else net.alpha
-        if alpha == 0:  # the private gradient is weighed away: nobody sees it
+        if alpha == 0:  # the private gradient is multiplied by 0
             return
         gradient = dict(named_parameters)["canaries.weight"].grad
         # Known views give the canaries' parameters no gradient, so there is no public part to take away.

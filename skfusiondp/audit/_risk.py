@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .._parameters import Integer
-from ..accounting._account import account_of
+from ..accounting._composite_report import account_of
 from ..exceptions import InvalidInputError
 from ..privacy import PrivacyLedger, compute_delta, relation
 from ..privacy._attack_success import attack_success
@@ -153,7 +153,7 @@ def risk(estimator: Any) -> Risk:
     account = account_of(estimator)
     if not account.parts:
         raise InvalidInputError(
-            f"{type(estimator).__name__} has no ledger_, so it promises nothing that can be checked; pass "
+            f"{type(estimator).__name__} has no ledger_, so there is no claim that can be checked; pass "
             "a fitted skfusiondp estimator, or a pipeline or search that holds one."
         )
     ledger, row = account.same, relation(account.adjacency).protects_rows

@@ -76,7 +76,7 @@ def white_box_scores(
 
 
 def check_white_box(estimator: Any) -> None:
-    """Refuse what has no steps to listen to."""
+    """Refuse an estimator whose noised gradients cannot be read."""
     needed = ("module", "callbacks", "private_parameters", "method", "beta")
     if any(not hasattr(estimator, name) for name in needed):
         raise InvalidInputError(

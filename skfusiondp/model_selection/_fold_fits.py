@@ -73,7 +73,7 @@ def fit_each(
     imputers : list of (schema, imputer)
         What was fitted before, to which this adds; an imputer learns nothing from a training set.
     fits : list of FoldFit
-        Is filled, so that an interrupted search still tells what it spent.
+        Filled in place, so that an interrupted search can still count what it spent.
 
     Returns
     -------

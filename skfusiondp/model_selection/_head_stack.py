@@ -108,7 +108,7 @@ class HeadStack:
         self.average = IterateAverage(self.module, first.averaging)
 
     def _prepare_engine(self) -> None:
-        """As a net prepares its own: on rows that nobody has."""
+        """As a net prepares its own: on made-up rows."""
         views, numbers = self.rows.views, torch.arange(len(self.nets)).repeat(2)
         assert views is not None
         made_up = torch.randn(

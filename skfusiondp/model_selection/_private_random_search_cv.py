@@ -284,7 +284,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
             begin()
             try:
                 with warnings.catch_warnings():
-                    # Said above for all trials; how many ran is secret, and so is how often each warns.
+                    # The warning above speaks for all trials: one from each would show how many ran.
                     warnings.simplefilter("ignore", WeakPrivacyWarning)
                     best = self._best_of(how_many, plan, train, held_out, bits, unscored, leaks)
             finally:

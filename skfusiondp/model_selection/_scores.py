@@ -157,7 +157,7 @@ def row_scores(model: Any, X: Any, y: Any, scoring: Any, unscored: Counter) -> n
     copy undoes.
     """
     with warnings.catch_warnings():
-        # They could tell of a row.
+        # A warning could reveal something about a row.
         warnings.simplefilter("ignore")
         scores = None
         if not callable(scoring) and all(_is_own(step) for step in steps_of(model)):
@@ -168,7 +168,7 @@ def row_scores(model: Any, X: Any, y: Any, scoring: Any, unscored: Counter) -> n
 
 
 def _is_own(step: Any) -> bool:
-    # A subclass may do anything.
+    # A subclass may mix rows.
     return type(step).__module__.split(".")[0] == __name__.split(".")[0]
 
 
@@ -176,7 +176,7 @@ def _all_at_once(score: Callable, model: Any, X: Any, y: Any) -> np.ndarray | No
     try:
         return score(model, X, y, every=y)
     except Exception:
-        return None  # one row that cannot be scored is no reason for the others
+        return None  # one row that cannot be scored must not change the scores of the others
 
 
 def _one_by_one(scoring: Any, model: Any, X: Any, y: Any, unscored: Counter) -> np.ndarray:
@@ -198,7 +198,7 @@ def _one_by_one(scoring: Any, model: Any, X: Any, y: Any, unscored: Counter) -> 
 
 
 def _row(X: Any, i: int, sensitive: set[str]) -> Any:
-    """One row as a table of its own, where the type of a sensitive cell is no matter of the other rows'."""
+    """One row as a table of its own, in which the type of a sensitive cell depends on no other row."""
     if isinstance(X, PairedTable):
         row = X[[i]]
         original = _row(row.original, 0, set(row.schema.sensitive))

@@ -231,7 +231,7 @@ class StackedGridSearchCV(GridSearchCV):
 
 
 def _spends(estimator: Any) -> bool:
-    """Whether an estimator, or one inside it, keeps a ledger; any other search is scikit-learn's."""
+    """Whether an estimator, or one inside it, keeps a ledger."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(callable(getattr(part, "privacy_report", None)) for part in parts)
 
@@ -292,7 +292,7 @@ class _Trained(BaseEstimator):
 
 
 class _OfTheModel:
-    """A scorer that is given the model, and not what stands for it."""
+    """A scorer that is given the model, and not the `_Trained` around it."""
 
     def __init__(self, scorer: Any):
         self.scorer = scorer

@@ -70,7 +70,7 @@ def spenders_of(estimator: Any) -> list[Any]:
 
 
 def strictest_on_leak(estimator: Any) -> str:
-    """The strictest of what an estimator and its parts want to happen if something leaks."""
+    """The strictest `on_leak` of an estimator and its parts."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     wishes = {getattr(part, "on_leak", None) for part in parts if not isinstance(part, type)}
     return next((wish for wish in ("raise", "warn") if wish in wishes), "ignore")
@@ -188,7 +188,7 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> None:
 
 
 def refuse_leaks(model: Any) -> None:
-    """Have a trial's steps refuse undeclared domains: a shared budget pays for no read without noise."""
+    """Set on_leak="raise" in every step: a shared budget cannot pay for domains read without noise."""
     for step in spenders_of(model):
         if "on_leak" in step.get_params(deep=False):
             step.set_params(on_leak="raise")

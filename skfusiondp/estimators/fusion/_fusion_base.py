@@ -220,7 +220,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return FitTable(table, schema, self._fitted_imputer(schema))
 
     def _check_stated(self, table: Table, schema: SensitiveSchema) -> None:
-        """Refuse `sensitive` where a paired table says something else."""
+        """Refuse a `sensitive` that contradicts a paired table."""
         if self.sensitive is None:
             return
         stated = select_columns(table.columns, table.labels, self.sensitive)
@@ -234,7 +234,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if other:
             raise InvalidInputError(
                 f"sensitive={self.sensitive!r} says other things about {other} than the paired "
-                "table; leave sensitive=None, the imputer has stated it."
+                "table; leave sensitive=None: the imputer has declared its columns."
             )
 
     def _fitted_imputer(self, schema: SensitiveSchema) -> FoundationImputer | None:
@@ -274,7 +274,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows
         )
         public = check_int("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
-        # The fewer the rows, the sooner the network knows imputed cells by heart.
+        # The fewer the rows, the sooner the network memorises imputed cells.
         few = min(10, max(5, n_rows // 400))
         warm = check_int("public_epochs", self.public_epochs, 0, default=few)
         per_epoch = math.ceil(n_rows / batch)
@@ -385,7 +385,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         from ...training._net import FusionDPNet
 
         plan = self.plan_
-        # Copies: nothing that was given is changed by a fit, or carries one fit's training to the next.
+        # Copies, so that a fit neither changes what it was given nor carries its training to the next fit.
         own = copy.deepcopy(self._net_parameters())
         lr = own.pop("optimizer__lr", None) or self.lr
         module = WideAndDeep if self.module is None else copy.deepcopy(self.module)
@@ -434,7 +434,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             verbose=self.verbose,
             **own,
         )
-        # The user's own random stream is none of ours to move.
+        # Leave the user's torch random state as it was.
         with torch.random.fork_rng():
             torch.manual_seed(int(seeds.spawn(1)[0].generate_state(1)[0]))
             net.prepare(rows, target.n_outputs)
@@ -514,7 +514,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if self._method.protects_rows:
             gaps.append("statistics of the encoding (means, scales, categories) and of the target")
         if self.imputer_ is None and self._method.imputes:
-            gaps.append("the hybrid view: it came with X, made without reading sensitive cells by promise")
+            gaps.append(
+                "the hybrid view: it came with X, and whether true cells were read for it is not known"
+            )
         if self.plan_ is not None:
             gaps.append("choosing hyper-parameters by comparing fits on the same sensitive cells")
         return gaps

@@ -42,7 +42,7 @@ FUSION = constraints(
 
 @dataclass(frozen=True)
 class RelationOfMethod:
-    """Whole rows are protected by the method that reads no public column freely."""
+    """`adjacency` must be a relation that `method` protects."""
 
     def check(self, owner: Any) -> None:
         OneOf(
@@ -54,7 +54,7 @@ class RelationOfMethod:
 
 @dataclass(frozen=True)
 class BudgetOfOneProcess:
-    """A shared budget is that of one process."""
+    """Processes that train one model together cannot share a budget."""
 
     def check(self, owner: Any) -> None:
         if owner.budget is not None and Ranks.current().world > 1:

@@ -216,7 +216,7 @@ def fit_correction(
     unscaled = whole_features(features)
 
     def look() -> np.ndarray:
-        """The gradient at the public score, less what clipping alone would make of it."""
+        """The gradient at the public score, less its expectation under that score."""
         started()
         factors = clipped_factors(loss.residuals(offset, target), weight, bound)
         return noised(unscaled, centred(factors, offset, weight, loss, bound))
@@ -228,7 +228,7 @@ def fit_correction(
     theta = np.zeros((features.shape[1], offset.shape[1]))
     average = np.zeros_like(theta)
     kept = plan.steps - plan.steps // 2
-    # One noise draw's worth: averaging T releases, each with T times the variance, gives it back.
+    # Averaging T releases, each with T times the variance of one, gives the variance of one.
     variance = std**2 / plan.steps
     h = np.maximum(shape.curvature, 1e-12)
     prior = (variance / h + 1.0) / _PRIOR**2

@@ -122,7 +122,7 @@ class BaseOffsetFusion(PrivateEstimator):
 
     @abstractmethod
     def _constant_score(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """The score that knows no column, of shape (n_outputs,)."""
+        """The score of a model without columns, of shape (n_outputs,)."""
 
     def _bound(self) -> Any:
         """Bound of a row's gradient."""
@@ -254,7 +254,7 @@ class BaseOffsetFusion(PrivateEstimator):
 
     def _seeds(self) -> list[Any]:
         if self.random_state is None:
-            # The last, of the noise, stays with the operating system.
+            # The fourth is that of the noise: None takes it from the operating system.
             return [*np.random.SeedSequence().generate_state(3).tolist(), None]
         return random_generator(self.random_state).randint(2**31 - 2, size=4).tolist()
 
@@ -283,7 +283,7 @@ class BaseOffsetFusion(PrivateEstimator):
 
         def fitted(chosen: Any) -> Any:
             part = table[chosen] if default else table.iloc[chosen].reset_index(drop=True)
-            # Equal weights are left out: boosting bins much faster without.
+            # Equal weights are left out: boosting is much faster without any.
             given = {"sample_weight": weight[chosen]} if default and np.ptp(weight) else {}
             return own(base).fit(part, aims[chosen], **given)
 

@@ -284,7 +284,7 @@ class Structure:
         self.domains, self.loss = dict(domains), loss
         self.hybrid: list[Trees] = []
         self.own: list[Trees] = []
-        # Of the trees and of the additive model: how much of their scores is believed.
+        # By what the scores of the trees and of the additive model are multiplied.
         self.shares = np.ones(2)
         self.pieces: Pieces | None = None
         self.additive: np.ndarray | None = None
@@ -338,7 +338,7 @@ class Structure:
 
         n = len(public)
         share = min(int(_SHARE * n) + 1, _MOST_ROWS)
-        # Each pair of models leaves out a fold of the support rows: of these it gives an honest account.
+        # Each pair of models leaves out a fold of the support rows: its scores of these are not overfitted.
         fold = rng.permutation(len(own)) % _HYBRID
         honest = [np.zeros_like(support.score) for _ in self.shares]
         self.pieces = Pieces([*public.T, *score.T, *true.T])
@@ -366,7 +366,7 @@ class Structure:
         self.shares = best_shares(self.loss, support.score, honest, support.target)
         start = support.score + self.shares[0] * honest[0] + self.shares[1] * honest[1]
         for _ in range(_OWN):
-            # Values of these are left to the private step: few rows, true dependence.
+            # Only the splits of these trees are used: the private step learns the values of their leaves.
             rows = rng.integers(len(own), size=len(own))
             self.own.append(
                 boost(own[rows], support.target[rows], start[rows], np.ones(len(own)),
