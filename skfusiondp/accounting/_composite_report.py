@@ -177,16 +177,7 @@ def lost_fits(obj: Any, path: str) -> Iterator[str]:
 def account_of(fitted: Any, delta: float | None = None) -> Account:
     """Add up what a fitted composite has spent, and check the rest of it.
 
-    Parameters
-    ----------
-    fitted : estimator
-        A fitted Pipeline, ColumnTransformer, FeatureUnion, search, or any other estimator.
-    delta : float, default=None
-        Delta of the total; the smallest ``delta_`` of the parts if not given.
-
-    Returns
-    -------
-    Account
+    `delta` is that of the total: the smallest ``delta_`` of the parts if None.
 
     Raises
     ------

@@ -84,22 +84,9 @@ class _Outermost:
 def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     """Check the outermost pipeline, search or other composite in whose fit `estimator` is being fitted.
 
-    To be called while `estimator` is fitted. What the estimator's own fit reports (domains that are missing,
-    ``method="non-private"``) is left out. Each composite warns once per fit, also where its estimators are
-    fitted several times.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The one being fitted. If it is itself a composite (a search), it is checked too.
-    X : table
-        What it is fitted on; used where the outermost composite is the estimator itself.
-    on_leak : {"warn", "raise", "ignore"}
-        What to do if a step of the composite leaks.
-
-    Returns
-    -------
-    Surroundings
+    To be called while `estimator`, which may itself be a composite, is fitted on `X`. What its own fit
+    reports (domains that are missing, ``method="non-private"``) is left out. Each composite warns once per
+    fit, also where its estimators are fitted several times.
 
     Raises
     ------

@@ -88,18 +88,10 @@ def on_made_up_rows() -> bool:
 
 
 def probe(step: Any, flow: Flow, domains: Mapping[str, Any], thorough: bool = True) -> Trial | None:
-    """Run a step on made-up rows; None if it cannot be run, or its output is not the same twice.
+    """Run a copy of a step on made-up rows; None if it cannot be run, or its output is not the same twice.
 
-    Parameters
-    ----------
-    step : transformer
-        Copied, not changed.
-    flow : Flow
-        The columns that it would be fitted on.
-    domains : mapping of str to domain
-        Declared domains of columns, by name.
-    thorough : bool, default=True
-        Whether to try all contents of a column; two show of which columns a column is made.
+    `flow` are the columns that it would be fitted on, `domains` the declared domains of some of them. Unless
+    `thorough`, only two contents of each column are tried: they show of which columns a column is made.
     """
     if not _can_be_tried(step, flow):
         return None

@@ -78,19 +78,7 @@ def canary_columns(schema: SensitiveSchema, columns: str | Sequence[str] | None)
 def guess_coins(scores: np.ndarray, guesses: int) -> tuple[np.ndarray, np.ndarray]:
     """Guess "first" for the highest scores and "second" for the lowest; abstain between.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_canaries,)
-        High where the auditor believes in the first value.
-    guesses : int
-        Coins to guess; half of them, rounded up, are guessed "first".
-
-    Returns
-    -------
-    index : ndarray of shape (guesses,)
-        Which canaries are guessed.
-    first : ndarray of shape (guesses,), bool
-        The guess.
+    Returns which canaries are guessed, and for each whether the guess is "first": half of them, rounded up.
     """
     order = np.argsort(scores, kind="stable")
     low, high = guesses // 2, guesses - guesses // 2

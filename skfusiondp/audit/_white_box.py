@@ -23,20 +23,7 @@ from ._claim import unbudgeted
 def white_box_scores(
     estimator: Any, paired: PairedTable, y: np.ndarray, canaries: Canaries
 ) -> tuple[Any, np.ndarray]:
-    """A fitted clone of `estimator`, and each canary's score.
-
-    Parameters
-    ----------
-    estimator : FusionDPClassifier or FusionDPRegressor
-    paired : PairedTable
-    y : ndarray of shape (n_rows, ...)
-    canaries : Canaries
-
-    Returns
-    -------
-    fitted : estimator
-    scores : ndarray of shape (n_canaries,)
-    """
+    """A fitted clone of `estimator`, and each canary's score."""
     import torch
 
     from ..nets import MLP

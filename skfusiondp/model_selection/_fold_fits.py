@@ -63,22 +63,9 @@ def fit_each(
 ) -> list[FoldFit]:
     """Fit candidates that differ in private settings alone on one training set.
 
-    Parameters
-    ----------
-    estimator : estimator
-    candidates : sequence of dict
-    X, y : the training set
-    fit_params : dict
-        Further arguments of ``fit``.
-    imputers : list of (schema, imputer)
-        What was fitted before, to which this adds; an imputer learns nothing from a training set.
-    fits : list of FoldFit
-        Filled in place, so that an interrupted search can still count what it spent.
-
-    Returns
-    -------
-    list of FoldFit
-        `fits`.
+    `imputers` holds (schema, imputer) pairs that were fitted before, and gets further ones: an imputer
+    learns nothing from a training set. `fits` is filled in place and returned, so that an interrupted search
+    can still count what it spent.
     """
     reason = why_not_shared(estimator, fit_params)
     shared = None if reason else SharedWork(imputers)

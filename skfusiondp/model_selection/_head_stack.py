@@ -52,15 +52,7 @@ def why_alone(net: FusionDPNet, rows: TrainingRows) -> str | None:
 
 
 def train_heads(nets: Sequence[FusionDPNet], rows: RepresentedRows) -> None:
-    """Train the heads of nets that share their warm-up and have as many steps.
-
-    Parameters
-    ----------
-    nets : sequence of FusionDPNet
-        Warmed up, and not ``why_alone``.
-    rows : RepresentedRows
-        As each of them represents the rows.
-    """
+    """Train the heads of nets that share their warm-up, have as many steps, and are not ``why_alone``."""
     for lr in dict.fromkeys(net.head_lr for net in nets):
         alike = [net for net in nets if net.head_lr == lr]
         most = max(1, _ROWS_AT_ONCE // _rows_of_a_step(nets[0]))

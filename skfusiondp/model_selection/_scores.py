@@ -136,21 +136,8 @@ def check_row_scoring(scoring: Any, model: Any) -> None:
 def row_scores(model: Any, X: Any, y: Any, scoring: Any, unscored: Counter) -> np.ndarray:
     """Each row's score in [0, 1], a function of that row and of public facts alone.
 
-    Parameters
-    ----------
-    model : estimator
-    X : table of shape (n_rows, n_columns)
-    y : array-like of shape (n_rows,)
-    scoring : str, callable or None
-    unscored : Counter
-        Gets the number of rows that had no score, and count as 0, by what was wrong.
+    `unscored` counts the rows that had no score, and count as 0, by what was wrong.
 
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-
-    Notes
-    -----
     Rows go to a scorer one at a time, each with a copy of the scorer and of the model, so that neither can
     hand anything from row to row; only this library's own classes score by names of `ROW_SCORES` in one go,
     because their rows do not mix. What a scorer keeps outside itself, such as in a global variable, no

@@ -85,12 +85,8 @@ def final_name(estimator: Any) -> str:
 def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) -> Candidate:
     """What a fit on `n_rows` rows with these parameters will run, from public facts alone.
 
-    With `must_impute`, a model that will have no hybrid view to be scored on is refused.
-
-    Raises
-    ------
-    InvalidInputError
-        If a step states no cost, has a budget of its own, or trains without noise.
+    Refused are steps that state no cost, have a budget of their own, or train without noise, and with
+    `must_impute` a model that will have no hybrid view to be scored on.
     """
     model = clone(estimator).set_params(**clone(parameters, safe=False))
     final = steps_of(model)[-1]

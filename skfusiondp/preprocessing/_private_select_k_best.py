@@ -211,18 +211,8 @@ class PrivateSelectKBest(PrivateTransformer):
 def association(counts: np.ndarray, share: np.ndarray, std: float) -> float:
     """Unbiased estimate of the squared dependence of bins on groups, times n squared.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n_bins, n_groups)
-        Counts with independent noise.
-    share : ndarray of shape (n_groups,)
-        Public share of each group.
-    std : float
-        Standard deviation of the noise.
-
-    Returns
-    -------
-    float
+    `counts`, of shape (n_bins, n_groups), have independent noise of standard deviation `std`; `share` is the
+    public share of each group.
     """
     # Linear in the counts, so that what the noise adds to the square is known exactly.
     centre = (np.eye(len(share)) - np.outer(np.ones(len(share)), share)) / np.sqrt(share)

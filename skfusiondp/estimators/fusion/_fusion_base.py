@@ -68,14 +68,7 @@ class EncodedTarget:
 
 @dataclass(frozen=True)
 class FusionJob(Job):
-    """What a fit of a FusionDP estimator knows before it plans.
-
-    Parameters
-    ----------
-    source : FitTable
-        The table with what makes its hybrid view.
-    target : EncodedTarget
-    """
+    """What a fit of a FusionDP estimator knows before it plans: its table, views and target."""
 
     source: FitTable
     target: EncodedTarget

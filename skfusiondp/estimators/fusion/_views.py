@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 class FitTable:
     """What a fit knows of its table before it trains.
 
-    Parameters
-    ----------
-    table : Table
-    schema : SensitiveSchema
-    imputer : FoundationImputer or None
-        Fitted; None where no hybrid view is made, or the user passed one.
+    `imputer` is fitted; it is None where no hybrid view is made, or the user passed one.
     """
 
     table: Table
@@ -49,26 +44,10 @@ def training_rows(
 ) -> TrainingRows:
     """Encode the views that a method's branches read; no other view is made.
 
-    Rows in memory are encoded at once, rows on disk when a batch asks for them.
-
-    Parameters
-    ----------
-    method : Method
-    encoder : TableEncoder
-    source : FitTable
-    target, weight : ndarray of shape (n_rows, ...)
-    shard : range
-        Positions of the rows to train on.
-    tiers : sequence of tuple of str
-        Columns that each tier's difference makes true.
-    extra : Rows, optional
-        Labelled public rows that the public branch reads too.
-    kept : ndarray of shape (n_rows,), bool, optional
-        Rows of the table that the private branch may read; None for all.
-
-    Returns
-    -------
-    TrainingRows
+    Rows in memory are encoded at once, rows on disk when a batch asks for them. `shard` holds the positions
+    of the rows to train on, and `kept` marks those that the private branch may read (None: all); `tiers`
+    names the columns that each tier's difference makes true; `extra` are labelled public rows for the
+    public branch.
     """
     import torch
 

@@ -45,17 +45,8 @@ def fit_additive(
 ) -> np.ndarray:
     """Fit coefficients on top of a fixed offset, with a ridge penalty on standardised features.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n_rows, n_features)
-        Of `Pieces`.
-    target, offset : ndarray of shape (n_rows, n_outputs)
-    weight : ndarray of shape (n_rows,)
-    loss : Loss
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_outputs)
+    `features`, of `Pieces`, have shape (n_rows, n_features), `target` and `offset` (n_rows, n_outputs); the
+    coefficients that are returned (n_features, n_outputs).
     """
     mean, scale = features.mean(axis=0), features.std(axis=0)
     # A column that hardly varies here must not count for more where it does.

@@ -79,13 +79,7 @@ class OffsetTarget:
 class OffsetJob(Job):
     """What a fit of an offset estimator knows before it plans.
 
-    Parameters
-    ----------
-    target : OffsetTarget
-    weight : ndarray of shape (n_rows,)
-        Public, of mean 1.
-    loss : Loss
-    support : SupportRows or None
+    `weight`, of shape (n_rows,), is public and of mean 1.
     """
 
     target: OffsetTarget

@@ -303,17 +303,7 @@ class Structure:
     ) -> Structure:
         """Learn trees from hybrid and support rows where these are labelled, else bins.
 
-        Parameters
-        ----------
-        public : ndarray of shape (n_rows, n_public)
-        score : ndarray of shape (n_rows, n_outputs)
-            Cross-fitted.
-        target : ndarray of shape (n_rows, n_outputs)
-        weight : ndarray of shape (n_rows,)
-        strata : ndarray of shape (n_rows,)
-            Classes, or classes of a number.
-        support : SupportRows or None
-        rng : numpy.random.Generator
+        `score`, of shape (n_rows, n_outputs), is cross-fitted; `strata` are classes, or classes of a number.
         """
         if support is None or not support.labelled or not self.domains:
             self.bins = Bins(self.domains, None if support is None else support.frame, score)
