@@ -99,7 +99,7 @@ LAYERS = {
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
-    "_spender": ("_parameters", "_random_state", "privacy", "tables", "accounting"),
+    "_spender": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "accounting"),
     "preprocessing": (
         "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_shared_docs",
         "_spender", "privacy", "tables", "accounting"
