@@ -7,16 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._parameters import (
-    ON_LEAK,
-    SENSITIVE,
-    Anything,
-    Integer,
-    NotBoth,
-    OneOf,
-    Satisfies,
-    constraints,
-)
+from ._parameters import ON_LEAK, SENSITIVE, Anything, Integer, NotBoth, OneOf, Satisfies, constraints
 from ._random_state import RANDOM_STATE
 from .privacy._budget import BUDGET
 from .privacy._constraints import DELTA, EPSILON, NOISE_MULTIPLIER

@@ -31,10 +31,7 @@ class Backend(Protocol):
     """Whether it knows nothing without support rows."""
 
     def fit(
-        self,
-        public_support: pd.DataFrame,
-        sensitive_support: pd.DataFrame,
-        domains: Mapping[str, Domain],
+        self, public_support: pd.DataFrame, sensitive_support: pd.DataFrame, domains: Mapping[str, Domain]
     ) -> Backend:
         """Learn from the support rows.
 

@@ -31,10 +31,7 @@ class ColumnwiseBackend(BaseEstimator):
     _encoding = "dense"
 
     def fit(
-        self,
-        public_support: pd.DataFrame,
-        sensitive_support: pd.DataFrame,
-        domains: Mapping[str, Domain],
+        self, public_support: pd.DataFrame, sensitive_support: pd.DataFrame, domains: Mapping[str, Domain]
     ) -> ColumnwiseBackend:
         """Fit one head a sensitive column; see `Backend.fit`."""
         check_parameters(self)

@@ -37,10 +37,7 @@ class DomainBackend(BaseEstimator):
     needs_support = False
 
     def fit(
-        self,
-        public_support: pd.DataFrame,
-        sensitive_support: pd.DataFrame,
-        domains: Mapping[str, Domain],
+        self, public_support: pd.DataFrame, sensitive_support: pd.DataFrame, domains: Mapping[str, Domain]
     ) -> DomainBackend:
         """Store the domains; see `Backend.fit`."""
         self.heads_ = {column: UniformHead(domain) for column, domain in domains.items()}

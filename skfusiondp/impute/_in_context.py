@@ -46,11 +46,7 @@ class InContextBackend(ColumnwiseBackend):
     )
 
     def __init__(
-        self,
-        model_path: Any = None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        random_state: Any = None,
+        self, model_path: Any = None, *, options: Mapping[str, Any] | None = None, random_state: Any = None
     ):
         self.model_path = model_path
         self.options = options

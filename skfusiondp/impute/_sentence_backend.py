@@ -69,12 +69,7 @@ class SentenceBackend(ColumnwiseBackend):
     needs_support = False
 
     def __init__(
-        self,
-        model: Any = None,
-        *,
-        temperature: float = 0.05,
-        n_bins: int = 10,
-        device: str | None = None,
+        self, model: Any = None, *, temperature: float = 0.05, n_bins: int = 10, device: str | None = None
     ):
         self.model = model
         self.temperature = temperature

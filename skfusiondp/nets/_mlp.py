@@ -32,11 +32,7 @@ class MLP(nn.Module):
     _plain_values = True
 
     def __init__(
-        self,
-        n_features: int,
-        n_outputs: int = 1,
-        hidden: Sequence[int] = (64, 128, 64),
-        dropout: float = 0.0,
+        self, n_features: int, n_outputs: int = 1, hidden: Sequence[int] = (64, 128, 64), dropout: float = 0.0
     ):
         super().__init__()
         layers: list[nn.Module] = []

@@ -10,10 +10,7 @@ from ._relations import RELATIONS
 _LEAST_DELTA = 1e-20
 
 EPSILON = Real(
-    1e-9,
-    exact=True,
-    says="must be a positive, finite number",
-    remedy="typical budgets are 0.5 to 8",
+    1e-9, exact=True, says="must be a positive, finite number", remedy="typical budgets are 0.5 to 8"
 )
 DELTA = Real(
     _LEAST_DELTA,

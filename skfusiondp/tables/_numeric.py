@@ -60,10 +60,7 @@ class Numeric(Ordered):
     knots: tuple[float, ...] | None = field(default=None, compare=False)
 
     _constraints = constraints(
-        low=BOUND,
-        high=BOUND,
-        epsilon=OWN_EPSILON,
-        knots=Anything("checked together with the bounds"),
+        low=BOUND, high=BOUND, epsilon=OWN_EPSILON, knots=Anything("checked together with the bounds")
     )
     kind = "numeric"
     declaration = "Numeric(low, high)"

@@ -11,20 +11,12 @@ import numpy as np
 import pandas as pd
 
 from .._parameters import ON_LEAK
-from ..exceptions import (
-    PrivacyBudgetError,
-    report_leak,
-)
+from ..exceptions import PrivacyBudgetError, report_leak
 from ._domain import Domain
 from ._frames import as_frame
 from ._kinds import leaked_domain, remedy, support_domain
 from ._same_rows import compared_as_numbers, row_codes, training_rows_given
-from ._select import (
-    MOST_NAMED,
-    Selector,
-    brief,
-    select_columns,
-)
+from ._select import MOST_NAMED, Selector, brief, select_columns
 from ._table import Table
 
 

@@ -42,11 +42,7 @@ _MADE_UP: tuple[tuple[str, tuple], ...] = (
 
 
 def select_columns(
-    columns: Sequence[str],
-    labels: list | None,
-    sensitive: Selector,
-    *,
-    support: pd.DataFrame | None = None,
+    columns: Sequence[str], labels: list | None, sensitive: Selector, *, support: pd.DataFrame | None = None
 ) -> dict[str, Domain | None]:
     """Resolve a selector to {column name: declared domain, or None} without reading a training cell.
 

@@ -24,13 +24,7 @@ from ..training import (
     check_module,
     forward_with_representation,
 )
-from ._batches import (
-    Batch,
-    BatchSchedule,
-    RepresentedRows,
-    Rows,
-    TrainingRows,
-)
+from ._batches import Batch, BatchSchedule, RepresentedRows, Rows, TrainingRows
 from ._process_group import Ranks
 
 _PREDICT_ROWS = 65_536
@@ -345,10 +339,7 @@ class FusionDPNet(NeuralNet):
             self._add_private_gradient(batch)
         shown = batch.public and batch.public[:2]
         self.notify(
-            "on_grad_computed",
-            named_parameters=self.module_.named_parameters(),
-            batch=shown,
-            training=True,
+            "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=shown, training=True
         )
         self.optimizer_.step()
         self.average_.update()
