@@ -86,13 +86,13 @@ def _quiet_threads(n_rows: int) -> Any:
     return threadpool_limits(1, user_api="openmp")
 
 
-class TreesHead:
+class TreesHead(Head):
     """The averaged ensemble of one column."""
 
     _plain_values = True
 
     def __init__(self, domain: Domain, n_estimators: int, n_jobs: int | None, random_state: Any):
-        self.domain = domain
+        super().__init__(domain)
         self.n_estimators = n_estimators
         self.n_jobs = n_jobs
         self.random_state = random_state

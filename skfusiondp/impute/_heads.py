@@ -6,7 +6,8 @@ declared categories) and returns a predictive distribution.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -22,28 +23,25 @@ N_ATOMS = 64
 _EVEN_ATOMS = 4 * N_ATOMS + 1
 
 
-class Head(Protocol):
-    """Model of one sensitive column."""
-
-    def fit(self, features: np.ndarray, target: np.ndarray) -> Head:
-        """Learn from ``features`` (n_support, n_features) and ``target`` (n_support,)."""
-        ...
-
-    def predict(self, features: np.ndarray) -> Predictive:
-        """Return the predictive distribution at ``features`` (n_rows, n_features)."""
-        ...
-
-
-class UniformHead:
-    """No knowledge: uniform over the domain, whose mean is its centre."""
-
-    _plain_values = True
+class Head(ABC):
+    """Model of one sensitive column, of which everybody knows the domain."""
 
     def __init__(self, domain: Domain):
         self.domain = domain
 
-    def fit(self, features: np.ndarray, target: np.ndarray) -> UniformHead:
+    def fit(self, features: np.ndarray, target: np.ndarray) -> Head:
+        """Learn from ``features`` (n_support, n_features) and ``target`` (n_support,), if anything."""
         return self
+
+    @abstractmethod
+    def predict(self, features: np.ndarray) -> Predictive:
+        """Return the predictive distribution at ``features`` (n_rows, n_features)."""
+
+
+class UniformHead(Head):
+    """No knowledge: uniform over the domain, whose mean is its centre."""
+
+    _plain_values = True
 
     def predict(self, features: np.ndarray) -> Predictive:
         n, atoms = len(features), self.domain.centers(_EVEN_ATOMS)
@@ -52,13 +50,10 @@ class UniformHead:
         return NumericPredictive(np.full(n, atoms[len(atoms) // 2]), atoms)
 
 
-class MarginalHead:
-    """The support's marginal distribution: what is left where no public column tells more."""
+class MarginalHead(Head):
+    """The support rows' own distribution, the same for every row: for columns with too few support rows."""
 
     _plain_values = True
-
-    def __init__(self, domain: Domain):
-        self.domain = domain
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> MarginalHead:
         if self.domain.task == "classifier":
@@ -76,7 +71,7 @@ class MarginalHead:
         return NumericPredictive(np.full(n, self.mean_), self.atoms_, self.counts_)
 
 
-class EstimatorHead:
+class EstimatorHead(Head):
     """Any scikit-learn estimator: a regressor for numbers, a classifier for categories.
 
     A regressor's predictive distribution is its prediction plus its out-of-fold residuals
@@ -86,8 +81,8 @@ class EstimatorHead:
     _plain_values = True
 
     def __init__(self, estimator: Any, domain: Domain):
+        super().__init__(domain)
         self.estimator = estimator
-        self.domain = domain
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> EstimatorHead:
         if self.domain.task == "regressor":

@@ -95,12 +95,12 @@ class InContextBackend(ColumnwiseBackend):
         return str(Path(path).resolve())
 
 
-class InContextHead:
+class InContextHead(Head):
     """One column's model; numbers as quantiles, categories as probabilities."""
 
     def __init__(self, model: Any, domain: Domain, quantiles: Any):
+        super().__init__(domain)
         self.model = model
-        self.domain = domain
         self.quantiles = quantiles
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> InContextHead:

@@ -91,7 +91,11 @@ class SentenceBackend(ColumnwiseBackend):
 
     def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
         if not len(target):
-            return self._zero_shot(column, domain) if self.public_ else UniformHead(domain)
+            if not self.public_:
+                return UniformHead(domain)
+            statements = [f"{_plain(column)} is {said}" for said in domain.phrases(self.n_bins)]
+            parts = domain.centers(self.n_bins)
+            return ZeroShotHead(domain, self._embed(statements), parts, self.temperature)
         return super()._head_for(column, domain, target, width)
 
     def _make_head(self, column: str, domain: Domain) -> Head:
@@ -100,10 +104,6 @@ class SentenceBackend(ColumnwiseBackend):
         if domain.task == "regressor":
             return EstimatorHead(RidgeCV(np.logspace(-2.5, 2.5, 11)), domain)
         return EstimatorHead(LogisticRegression(C=40.0, max_iter=1000), domain)
-
-    def _zero_shot(self, column: str, domain: Domain) -> Head:
-        statements = [f"{_plain(column)} is {said}" for said in domain.phrases(self.n_bins)]
-        return ZeroShotHead(domain, self._embed(statements), domain.centers(self.n_bins), self.temperature)
 
     def _embed(self, sentences: Sequence[str]) -> np.ndarray:
         """Return unit embeddings, float32 of shape (n_sentences, n_dimensions)."""
@@ -132,17 +132,14 @@ class SentenceBackend(ColumnwiseBackend):
         return state
 
 
-class ZeroShotHead:
+class ZeroShotHead(Head):
     """Compare rows with one statement a category or interval; nothing is fitted."""
 
     def __init__(self, domain: Domain, statements: np.ndarray, atoms: np.ndarray, temperature: float):
-        self.domain = domain
+        super().__init__(domain)
         self.statements = statements
         self.atoms = atoms
         self.temperature = temperature
-
-    def fit(self, features: np.ndarray, target: np.ndarray) -> ZeroShotHead:
-        return self
 
     def predict(self, features: np.ndarray) -> Predictive:
         evidence = features @ self.statements.T / self.temperature

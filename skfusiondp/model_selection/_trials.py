@@ -138,7 +138,7 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
             f"{type(final).__name__} with {parameters!r} trains without the noise that it is given "
             "(method='non-private'?); choose a private method."
         )
-    _, rate, steps = entry.mechanism
+    _, rate, steps, _ = entry.mechanism
     return Candidate(parameters, (tuple(e.mechanism for e in entries), rate, steps), relations.pop())
 
 

@@ -15,11 +15,12 @@ _NO_NOISE = 0.01
 
 
 class Gaussian(NamedTuple):
-    """Releases of a Poisson-sampled Gaussian, each of which reads at most one row of a unit."""
+    """Releases of a Poisson-sampled Gaussian, each of which reads at most `rows` rows of a unit."""
 
     noise_multiplier: float
     sample_rate: float
     steps: int
+    rows: int = 1
 
     @property
     def noiseless(self) -> bool:
@@ -28,61 +29,36 @@ class Gaussian(NamedTuple):
 
     @property
     def reach(self) -> float:
-        """About the largest privacy loss, where that is large."""
-        return _reach(*self._as_sampled())
+        """About the largest privacy loss, where that is large: as large as if all rows were sampled."""
+        sigma, _, steps, rows = self._as_sampled()
+        return 4 / (sigma / rows) ** 2 * steps if sigma / rows < 0.1 else 0.0
 
-    def of_unit(self, rows: int) -> Mechanism:
+    def of_unit(self, rows: int) -> Gaussian:
         """The same releases, for a unit of which each reads at most so many rows."""
-        sigma, q, steps = self
-        if rows == 1:
-            return self
+        sigma, q, steps, _ = self
         # Without sampling, a unit's rows add one vector that is so many times as long.
-        return Gaussian(sigma / rows, q, steps) if q == 1 else UnitGaussian(sigma, q, steps, rows)
+        return Gaussian(sigma / rows, q, steps) if q == 1 else Gaussian(sigma, q, steps, rows)
 
     def loss(self, relation: Relation, grid: float) -> Any:
         """Privacy loss distribution of dp-accounting, rounded up to multiples of `grid`."""
         import dp_accounting as dpa
         from dp_accounting.pld import privacy_loss_distribution as pld
 
-        sigma, q, steps = self._as_sampled()
-        named = dpa.NeighboringRelation[relation.pld_name]
-        one = pld.from_gaussian_mechanism(
-            min(sigma, _ENOUGH_NOISE),
-            value_discretization_interval=grid,
-            sampling_prob=q,
-            neighboring_relation=named,
-        )
+        sigma, q, steps, rows = self._as_sampled()
+        sigma = min(sigma, _ENOUGH_NOISE)
+        if rows > 1:
+            one = unit_loss(sigma, q, rows, relation, grid)
+        else:
+            named = dpa.NeighboringRelation[relation.pld_name]
+            one = pld.from_gaussian_mechanism(
+                sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=named
+            )
         return one if steps == 1 else one.self_compose(steps)
 
     def _as_sampled(self) -> Gaussian:
         """Without sampling, many releases are one of less noise."""
-        sigma, q, steps = self
-        return Gaussian(sigma / math.sqrt(steps), 1.0, 1) if q == 1 else self
-
-
-class UnitGaussian(NamedTuple):
-    """Releases of a Poisson-sampled Gaussian, each of which reads at most `rows` rows of a unit."""
-
-    noise_multiplier: float
-    sample_rate: float
-    steps: int
-    rows: int
-
-    @property
-    def noiseless(self) -> bool:
-        """Whether it hides nothing."""
-        return self.noise_multiplier < _NO_NOISE
-
-    @property
-    def reach(self) -> float:
-        """About the largest privacy loss: as large as if all rows were sampled, with a small probability."""
-        return _reach(self.noise_multiplier / self.rows, self.sample_rate, self.steps)
-
-    def loss(self, relation: Relation, grid: float) -> Any:
-        """Privacy loss distribution, rounded up to multiples of `grid`."""
         sigma, q, steps, rows = self
-        one = unit_loss(min(sigma, _ENOUGH_NOISE), q, rows, relation, grid)
-        return one if steps == 1 else one.self_compose(steps)
+        return Gaussian(sigma / rows / math.sqrt(steps), 1.0, 1) if q == 1 else self
 
 
 class Bound(NamedTuple):
@@ -119,9 +95,5 @@ class Bound(NamedTuple):
         return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*self), grid)
 
 
-Mechanism = Gaussian | UnitGaussian | Bound
+Mechanism = Gaussian | Bound
 NO_PRIVACY = Gaussian(0.0, 1.0, 1)
-
-
-def _reach(sigma: float, q: float, steps: int) -> float:
-    return 4 / sigma**2 * steps if sigma < 0.1 else 0.0

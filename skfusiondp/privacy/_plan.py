@@ -193,9 +193,7 @@ def make_plan(
         tier = Tier(tuple(c for c, e in targets.items() if e == target), sigma, clipping)
         plan = replace(plan, tiers=(tier, *plan.tiers))
     least = min(t.noise_multiplier for t in plan.tiers)
-    tiers = tuple(replace(t, clipping=_scaled(clipping, least / t.noise_multiplier)) for t in plan.tiers)
+    norms = [clipping.max_grad_norm * (least / t.noise_multiplier) for t in plan.tiers]
+    clippings = [replace(clipping, max_grad_norm=norm) for norm in norms]
+    tiers = tuple(replace(t, clipping=c) for t, c in zip(plan.tiers, clippings, strict=True))
     return replace(plan, tiers=tiers)
-
-
-def _scaled(clipping: Clipping, factor: float) -> Clipping:
-    return replace(clipping, max_grad_norm=clipping.max_grad_norm * factor)

@@ -166,12 +166,12 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
     under = relation(adjacency)
     total = np.zeros(len(ORDERS))
     for mechanism in mechanisms:
-        if not isinstance(mechanism, Gaussian):
+        if not isinstance(mechanism, Gaussian) or mechanism.rows > 1:
             raise InvalidInputError(
                 "A mechanism that is known by its epsilon and delta only cannot be repeated; use noise that "
                 "the ledger states."
             )
-        sigma, q, steps = mechanism
+        sigma, q, steps, _ = mechanism
         total = total + steps * np.array(_step(sigma, q, under))
     return total
 

@@ -51,7 +51,7 @@ def as_frame(X: Any) -> pd.DataFrame:
             raise InvalidInputError(
                 f"Column names {sorted(set(np.array(texts)[twice].tolist()))} occur twice in X; rename them."
             )
-        names = texts if _has_string_names(X) else _numbered(X.shape[1])
+        names = texts if any(isinstance(c, str) for c in X.columns) else _numbered(X.shape[1])
         frame = X.set_axis(names, axis=1).reset_index(drop=True)
         objects = [c for c in frame if frame[c].dtype == object]
         return frame.assign(**{c: _narrowed(frame[c]) for c in objects}) if objects else frame
@@ -301,10 +301,6 @@ def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool)
         return frame
     names = getattr(estimator, "feature_names_in_", None)
     return frame.set_axis(_numbered(frame.shape[1]) if names is None else [str(c) for c in names], axis=1)
-
-
-def _has_string_names(X: pd.DataFrame) -> bool:
-    return any(isinstance(c, str) for c in X.columns)
 
 
 def _numbered(n: int) -> list[str]:

@@ -57,12 +57,13 @@ class RowFile:
         return cls(file, array.dtype, array.shape[1], offset, array.strides[0])
 
     @classmethod
-    def temporary(cls, n_rows: int, width: int, dtype: Any = np.float32) -> RowFile:
-        """An empty file of rows, which disappears with this object."""
+    def temporary(cls, n_rows: int, width: int) -> RowFile:
+        """An empty file of rows in single precision, which disappears with this object."""
         file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives with this object
-        stride = width * np.dtype(dtype).itemsize
+        dtype = np.dtype(np.float32)
+        stride = width * dtype.itemsize
         file.truncate(n_rows * stride)
-        return cls(file, np.dtype(dtype), width, 0, stride)
+        return cls(file, dtype, width, 0, stride)
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Rows at positions, ndarray of shape (n_index, width)."""
