@@ -1,4 +1,4 @@
-"""Everything inside a value, and what must not leave with it."""
+"""Walk through everything that a value holds, and clear memory that must not be saved with it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
 def clear_padding(value: Any) -> None:
     """Overwrite the bytes between the fields of scikit-learn's tree nodes, wherever they are inside.
 
-    Nobody writes these bytes: they hold what was in the memory before, which may have been a cell, and go
-    into pickles and files.
+    scikit-learn never writes these bytes: they hold what was in memory before, possibly a sensitive cell, and
+    would go into pickles and files.
     """
     for _, found in walk(value):
         kind = f"{type(found).__module__}.{type(found).__name__}"

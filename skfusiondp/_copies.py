@@ -1,4 +1,4 @@
-"""Copies of what a user hands over, so that no fit changes it and no later fit of it changes a model."""
+"""Copies of the user's estimators: a fit changes no original, and later fits of it change no model."""
 
 from __future__ import annotations
 

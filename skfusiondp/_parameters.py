@@ -1,4 +1,4 @@
-"""What parameters may be: a table of constraints a class, and one function that goes through it.
+"""Constraints on parameters: one table for each class, and one function that checks an object against it.
 
 A message names the parameter, its value, what is allowed, and the remedy where the first three do not say it.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from .exceptions import InvalidInputError
 
-# Numbers beyond this are none that anybody can compute with.
+# Computing with larger numbers overflows.
 LARGEST = 1e300
 _MOST_SHOWN = 500
 
@@ -104,7 +104,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Anything(Constraint):
-    """A parameter that no constraint can judge alone, and the reason why."""
+    """A parameter that cannot be checked by its value alone, and the reason why."""
 
     reason: str
 
@@ -214,7 +214,7 @@ class Device(Constraint):
             except (RuntimeError, AssertionError) as error:
                 first = str(error).partition("\n")[0]
                 wanted = f"cannot be used here: {first}"
-        raise InvalidInputError(f"{name}={shown(value)} {wanted}; 'cpu' is everywhere.")
+        raise InvalidInputError(f"{name}={shown(value)} {wanted}; 'cpu' works everywhere.")
 
 
 class Rule(Protocol):
@@ -243,7 +243,7 @@ class NotBoth:
 
 @dataclass(frozen=True)
 class Together:
-    """A parameter that says nothing unless another is given: `given` finds that other one."""
+    """A parameter that has no effect unless another is given; `given` returns that other one."""
 
     name: str
     given: Callable[[Any], Any]
@@ -316,7 +316,7 @@ def are_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(n, str) for n in value)
 
 
-SENSITIVE = Anything("what chooses columns is looked up in the table")
+SENSITIVE = Anything("the columns that it names are looked up in the table")
 ON_LEAK = OneOf(("warn", "raise", "ignore"))
 VERBOSE = Satisfies(lambda v: isinstance(v, bool) or (is_whole(v) and v >= 0), "a whole number of at least 0")
 N_JOBS = Satisfies(

@@ -1,4 +1,4 @@
-"""What the parameters may be that everything that pays for sensitive cells has in common."""
+"""Constraints on the parameters that all spenders share."""
 
 from __future__ import annotations
 

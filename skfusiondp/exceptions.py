@@ -1,4 +1,4 @@
-"""What the library says when it refuses or warns."""
+"""Exceptions and warnings of this library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PrivacyLeakWarning(UserWarning):
 
 
 class DataHolderWarning(UserWarning):
-    """Something about sensitive cells, told to whoever holds them and to nobody else."""
+    """A fact about sensitive cells, for the holder of the data alone: no model or report may contain it."""
 
 
 class WeakPrivacyWarning(UserWarning):

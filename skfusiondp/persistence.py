@@ -20,12 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 from ._contents import clear_padding, walk
 from .exceptions import InvalidInputError, MissingDependencyError, callers_level
 
-# Raised by one where files of the earlier layout would be misread.
+# Increased by one when files of the earlier layout would be misread.
 _LAYOUT = 2
 _STAMP, _OBJECT, _WEIGHTS = "skfusiondp.json", "model.skops", "weights.safetensors"
-# Classes of others whose instances are plain values, or numbers that a model of theirs is made of. A class
-# of ours says so itself, by `_plain_values = True` in its own body: making one from a file must run nothing
-# but the setting of its attributes, and none of these may be run later.
+# Classes of other libraries whose instances are plain values, or the numbers of a fitted model. A class of
+# this package says so itself, by `_plain_values = True` in its own body: making one from a file must do
+# nothing but set its attributes, and no later call may execute one of them.
 _OTHERS = frozenset(
     {
         "collections.OrderedDict",
@@ -40,7 +40,7 @@ _OTHERS = frozenset(
 
 
 class SavedNet:
-    """What stands in a file for a trained net; its weights are in a part of their own.
+    """What a file holds in place of a trained net; the weights are in a separate part.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()
     path : str or path-like
         File to write; replaced if it exists, and left as it is if anything goes wrong.
     trusted : sequence of str, default=()
-        Full names of classes of yours in it, such as ``"my_package.MyModule"``. Who loads the file has
-        to name them too.
+        Full names of classes of yours in it, such as ``"my_package.MyModule"``. Whoever loads the
+        file has to name them too.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()
     for i, net in enumerate(nets):
         saved[id(net)] = described = _described(net, i)
         saved[id(net.history)] = described.history
-    # Copies run __getstate__, which leaves rows out; the nets are not copied but stood for.
+    # Copying runs __getstate__, which leaves rows out; each net is replaced by its SavedNet.
     plain = copy.deepcopy(estimator, saved)
     clear_padding(plain)
     for where, value in walk(plain):
@@ -216,7 +216,7 @@ def _parts(path: str) -> tuple[dict, bytes, bytes]:
         with zipfile.ZipFile(path) as file:
             stamp = json.loads(file.read(_STAMP))
             if not isinstance(stamp, dict) or not isinstance(stamp.get("versions"), dict):
-                raise ValueError("its stamp is not ours")
+                raise ValueError("its stamp was not written by this library")
             if stamp.get("layout") != _LAYOUT:
                 raise InvalidInputError(
                     f"{path!r} has the layout {stamp.get('layout', 1)!r} of another version of skfusiondp, "
@@ -301,7 +301,7 @@ def _weights(net: Any) -> dict[str, Any]:
 
 
 def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
-    """The net that a saved one stands for."""
+    """The net that a `SavedNet` describes, with its weights."""
     import torch
     from skorch.history import History
 

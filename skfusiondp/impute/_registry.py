@@ -90,7 +90,7 @@ def _made(backend: Any) -> Any:
 
 @dataclass(frozen=True)
 class _AnyBackend(Constraint):
-    """Whatever a backend can be made of."""
+    """Anything that `make_backend` takes."""
 
     def check(self, name: str, value: Any) -> None:
         make_backend(value)

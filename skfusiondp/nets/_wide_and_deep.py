@@ -1,4 +1,4 @@
-"""The default module: a deep part that learns for free, and a wide one that pays."""
+"""The default module: a deep part trained on the free view, and a wide part trained privately."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class WideAndDeep(nn.Module):
     The perceptron learns in the public epochs alone, on imputed sensitive features. Where the imputed ones
     are a function of the public ones, nothing tells it which of the two to use, and true values may then
     move its outputs at random. In training, half of the rows are therefore shown to it without their
-    sensitive features, and weights of these start from 0; private steps then settle how far what they
-    change, ``d(x) - d(p)``, is to be believed.
+    sensitive features, and weights of these start from 0; private steps then learn how much weight
+    ``d(x) - d(p)``, what they change, is given.
 
     Parameters
     ----------

@@ -145,14 +145,14 @@ def calibrate_noise_multiplier(
     check_int("rows_per_unit", rows_per_unit)
     if beside and {e.adjacency for e in beside} != {adjacency}:
         raise InvalidInputError(
-            f"What runs beside has another neighbouring relation than adjacency={adjacency!r}."
+            f"The entries in beside= have another neighbouring relation than adjacency={adjacency!r}."
         )
     others = _of_a_unit(beside, int(rows_per_unit))
     epsilon, delta, relation = as_float(epsilon), as_float(delta), RELATIONS[adjacency]
     taken = _epsilon(others, relation, delta, _GRID)
     if taken >= epsilon:
         raise InvalidInputError(
-            f"epsilon={epsilon!r} is spent already by what runs beside, which costs {taken:.4g} at "
+            f"epsilon={epsilon!r} is spent already by the entries in beside=, which cost {taken:.4g} at "
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
     q, rows = as_float(sample_rate), max([int(rows_per_unit), *(e.rows_per_unit for e in beside)])

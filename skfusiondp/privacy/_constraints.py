@@ -1,4 +1,4 @@
-"""What the numbers of a private mechanism may be, wherever they are stated."""
+"""Constraints on the numbers of a private mechanism."""
 
 from __future__ import annotations
 

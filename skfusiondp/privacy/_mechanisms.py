@@ -1,4 +1,4 @@
-"""What a ledger's entry ran, as the accountant sees it: its numbers, and its privacy loss distribution."""
+"""Mechanisms as the accountant uses them: the numbers of a ledger's entry, and their privacy loss."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Tier:
     Parameters
     ----------
     columns : tuple of str
-        Columns whose true values this tier's difference brings in.
+        Columns that have their true values in this tier's first view and imputed ones in its second.
     noise_multiplier : float
         Noise standard deviation over the clipping norm.
     clipping : Clipping

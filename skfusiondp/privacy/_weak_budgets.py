@@ -1,4 +1,4 @@
-"""Budgets that promise next to nothing: said in plain words, from public facts alone."""
+"""Warnings about budgets that promise next to nothing, computed from public facts alone."""
 
 from __future__ import annotations
 

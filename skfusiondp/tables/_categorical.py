@@ -1,4 +1,4 @@
-"""The domain of a categorical column, and its stand-in where training cells gave the categories."""
+"""The domain of a categorical column, and the one used where training cells gave the categories."""
 
 from __future__ import annotations
 

@@ -178,8 +178,8 @@ def as_disk_table(X: Any) -> DiskTable | None:
     ----------
     X : object
         A two-dimensional numpy.memmap of numbers, a pyarrow Table or data set, or the path of a
-        .npy file, of a parquet, feather or Arrow file, or of a folder of parquet files. Anything else
-        is none of this function's business.
+        .npy file, of a parquet, feather or Arrow file, or of a folder of parquet files. For anything
+        else the result is None.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def as_disk_table(X: Any) -> DiskTable | None:
     if isinstance(source, np.memmap):
         numbers = source.ndim == 2 and source.dtype.kind in "biuf" and source.size > 0
         return MemmapTable(source, X) if numbers and getattr(source, "_mmap", None) is not None else None
-    # An object of pyarrow's shows that pyarrow is there; nobody else has to import it.
+    # Where X is an object of pyarrow, pyarrow is installed; in other cases it is not imported.
     if type(source).__module__.split(".")[0] != "pyarrow":
         return None
     import pyarrow as pa

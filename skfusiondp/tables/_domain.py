@@ -1,4 +1,4 @@
-"""What a domain answers about its column, so that nobody else asks what kind of domain it is.
+"""The interface of domains. All other code calls these methods and never asks for a domain's kind.
 
 Bounds and categories are stated by the user or come from public support rows, never from the training
 cells that they protect.
@@ -29,7 +29,7 @@ class Domain(ABC):
     they are some of a list, else of this class. To have columns of the new kind recognised among support
     rows, add it to ``tables/_kinds.py``.
 
-    No method refuses a cell or depends on other rows' cells, since both would tell of them.
+    No method refuses a cell or depends on other rows' cells, since either would reveal something about them.
     """
 
     kind: ClassVar[str]
@@ -66,7 +66,7 @@ class Domain(ABC):
 
     @abstractmethod
     def target(self, values: Any) -> np.ndarray:
-        """Cells as numbers that a model learns to guess; NaN where a cell says nothing."""
+        """Cells as numbers that a model learns to guess; NaN where a cell is missing or undeclared."""
 
     @abstractmethod
     def restore(self, target: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ class Domain(ABC):
 
     @abstractmethod
     def far_apart(self) -> tuple[Any, Any]:
-        """Two cells that are encoded far apart, for an auditor's coins."""
+        """Two cells that are encoded far apart: an audit plants one of them in each canary row."""
 
     @abstractmethod
     def outside(self, cells: pd.Series) -> dict[str, int]:

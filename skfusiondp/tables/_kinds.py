@@ -1,4 +1,4 @@
-"""The kinds of domains: a new one is added here, and is then found wherever nobody has declared one."""
+"""The kinds of domains, for columns whose domain the user has not declared; new kinds are added here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def support_domain(column: pd.Series) -> Domain:
 
 
 def leaked_domain(column: pd.Series) -> Domain:
-    """The domain that training cells give a column, a leak of which no cell is kept.
+    """The domain read off a column's training cells: a leak, but no cell is kept.
 
     The guarantee is void all the same, and every report says so: bounds and categories are functions of
     the cells. But what is released, printed or saved with a model should not quote them.

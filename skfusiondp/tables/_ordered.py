@@ -55,11 +55,6 @@ class Ordered(Domain):
         return self.with_knots_of(self.numbers(cells))
 
     @property
-    def center(self) -> float:
-        """The number imputed when nothing is known: the middle of the interval."""
-        return (self.low + self.high) / 2
-
-    @property
     def width(self) -> int:
         """Number of encoded features: one an interval between knots, and a missingness indicator."""
         return len(self.edges)

@@ -88,7 +88,7 @@ def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
 
 @contextmanager
 def one_for_all() -> Iterator[None]:
-    """Silence the warnings of fits inside: their number would reveal how many there are. The caller warns."""
+    """Silence these warnings in inner fits, whose number they would reveal; the caller warns once for all."""
     token = _quiet.set(True)
     try:
         yield

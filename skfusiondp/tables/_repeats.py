@@ -25,7 +25,7 @@ _CHANCE = 0.05
 
 
 def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
-    """The units where nobody said whose row it is: single rows, unless labels or rows are repeated.
+    """The units of a table without groups: single rows, unless labels or rows are repeated.
 
     Parameters
     ----------

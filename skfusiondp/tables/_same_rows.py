@@ -64,7 +64,7 @@ def training_rows_given(
     training, support : ndarray of shape (n_rows,)
         Codes of the rows' public cells.
     originals : (training table, support), optional
-        As the user passed them: objects, memory and index labels tell too.
+        As the user passed them: identity, shared memory and index labels are evidence too.
 
     Returns
     -------

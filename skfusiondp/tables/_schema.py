@@ -187,7 +187,7 @@ def _training_support(
 
 
 def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict[str, Domain]:
-    """Domains that only training cells give; they are read after a leak has been put up with."""
+    """Domains read off the training cells, after `on_leak` and the budget have allowed that leak."""
     if not guessed:
         return {}
     start = (

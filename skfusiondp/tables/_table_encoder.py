@@ -187,7 +187,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return values
 
     def _facts(self) -> str:
-        """What was learnt, as a text: equal where the public columns were."""
+        """What was learnt, as a text: equal for equal public columns and domains."""
         numbers = {c: knots.tolist() for c, knots in self._knots.items()}
         return repr((self._names, numbers, dict(self.schema_.domains)))
 

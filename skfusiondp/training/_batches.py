@@ -64,7 +64,7 @@ class PrivateSample:
     def pieces(self, size: int) -> Iterator[Rows]:
         """The rows in every private view, at most `size` at a time; one empty piece if there are none.
 
-        Whoever calls this owes the ledger a step.
+        The caller has to account for a private step.
         """
         for start in range(0, max(len(self.index), 1), size):
             yield self.rows.private_rows(self.index[start : start + size], self.tier)
@@ -79,7 +79,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingRows(Dataset):
-    """What a fit trains on. As a dataset it shows the free view only.
+    """What a fit trains on. Indexed as a torch Dataset, it gives rows of the free view only.
 
     Parameters
     ----------
@@ -143,10 +143,11 @@ class TrainingRows(Dataset):
         return self.free[torch.from_numpy(index)].mean(dim=0).numpy()
 
     def private_rows(self, index: np.ndarray, tier: int = 0) -> Rows:
-        """Rows in a tier's two views: its columns true, and not. Whoever calls this owes the ledger a step.
+        """Rows in a tier's two views: with true values in the tier's columns, and with imputed ones.
 
-        With one tier these are the private views as they are. With more, the pairs telescope: the first
-        view of a tier is the second of the next, from the free view to the true one.
+        The caller has to account for a private step. With one tier these are the private views. With more,
+        the views form a chain from the hybrid view to the true one: each tier's first view is the second
+        view of the next tier.
         """
         assert self.views is not None
         index_ = torch.from_numpy(index)
@@ -181,8 +182,8 @@ class RepresentedRows(TrainingRows):
         rows : TrainingRows
         represent : callable
             ``(n_rows, ...) -> (n_rows, n_hidden)``, of each row on its own and without randomness, in
-            double precision: what a row's representation is must not follow the sample that it comes in.
-            (Where it is made once for all steps, it comes in the same block of rows each time.)
+            double precision: a row's representation must not depend on the other rows of its sample.
+            (Where it is made once for all steps, each row is always in the same block of rows.)
         """
         given = {f.name: getattr(rows, f.name) for f in fields(TrainingRows)}
         private = None if rows.views is None else list(rows.views)
@@ -297,7 +298,7 @@ class BatchSchedule:
         return self._draw_public(), private
 
     def _kept(self, index: np.ndarray) -> np.ndarray:
-        # Left out after the draw: a row that is never read was sampled independently of all others.
+        # Rows beyond a unit's bound are dropped after the draw: all rows are sampled independently.
         return index if self.rows.kept is None else index[self.rows.kept[index]]
 
     def _draw_public(self) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Who carries out the costly steps of a fit: the fit itself, or a search or an audit in its own way."""
+"""The costly steps of a fit, which a search or an audit may carry out in its own way."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Driver:
-    """Carries out each step of a fit as it comes.
+    """Carry out each costly step of a fit where the fit reaches it.
 
-    An estimator whose ``_driver`` is set to an instance of a subclass hands these steps over to it.
+    An estimator calls these methods of its ``_driver``, which a search or an audit may replace.
     """
 
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 # What squared norms are rounded up by, as a share of what they would be if no terms cancelled: more than
 # their own rounding, so that a clipped row never exceeds the clipping norm.
 _ROUNDING = 2.0**-44
-# And the least that they are. A clipped row's terms, before they cancel, so exceed the clipping norm at most
-# 1,024 times, which bounds what rounding can do to sums of them (docs/guarantee.md, section 3).
+# The least that they are, as such a share: a clipped row's terms, before they cancel, then exceed the
+# clipping norm at most 1,024 times, which bounds what rounding can do to their sums (docs/guarantee.md,
+# section 3).
 _LEAST = 2.0**-20
 
 
@@ -38,7 +39,7 @@ class LayerGradients(Protocol):
         ...
 
     def leave_out(self, lost: Tensor) -> None:
-        """Make the gradients of rows zero: zero times infinity, as a factor of 0 would have it, is not."""
+        """Set the gradients of some rows to zero; a factor of 0 would turn infinite ones into NaN."""
         ...
 
 
@@ -111,7 +112,7 @@ class NormGradients:
         else:
             normalised = F.rms_norm(a, self._shape, eps=layer.eps)
         g = g.double()
-        # In place: memory that is not fresh is faster than arithmetic.
+        # In place: allocating fresh memory takes longer than the arithmetic.
         self._rows = {"weight": self._per_row(normalised.double().mul_(g), n_views)}
         if getattr(layer, "bias", None) is not None:
             self._rows["bias"] = self._per_row(g, n_views)

@@ -134,7 +134,7 @@ def _state_after(module: nn.Module, x: Tensor) -> dict[str, tuple]:
 
 def _passed(module: nn.Module, x: Tensor, n_views: int) -> tuple[Tensor, Tensor]:
     masks = np.random.Generator(np.random.PCG64(0))
-    # A module's own randomness, which is refused, is at least nobody else's.
+    # A module with randomness of its own is refused; until then it must not move torch's global stream.
     with torch.random.fork_rng():
         torch.manual_seed(0)
         with shared_dropout(module, n_views, lambda shape: torch.from_numpy(masks.random(shape, np.float32))):

@@ -182,14 +182,14 @@ class FusionDPNet(NeuralNet):
         self.engine_ = self._tiers[0][0]
 
     def _made_up(self, rows: TrainingRows) -> Tensor:
-        """Two views of a few rows that nobody has, in the shape of encoded ones."""
+        """Two views of a few made-up rows, in the shape of encoded ones."""
         like = rows.views[0] if rows.views is not None else rows.free
         assert like is not None
         generator = torch.Generator().manual_seed(0)
         return torch.randn((2, min(4, len(rows)), *like.shape[1:]), generator=generator).to(self.device)
 
     def _bits(self) -> RandomBits:
-        """A source of its own for one thing that has to be secret."""
+        """A separate source of bits for one use: the samples, the masks or the noise of a tier."""
         assert self.seed is not None
         return RandomBits(None if self.secret else self.seed.spawn(1)[0])
 
@@ -277,7 +277,7 @@ class FusionDPNet(NeuralNet):
 
     @property
     def _trained(self) -> nn.Module:
-        """What the steps of now train."""
+        """What the current steps train: the module, or its head alone."""
         return self.module_.head if self._head_only else self.module_
 
     def _only_head_is_private(self) -> bool:
@@ -382,7 +382,7 @@ class FusionDPNet(NeuralNet):
         self.private_steps_ += 1
 
     def noised(self, total: Tensor, beside_public: bool, tier: int = 0) -> Tensor:
-        """The private gradient, of the clipped sum of a step: with noise, and weighed.
+        """The private gradient of a step: its clipped sum with noise, times its weight.
 
         Parameters
         ----------
@@ -396,7 +396,7 @@ class FusionDPNet(NeuralNet):
         return scale * self.ranks_.noised(self._tiers[tier][1], total)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Outputs, by a copy: what a pass writes to its module would be saved with it."""
+        """Outputs, computed by a copy: what a forward pass writes to its module must not be saved."""
         return copy.deepcopy(self.module_)(x.to(self.device))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
@@ -419,7 +419,7 @@ class FusionDPNet(NeuralNet):
         return torch.cat(parts).numpy()
 
     def __getstate__(self) -> dict:
-        # The engine holds hooks' targets and the noise generator a secret: neither is for the file.
+        # Not for a file: the engine refers to all of the module, and the noise has a secret source.
         state = super().__getstate__()
         running = (
             "engine_",

@@ -187,7 +187,8 @@ class PerRowEngine:
             kept = self._forward_backward(views, y, weight, uniform)
             if not isinstance(kept, str):
                 return self._sum_kept(kept, views)
-        # Also where rows show what made-up ones did not: the same masks give the same sums on this path.
+        # Also where real rows stop book-keeping, although made-up ones did not: with the same masks the
+        # sum is the same.
         return self._sum_formed(views, y, weight, uniform)
 
     def _sum_kept(self, kept: Kept, views: Tensor) -> dict[str, Tensor]:
@@ -233,7 +234,7 @@ class PerRowEngine:
                 forward_with_representation(module, row.flatten(0, 1))
             self._masks_a_row = counted.numbers
         if not self._masks_a_row:
-            # One number all the same: a row's share of nothing has no first one.
+            # One number that nobody uses: vmap cannot pass on a row of no numbers.
             return torch.zeros((views.shape[1], 1), device=views.device)
         if masks is None:
             masks = np.random.default_rng(torch.randint(2**62, (2,)).tolist())

@@ -14,7 +14,7 @@ from ..exceptions import InvalidInputError, callers_level
 
 
 class Ranks:
-    """The processes of one training run; of one process alone, all of this does nothing.
+    """The processes of one training run; with a single process, no method does anything.
 
     Every rank calls ``fit`` with the *same* table, target and parameters, and trains on its own block
     of rows. (Were the tables the ranks' own, a row that two of them hold would be protected half as
@@ -28,8 +28,8 @@ class Ranks:
     -----
     Each rank draws a Poisson sample of its own rows, at the rate of the whole: together that is a
     Poisson sample of the table. The ranks' sums are added up on the noise's grid, where addition is exact,
-    and rank 0 adds the whole noise to the total, exactly once and from one source. (Shares of variance on
-    every rank would ask for sources that are surely independent, which fixed seeds are not.) Ranks
+    and rank 0 adds the whole noise to the total, exactly once and from one source. (Shares of the
+    variance on every rank would need sources that are surely independent, which fixed seeds are not.) Ranks
     exchange sums of clipped gradients without noise: they and the links between them are trusted, as
     one process would be.
     """

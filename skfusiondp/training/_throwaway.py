@@ -28,7 +28,8 @@ class Throwaway:
     def __init__(self, module: nn.Module):
         self._module = module
         self._pristine = copy.deepcopy(module)
-        # Torch's layers and ours write to buffers at most, which every pass gets anew: one copy will do.
+        # Torch's layers and this package's write at most to buffers, which are set before every pass: one
+        # copy can serve all passes.
         self._writes_nothing = all(_is_ours_or_torchs(layer) for layer in module.modules())
         self._copies: dict[torch.dtype, nn.Module] = {}
 

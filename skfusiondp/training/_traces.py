@@ -1,4 +1,4 @@
-"""What a forward pass writes where no copy of the module can be thrown away: classes, closures, globals."""
+"""Find what a forward pass writes outside of its module: to classes, closures and globals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 _LIBRARIES = frozenset(
     ["torch", "numpy", "builtins", "collections", "functools", "typing", "abc", "skorch", "skfusiondp"]
 )
-# A module that refers to half a program is looked at as far as this.
+# Objects that are looked at, where a module refers to half a program.
 _MOST_OBJECTS = 50_000
 
 

@@ -36,7 +36,10 @@ def rows():
 def paired(adult):
     """Adult's rows, with one value of each domain imputed."""
     table = adult.table
-    centre = {c: d.center if isinstance(d, Numeric) else d.categories[0] for c, d in adult.sensitive.items()}
+    centre = {
+        c: (d.low + d.high) / 2 if isinstance(d, Numeric) else d.categories[0]
+        for c, d in adult.sensitive.items()
+    }
     return PairedTable.from_views(table, table.assign(**centre), adult.sensitive)
 
 

@@ -306,7 +306,7 @@ def test_numbers_of_every_kind_are_kept_as_plain_ones(number, tmp_path):
     assert budget == PrivacyBudget(2.5, 2**-15, path=path) == PrivacyBudget.open(path)
     entry = LedgerEntry(number(20.0), number(0.5), number(3.0), n_rows=np.int64(7))
     assert entry == LedgerEntry(20.0, 0.5, 3, n_rows=7)
-    assert [type(v) for v in entry.mechanism] == [float, float, int]
+    assert [type(v) for v in entry.mechanism] == [float, float, int, int]
     ledger = PrivacyLedger((entry, BoundEntry(number(0.5), number(2**-20))))
     spend(budget, ledger)
     assert budget.ledger == ledger == PrivacyLedger.from_json(ledger.to_json())

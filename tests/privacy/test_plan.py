@@ -31,7 +31,7 @@ def test_derived_quantities():
 def test_entry_states_what_the_plan_states():
     plan = make_plan(1000, **ARGUMENTS, columns={"age": None})
     (entry,) = plan.ledger(12, source="here")
-    assert entry.mechanism == (1.2, 0.05, 12)
+    assert entry.mechanism == (1.2, 0.05, 12, 1)
     assert (entry.adjacency, entry.n_rows, entry.protects, entry.source) == (
         "replace",
         1000,
