@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.special import expit, logsumexp, softmax
 
 from ..._parameters import Real
-from ...privacy import PrivatePlan, relation
+from ...privacy import Clipping, PrivatePlan, relation
 from ...privacy._noised_sums import clipped_factors, noise_of_sums, noised_sum, whole_features
 from ...privacy._random_bits import RandomBits
 from ...privacy._release import SumNoise
@@ -279,3 +279,9 @@ def _descend(
 def release_noise(plan: PrivatePlan, loss: Loss, n_rows: int) -> SumNoise:
     """Noise of one release of a plan on so many rows; refuses what 64 bits do not hold."""
     return noise_of_sums(plan.noise_multiplier, loss.noise_unit(1.0, plan.adjacency), n_rows)
+
+
+def accountant_clipping(loss: Loss, max_grad_norm: float, adjacency: str) -> Clipping:
+    """The clipping norm in the accountant's unit, after checking the user's."""
+    MAX_GRAD_NORM.check("max_grad_norm", max_grad_norm)
+    return Clipping(loss.noise_unit(float(max_grad_norm), adjacency))

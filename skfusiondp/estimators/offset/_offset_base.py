@@ -22,7 +22,7 @@ from ..._spender import Begin, Job
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
-from ...privacy import Clipping, PrivatePlan, make_plan
+from ...privacy import PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
 from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
@@ -31,7 +31,7 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from ...tables._table import FrameTable
 from .._private_estimator import PrivateEstimator
-from ._correction import Loss, fit_correction, release_noise
+from ._correction import Loss, accountant_clipping, fit_correction, release_noise
 from ._offset_constraints import OFFSET_RULES
 from ._structure import Structure, SupportRows
 
@@ -203,7 +203,7 @@ class BaseOffsetFusion(PrivateEstimator):
             epsilon=self.epsilon,
             noise_multiplier=self.noise_multiplier,
             delta=self.delta,
-            clipping=Clipping(loss.noise_unit(float(self._bound()), self.adjacency)),
+            clipping=accountant_clipping(loss, self._bound(), self.adjacency),
             adjacency=self.adjacency,
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
