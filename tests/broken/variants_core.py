@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from dataclasses import replace
 
@@ -94,8 +95,8 @@ def traces_unseen(patch):
 
 
 def every_norm_taken(patch):
-    patch.setattr(_clipping, "_LEAST", 1e-300)
-    patch.setattr(_clipping, "_MOST", 1e300)
+    wide = dataclasses.replace(_clipping.MAX_GRAD_NORM, low=1e-300, high=1e300)
+    patch.setattr(_clipping, "MAX_GRAD_NORM", wide)
 
 
 def durations_kept(patch):

@@ -56,7 +56,8 @@ def a_stop_pays_for_what_ran(patch):
         try:
             return plain(*others, lambda: (started(), done.append(1)))
         finally:
-            model = started.__closure__[0].cell_contents
+            cells = [cell.cell_contents for cell in started.__closure__]
+            (model,) = [held for held in cells if hasattr(held, "ledger_")]
             (*before, _) = model.ledger_.entries
             own = model.plan_.ledger(len(done), source="a stop")
             model.ledger_ = type(own)((*before, *own.entries))

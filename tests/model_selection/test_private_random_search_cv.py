@@ -63,7 +63,7 @@ class Stub(ClassifierMixin, BaseEstimator):
         self.delta, self.imputer, self.random_state, self.budget = delta, imputer, random_state, budget
         self.extra, self.quality = extra, quality
 
-    def _planned_ledger(self, n_rows):
+    def planned_ledger(self, n_rows):
         return PrivacyLedger((LedgerEntry(self.noise_multiplier, self.rate, self.steps, n_rows=n_rows),))
 
     def fit(self, X, y):
