@@ -4,7 +4,7 @@ from variants import by_test
 
 import skfusiondp.audit._risk as _risk
 from skfusiondp._spender import Spender
-from skfusiondp.accounting import _account
+from skfusiondp.accounting import _composite_report
 from skfusiondp.accounting._enclosing import Surroundings
 from skfusiondp.accounting._parts import Part, private_parts, spends
 from skfusiondp.exceptions import InvalidInputError
@@ -37,7 +37,7 @@ def lost_parts_are_nothing(patch):
         except InvalidInputError:
             return ()
 
-    patch.setattr(_account, "private_parts", forgiving)
+    patch.setattr(_composite_report, "private_parts", forgiving)
 
 
 def a_fit_that_does_not_look_around(patch):
