@@ -76,12 +76,12 @@ class Constraint:
 
     @property
     def words(self) -> str:
-        """What is allowed, as a message says it after "must be"."""
+        """What is allowed: the words of a message after "must be"."""
         return "something else"
 
     @property
     def verdict(self) -> str:
-        """What a message says of another value."""
+        """The words of a message about a value that is not allowed."""
         return f"must be {self.words}"
 
     def allows(self, value: Any) -> bool:
@@ -89,12 +89,7 @@ class Constraint:
         return True
 
     def check(self, name: str, value: Any) -> None:
-        """Refuse a value that cannot be used.
-
-        Raises
-        ------
-        InvalidInputError
-        """
+        """Refuse a value that cannot be used."""
         if not ((value is None and self.none) or self.allows(value)):
             says = self.says or f"{self.verdict}{', or None' if self.none else ''}"
             remedy = f"; {self.remedy}" if self.remedy else ""
@@ -266,12 +261,7 @@ def store_parameters(owner: Any, given: Mapping[str, Any]) -> None:
 
 
 def check_parameters(owner: Any) -> None:
-    """Refuse the first parameter that a class's `_constraints`, and then its `_rules`, do not allow.
-
-    Raises
-    ------
-    InvalidInputError
-    """
+    """Refuse the first parameter that a class's `_constraints`, and then its `_rules`, do not allow."""
     for name, constraint in owner._constraints.items():
         constraint.check(name, getattr(owner, name))
     for rule in getattr(owner, "_rules", ()):

@@ -242,7 +242,7 @@ def _known(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> list[str]
     if strange:
         raise InvalidInputError(
             f"It holds {', '.join(strange)}, which skfusiondp does not know to be plain values; if you trust "
-            f"them, say {verb}(..., trusted={strange!r}), else leave it."
+            f"them, call {verb}(..., trusted={strange!r})."
         )
     return named
 

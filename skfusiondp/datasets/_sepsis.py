@@ -72,7 +72,7 @@ def load_sepsis(folder: str | os.PathLike | None = None, *, return_X_y: bool = F
     -------
     SensitiveTable or (pandas.DataFrame, pandas.Series)
         14,293 training rows and 36 columns; the target `SepsisLabel` is 1 in 15 % of the rows.
-        `hybrid` is the paper's imputed view of the same rows. `support` and `support_target` are
+        `hybrid` is the paper's hybrid view of the same rows. `support` and `support_target` are
         its 1,573 validation rows: use them as public support or to validate, not both at once.
 
     Raises

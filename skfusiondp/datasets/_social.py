@@ -52,7 +52,7 @@ def load_acs_massachusetts(*, return_X_y: bool = False) -> SensitiveTable | XY:
     (citizenship), NATIVITY, ANC (ancestry) and the disabilities DIS, DEAR, DEYE and DREM. Public
     are SCHL (schooling, 0 to 24, as a number), RELP (relation to the reference person), MIG
     (moved within a year) and MIL (military service). Codes are strings, as in the survey's code
-    book. RELP tells of spouses, so it says something about MAR: make it sensitive too if that
+    book. RELP names spouses, and so reveals something about MAR: make it sensitive too if that
     matters.
 
     Parameters

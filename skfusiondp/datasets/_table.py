@@ -126,7 +126,7 @@ class SensitiveTable:
 
         Those rows are published as a whole: no guarantee covers them, and they must not be
         trained on privately as well. Rows keep their labels and their order, so
-        ``hybrid.loc[table.index]`` is the imputed view of the rows that stay private.
+        ``hybrid.loc[table.index]`` is the hybrid view of the rows that stay private.
 
         Parameters
         ----------

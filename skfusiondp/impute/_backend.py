@@ -20,7 +20,7 @@ PREDICTIVES = {"regressor": NumericPredictive, "classifier": CategoricalPredicti
 
 @runtime_checkable
 class Backend(Protocol):
-    """What `FoundationImputer` asks of a backend.
+    """What a backend has to offer to `FoundationImputer`.
 
     A backend sees support rows and public columns, never a sensitive training cell: that is
     what makes the hybrid view free. Derive it from `sklearn.base.BaseEstimator`, so that the
@@ -28,7 +28,7 @@ class Backend(Protocol):
     """
 
     needs_support: bool
-    """Whether it knows nothing without support rows."""
+    """Whether it can only impute centres of domains without support rows."""
 
     def fit(
         self, public_support: pd.DataFrame, sensitive_support: pd.DataFrame, domains: Mapping[str, Domain]

@@ -43,10 +43,6 @@ def completed(
     impute_all : bool
         Whether expected encodings replace the sensitive columns that are there too.
 
-    Returns
-    -------
-    Completed
-
     Raises
     ------
     InvalidInputError

@@ -1,4 +1,4 @@
-"""The backend that knows nothing but the domains."""
+"""The backend that uses the domains alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ._heads import Head, UniformHead
 class DomainBackend(ColumnwiseBackend):
     """Impute the centre of each interval, or categories that are all equally probable.
 
-    It reads no row at all, so its hybrid view tells nothing beyond the public columns: the
-    floor that other backends have to beat.
+    It learns from no row, so its hybrid view adds no information to the public columns: the
+    baseline for all other backends.
 
     Examples
     --------

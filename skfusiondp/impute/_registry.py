@@ -47,14 +47,6 @@ BACKENDS = {
 def make_backend(backend: Any) -> Any:
     """Return a fresh, unfitted backend, whose parameters have been checked.
 
-    Parameters
-    ----------
-    backend : str, backend, estimator or mapping of str to estimator
-
-    Returns
-    -------
-    Backend
-
     Raises
     ------
     InvalidInputError

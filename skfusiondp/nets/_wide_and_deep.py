@@ -26,9 +26,9 @@ class WideAndDeep(nn.Module):
     ``d(x) - d(p)``, which adds it as it is, and 0 over s.
 
     The perceptron learns in the public epochs alone, on imputed sensitive features. Where the imputed ones
-    are a function of the public ones, nothing tells it which of the two to use, and true values may then
-    move its outputs at random. In training, half of the rows are therefore shown to it without their
-    sensitive features, and weights of these start from 0; private steps then learn how much weight
+    are a function of the public ones, its loss does not depend on which of the two it uses, and true values
+    may then move its outputs at random. In training, half of the rows are therefore shown to it without
+    their sensitive features, and weights of these start from 0; private steps then learn how much weight
     ``d(x) - d(p)``, what they change, is given.
 
     Parameters
@@ -140,12 +140,7 @@ class CorrectedHead(nn.Module):
 
 
 class CorrectedHeads(nn.Module):
-    """Many heads of one shape as one linear layer; each row's outputs are those of its own head.
-
-    Parameters
-    ----------
-    heads : sequence of CorrectedHead
-    """
+    """Many heads of one shape as one linear layer; each row's outputs are those of its own head."""
 
     def __init__(self, heads: Sequence[CorrectedHead]):
         super().__init__()

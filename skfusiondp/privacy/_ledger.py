@@ -185,10 +185,6 @@ def read_without_noise(columns: tuple[str, ...], n_rows: int, adjacency: str, so
     n_rows : int
     adjacency : str
     source : str
-
-    Returns
-    -------
-    PrivacyLedger
     """
     if not columns:
         return PrivacyLedger()

@@ -62,7 +62,7 @@ class Gaussian(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """Anything that is known by its (epsilon, delta) alone."""
+    """Any mechanism of which only (epsilon, delta) is given."""
 
     epsilon: float
     delta: float

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The grid's spacing is the largest power of two below this share of the clipping norm.
 _UNIT = 2.0**-24
-# How far a row's computed gradient may be from the one that the proof speaks of, as a share of the clipping
+# How far a row's computed gradient may be from the exact one of the proof, as a share of the clipping
 # norm: where a pass computes in double precision, and where its module takes single precision only.
 _OF_A_ROW = {"float64": 2.0**-30, "float32": 2.0**-14}
 
@@ -35,7 +35,7 @@ class GaussianNoise:
     Notes
     -----
     Formal guarantee: what comes out is the rounded value of a Gaussian mechanism whose input are whole
-    multiples of `unit` (``release``), so that its low-order bits tell nothing. Any multiple of the unit can
+    multiples of `unit` (``release``), so that its low-order bits reveal nothing. Any multiple of the unit can
     come out within 13 standard deviations, whatever the sum is. Rounding the input moves it by at most half
     a unit a coordinate, which `widened` makes part of the clipping norm.
     """

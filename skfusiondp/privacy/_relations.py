@@ -1,4 +1,4 @@
-"""Neighbouring relations: all that the library knows of each, in one record a relation.
+"""Neighbouring relations: one record for each, which all other code reads.
 
 A new relation is a record in ``RELATIONS``, the proof of its pair in docs/guarantee.md, and its tests.
 """

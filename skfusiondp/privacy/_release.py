@@ -28,10 +28,6 @@ def release(total: np.ndarray, std: float, bits: RandomBits) -> np.ndarray:
     bits : RandomBits
         Where the noise comes from; it must be the operating system's where the release is to hide anything.
 
-    Returns
-    -------
-    ndarray of int64
-
     Raises
     ------
     InvalidInputError

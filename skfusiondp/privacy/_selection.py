@@ -168,7 +168,7 @@ def rdp_of(mechanisms: Sequence[Mechanism], adjacency: str) -> np.ndarray:
     for mechanism in mechanisms:
         if not isinstance(mechanism, Gaussian) or mechanism.rows > 1:
             raise InvalidInputError(
-                "A mechanism that is known by its epsilon and delta only cannot be repeated; use noise that "
+                "A mechanism of which only epsilon and delta are given cannot be repeated; use noise that "
                 "the ledger states."
             )
         sigma, q, steps, _ = mechanism

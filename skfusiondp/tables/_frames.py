@@ -74,14 +74,6 @@ def own_cells(X: Any) -> Any:
 
     numpy turns every number of a list into a text if one cell is a text, and into a complex number if
     one cell is complex, and that cell may be sensitive. Any other input is returned unchanged.
-
-    Parameters
-    ----------
-    X : array-like
-
-    Returns
-    -------
-    array-like
     """
     if isinstance(X, np.ndarray) and X.dtype.kind in "Uc":
         read = _read_text if X.dtype.kind == "U" else _read_complex

@@ -141,7 +141,7 @@ class Numeric(Ordered):
         """An interval around training cells whose bounds are none of them."""
         present = column[~missing_cells(column)]
         if len(present) and all(isinstance(v, complex | np.complexfloating) for v in present.tolist()):
-            # The words of scikit-learn, whose checks ask for them.
+            # scikit-learn's words: its estimator checks expect them.
             raise InvalidInputError(
                 f"Complex data not supported: column {column.name!r} has no declared domain and holds "
                 "complex numbers; declare Numeric(low, high), or leave the column out."

@@ -66,8 +66,8 @@ class Ordered(Domain):
     def clean(self, values: Any) -> np.ndarray:
         """Return float64 numbers clipped to the interval; missing cells stay NaN.
 
-        Nothing is refused, since that would tell of a cell: what is no number (a text that states none,
-        a date, a list, a complex number) counts as missing.
+        Nothing is refused, since a refusal would reveal something about a cell: what is no number (a text
+        that states none, a date, a list, a complex number) counts as missing.
 
         Parameters
         ----------

@@ -57,10 +57,6 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
     ----------
     cells : Series of shape (n_rows,)
     domain : Domain
-
-    Returns
-    -------
-    Outside
     """
     return Outside(int((~missing_cells(cells)).sum()), Counter(domain.outside(cells)))
 
@@ -69,11 +65,6 @@ def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
     """Warn the data holder of each column with more than 1 % of its cells outside its domain.
 
     Call it last, when everything that reads the table has been paid for.
-
-    Parameters
-    ----------
-    table : Table
-    domains : mapping of str to Domain
     """
     if _quiet.get() or not domains:
         return

@@ -68,7 +68,7 @@ class PairedTable:
     def from_views(
         cls, original: Any, hybrid: Any, sensitive: Selector = None, *, on_leak: str = "warn"
     ) -> PairedTable:
-        """Pair a table with an imputed view that was made elsewhere.
+        """Pair a table with a hybrid view that was made elsewhere.
 
         Parameters
         ----------

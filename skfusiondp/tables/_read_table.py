@@ -16,12 +16,7 @@ from ._table import FrameTable, Table
 
 
 def as_table(X: Any) -> Table:
-    """Return `X` as a table, without asking whether an estimator can use it.
-
-    Parameters
-    ----------
-    X : PairedTable, pandas.DataFrame, polars.DataFrame, array-like, or what `as_disk_table` takes
-    """
+    """Return anything that a user may pass as a table, without checking that an estimator can use it."""
     if isinstance(X, PairedTable):
         return FrameTable(X.original, X.original, X)
     table = as_disk_table(X)

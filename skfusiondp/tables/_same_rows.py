@@ -65,10 +65,6 @@ def training_rows_given(
         Codes of the rows' public cells.
     originals : (training table, support), optional
         As the user passed them: identity, shared memory and index labels are evidence too.
-
-    Returns
-    -------
-    str
     """
     if _share_memory(*originals):
         return "they are the same object, or share its memory"

@@ -115,10 +115,6 @@ def resolve_schema(
     budget : PrivacyBudget or None, optional
         A shared budget pays for no read without noise, so that with one no domain may be missing.
 
-    Returns
-    -------
-    SensitiveSchema
-
     Raises
     ------
     InvalidInputError

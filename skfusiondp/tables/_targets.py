@@ -97,10 +97,6 @@ def support_labels(target: Any, n_rows: int) -> np.ndarray:
     n_rows : int
         Number of support rows.
 
-    Returns
-    -------
-    ndarray
-
     Raises
     ------
     InvalidInputError

@@ -95,7 +95,7 @@ class TrainingRows(Dataset):
     tiers : sequence of Tensors of shape (n_features,), bool, optional
         Where columns have budgets of their own: which features each tier's difference makes true.
     extra : Rows, optional
-        Labelled public rows, with true values in sensitive columns, that the public branch reads too.
+        Labelled support rows, with true values in sensitive columns, that the public branch reads too.
     kept : ndarray of shape (n_rows,), bool, optional
         Rows that the private branch may read; all if not given. The others, such as those of a unit beyond
         its bound, are in the public branch alone.

@@ -49,7 +49,7 @@ def taken_from(numbers: Tensor) -> Uniform:
     Parameters
     ----------
     numbers : Tensor of shape (n_rows, n_numbers) or, where code runs once for many rows, (n_numbers,)
-        Each row's own. A pass that asks for more of them than there are gets the first ones again.
+        Each row's own. A pass that uses more of them than there are starts again with the first ones.
     """
     taken = 0
 
@@ -64,7 +64,7 @@ def taken_from(numbers: Tensor) -> Uniform:
 
 
 class Counted:
-    """Counts the uniform numbers that one forward pass asks for, for each row."""
+    """Count the uniform numbers that one forward pass uses for each row."""
 
     def __init__(self) -> None:
         self.numbers = 0

@@ -20,10 +20,6 @@ class Ranks:
     of rows. (Were the tables the ranks' own, a row that two of them hold would be protected half as
     well, and nothing would tell.)
 
-    Parameters
-    ----------
-    rank, world : int
-
     Notes
     -----
     Each rank draws a Poisson sample of its own rows, at the rate of the whole: together that is a

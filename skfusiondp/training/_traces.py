@@ -25,10 +25,6 @@ _MOST_OBJECTS = 50_000
 def traces(module: nn.Module) -> str:
     """A fingerprint of everything that a module and its code refer to.
 
-    Parameters
-    ----------
-    module : nn.Module
-
     Returns
     -------
     str
