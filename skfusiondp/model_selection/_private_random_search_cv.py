@@ -590,7 +590,7 @@ def _costliest(specs: list[Spec], sigmas: list[float], adjacency: str, delta: fl
     """Epsilon of one run of the costliest kind, by the accountant."""
     kinds = {(*s[0], Gaussian(sigma, s[1], s[2])) for s, sigma in zip(specs, sigmas, strict=True)}
     return max(
-        compute_epsilon([LedgerEntry(*m, adjacency) for m in kind], delta)  # type: ignore[call-arg]
+        compute_epsilon([LedgerEntry(*m[:3], adjacency) for m in kind], delta)  # type: ignore[call-arg]
         for kind in kinds
     )
 

@@ -236,8 +236,8 @@ def sums_without_noise(patch):
 
 
 def half_the_norm(patch):
-    plain = _private.PrivateTransformer._norm
-    patch.setattr(_private.PrivateTransformer, "_norm", lambda self, n: plain(self, n) / 2)
+    plain = _private.Clipping
+    patch.setattr(_private, "Clipping", lambda norm: plain(norm / 2))
 
 
 def offset_sensitivity_too_small(patch):

@@ -208,7 +208,7 @@ def test_steps_before_that_pay_are_part_of_a_trial(table, target):
     model = search(grid, pipe, n_trials=2, validation="hybrid", validation_size=0.25).fit(table, target)
     final = model.best_estimator_[-1]
     mechanisms = [e.mechanism for e in model.best_estimator_[0].ledger_ + final.ledger_]
-    assert mechanisms[0] == (20.0, 1.0, 1) and mechanisms[1][1:] == (40 / 180, 4)
+    assert mechanisms[0] == Gaussian(20.0, 1.0, 1) and mechanisms[1][1:3] == (40 / 180, 4)
     by_hand = epsilon_of(Repetitions(2).compose(rdp_of(mechanisms, "replace")), 1e-5)
     assert by_hand == pytest.approx(model.ledger_.entries[0].epsilon)
     assert model.predict(table).shape == (240,)
