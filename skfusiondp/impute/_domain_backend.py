@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
+from .._parameters import constraints
 from ..tables._domain import Domain
-from ._columnwise import ColumnwiseBackend
-from ._heads import Head, UniformHead
+from ._backend import Predictive
+from ._heads import UniformHead
 
 
-class DomainBackend(ColumnwiseBackend):
+class DomainBackend(BaseEstimator):
     """Impute the centre of each interval, or categories that are all equally probable.
 
     It learns from no row, so its hybrid view adds no information to the public columns: the
@@ -29,13 +33,17 @@ class DomainBackend(ColumnwiseBackend):
 
     _plain_values = True
 
+    _constraints = constraints()
     needs_support = False
 
-    def _fit_features(self, public: pd.DataFrame) -> np.ndarray:
-        return self._features(public)
+    def fit(
+        self, public_support: pd.DataFrame, sensitive_support: pd.DataFrame, domains: Mapping[str, Domain]
+    ) -> DomainBackend:
+        """Store the domains; see `Backend.fit`. No cell is read."""
+        self.heads_ = {column: UniformHead(domain) for column, domain in domains.items()}
+        return self
 
-    def _features(self, public: pd.DataFrame) -> np.ndarray:
-        return np.empty((len(public), 0))
-
-    def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
-        return UniformHead(domain)
+    def predict(self, public: pd.DataFrame) -> dict[str, Predictive]:
+        """Return uniform distributions; see `Backend.predict`."""
+        features = np.empty((len(public), 0))
+        return {column: head.predict(features) for column, head in self.heads_.items()}
