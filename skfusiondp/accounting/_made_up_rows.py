@@ -46,10 +46,30 @@ def variants(
     for k in range(max((len(contents[i]) for i in touched), default=0)):
         changed = base.copy()
         for i in touched:
-            cells = contents[i][min(k, len(contents[i]) - 1)].copy()
-            cells.iloc[KEPT] = base.iloc[KEPT, i]
-            changed.isetitem(i, cells)
+            cells = contents[i][min(k, len(contents[i]) - 1)]
+            changed.isetitem(i, _with(cells, [KEPT], base.iloc[KEPT, i]))
         yield changed
+
+
+def with_missing_cells(base: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Tables whose row `KEPT` lacks cells: a step may fill those from the cells of other rows.
+
+    It lacks them all, all of one kind, and one column at a time.
+    """
+    places = range(base.shape[1])
+    numbers = [i for i in places if base.dtypes.iloc[i].kind == "f"]
+    together = [list(places), numbers, [i for i in places if i not in numbers]]
+    seen: list[list[int]] = [[]]
+    for chosen in [*together, *([i] for i in places)]:
+        changed, lacking = base.copy(), []
+        for i in chosen:
+            cells = _with(base.iloc[:, i], [KEPT], _missing(base.dtypes.iloc[i]))
+            if cells.isna().iloc[KEPT]:
+                changed.isetitem(i, cells)
+                lacking.append(i)
+        if lacking not in seen:
+            seen.append(lacking)
+            yield changed
 
 
 def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Series:
@@ -78,19 +98,23 @@ def _ordinary(column: Column, domain: Any, rng: np.random.Generator) -> pd.Serie
 def _contents(base: pd.Series, column: Column, domain: Any, rng: np.random.Generator) -> list[pd.Series]:
     """Other contents of one column: each moves some statistic as far as it goes."""
     other = _ordinary(column, domain, rng).astype(base.dtype)
-    low, high = domain.far_apart() if domain is not None else (base.iloc[1], base.iloc[2])
+    low, high = domain.far_apart() if domain is not None else tuple(base.drop_duplicates().iloc[:2])
     far: list[Any]
-    missing: list[Any]
     if base.dtype.kind in "iu":
-        far, missing = [120, 0], []  # what eight bits hold
+        far = [120, 0]  # what eight bits hold
     elif base.dtype.kind == "f":
-        far, missing = [1e8, -1e8, 0.0], [np.nan]
+        far = [1e8, -1e8, 0.0]
     elif base.dtype.kind == "M":
-        far, missing = [pd.Timestamp("2190-07-15")], [pd.NaT]
+        far = [pd.Timestamp("2190-07-15")]
     else:
-        far, missing = [] if base.dtype.kind == "b" else ["(new)"], [None]
-    made = [other, *(_with(other, range(ROWS), cell) for cell in (high, *far, *missing, low))]
+        far = [] if base.dtype.kind == "b" else ["(new)"]
+    missing = [] if base.dtype.kind in "iu" else [_missing(base.dtype)]
+    made = [other, *(_with(other, range(ROWS), cell) for cell in (high, low, *far, *missing))]
     return [*made, *(_with(other, [1], cell) for cell in (*far[:1], *missing))]
+
+
+def _missing(dtype: Any) -> Any:
+    return {"f": np.nan, "M": pd.NaT}.get(dtype.kind)
 
 
 def _with(cells: pd.Series, rows: Sequence[int], cell: Any) -> pd.Series:

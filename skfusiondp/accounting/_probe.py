@@ -27,7 +27,7 @@ from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
 from ._accounted import is_ours
 from ._known_steps import is_a, names_in_parameters
-from ._made_up_rows import KEPT, ROWS, made_up, other_contents, variants
+from ._made_up_rows import KEPT, ROWS, made_up, other_contents, variants, with_missing_cells
 from ._provenance import Column, Flow
 
 _SECONDS = 3.0  # of this thread's own work; waiting may take five times as long
@@ -143,6 +143,7 @@ def _parameters(step: Any) -> dict[str, Any]:
 class _Probe:
     def __init__(self, step: Any, flow: Flow, domains: Mapping[str, Any], thorough: bool):
         self.step, self.flow = step, flow
+        self.thorough = thorough
         self.most_variants = 100 if thorough else _FEWEST_VARIANTS
         self.columns = list(flow.columns)
         self.domains = {**domains, **_declared_categories(step, self.columns)}
@@ -195,7 +196,44 @@ class _Probe:
         alone = [frozenset({s}) for s in unclear if frozenset({s}) not in hits]
         if alone and len(alone) <= _MOST_ALONE:
             traced = _traced({**hits, **self._hits(base, alone)}, base.out.shape[1] + 1)
-        return traced[:-1], traced[-1]
+        learns = traced[-1]
+        if self.thorough and learns != self.flow.sources:
+            learns |= self._fills_from(frozenset(sources) - learns)
+        return traced[:-1], learns
+
+    def _fills_from(self, sources: frozenset[str]) -> frozenset[str]:
+        """Sources whose cells in other rows move what a row with missing cells becomes."""
+        found: frozenset[str] = frozenset()
+        table = self._table(0)
+        contents = other_contents(table, self.columns, self.domains)
+        telling = {i: cells[:3] for i, cells in contents.items()}  # other draws, the highest, the lowest
+        for lacking in with_missing_cells(table):
+            try:
+                base = self._run(lacking)
+            except _Refused:  # it may not take missing cells
+                continue
+            left = sources - found
+            if self._moves_kept(base, lacking, telling, left):
+                alone = [{s} for s in sorted(left)]
+                moving = [s for s in alone if self._moves_kept(base, lacking, telling, frozenset(s))]
+                found |= frozenset().union(*moving) or left
+            if found == sources:
+                break
+        return found
+
+    def _moves_kept(
+        self, base: _Run, table: pd.DataFrame, contents: dict[int, list[pd.Series]], sources: frozenset[str]
+    ) -> bool:
+        for changed in variants(table, self.columns, contents, sources):
+            try:
+                run = self._run(changed)
+            except _Refused:
+                continue
+            if not run.shape_like(base) or run.learnt != base.learnt:
+                return True
+            if len(base.out) == ROWS and not _same(run.out[[KEPT]], base.out[[KEPT]]).all():
+                return True
+        return False
 
     def _hits(self, base: _Run, groups: list[frozenset[str]]) -> dict[frozenset[str], np.ndarray]:
         """Which output columns each group of sources moves; last, whether something is learnt from it.

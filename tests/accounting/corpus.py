@@ -254,6 +254,13 @@ class Ranks(TransformerMixin, BaseEstimator):
         return X.assign(age=X["age"].rank())
 
 
+class FillsLate(Ranks):
+    """Learns nothing in its fit, and fills missing cells when it transforms."""
+
+    def transform(self, X):
+        return X.assign(bmi=X["bmi"].fillna(X["bmi"].median()))
+
+
 class WardRisk(TransformerMixin, BaseEstimator):
     """Somebody's encoder of a public column, which it picks out of the table itself."""
 
@@ -517,6 +524,26 @@ LEAKY = {
     ),
     "a function that drops rows by their cells": (function(lambda X: X.dropna()), "s0"),
     "a function that sorts rows by their cells": (function(lambda X: X.sort_values("age")), "s0"),
+    # Missing cells that are filled from other rows
+    "a function that fills with the mean": (
+        function(lambda X: X.assign(bmi=X["bmi"].fillna(X["bmi"].mean()))),
+        "s0",
+    ),
+    "a function that fills with the mode": (
+        function(lambda X: X.assign(sex=X["sex"].fillna(X["sex"].mode()[0]))),
+        "s0",
+    ),
+    "a function that fills with a group's median": (
+        function(lambda X: X.assign(lab=X["lab"].fillna(X.groupby("sex")["lab"].transform("median")))),
+        "s0",
+    ),
+    "a function that fills from the row before": (function(lambda X: X.ffill()), "s0"),
+    "a function that fills from the row after": (function(lambda X: X.bfill()), "s0"),
+    "a function that fills between rows": (
+        function(lambda X: X.assign(bmi=X["bmi"].interpolate())),
+        "s0",
+    ),
+    "a transformer that fills when it transforms": (then(FillsLate(), model()), "s0"),
     # Classes that are not what they look like
     "a private model that reads something beside": (then("passthrough", ReadsMean(SENSITIVE)), "s1"),
     "a private model with another's fit before its own": (ReadsByMixin(SENSITIVE), ""),
@@ -674,6 +701,9 @@ CLEAN = {
     "a function that recodes": function(
         lambda X: X.assign(sex=X["sex"].map({"F": 0.0, "M": 1.0})),
         {**AGE, **BMI, "sex": Categorical([0.0, 1.0])},
+    ),
+    "a function that fills from the row's other cells": function(
+        lambda X: X.assign(bmi=X["bmi"].fillna(X["age"] / 2).fillna(25.0))
     ),
     "a function that drops a sensitive column": function(
         lambda X: X.drop(columns="age"), {**BMI, **SEX_DOMAIN}

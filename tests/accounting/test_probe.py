@@ -62,8 +62,9 @@ def test_what_depends_on_two_columns_at_once_is_of_both():
         lambda X: X.assign(lab=X["age"].shift()),
         lambda X: X[X["age"] > 50],
         lambda X: X if X["age"].max() < 85 else X.drop(columns="lab"),
+        lambda X: X.assign(lab=X["lab"].mask(X["bmi"].isna() & X["sex"].isna(), X["age"].mean())),
     ],
-    ids=["mean", "rare maximum", "count", "neighbouring row", "rows", "columns"],
+    ids=["mean", "rare maximum", "count", "neighbouring row", "rows", "columns", "missing cells"],
 )
 def test_cells_that_move_other_rows_are_learnt_from(own):
     assert tried(own).learns == {"age"}
