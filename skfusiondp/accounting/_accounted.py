@@ -14,6 +14,13 @@ _HARMLESS = {
     *("predict", "predict_proba", "predict_log_proba", "decision_function", "score", "privacy_report"),
 }
 
+# Libraries whose pipelines, column transformers and searches do just what their members and parameters say.
+_COMPOSING = (
+    *("sklearn", "imblearn", "skfusiondp", "feature_engine"),
+    *("skopt", "optuna", "optuna_integration", "dask_ml"),
+)
+_FITS = ("fit", "fit_transform", "fit_resample", "fit_predict", "partial_fit", "transform")
+
 
 def is_ours(estimator: Any) -> bool:
     """Tell whether a class is this library's, or inherits from one that is."""
@@ -22,8 +29,21 @@ def is_ours(estimator: Any) -> bool:
 
 def overridden(estimator: Any) -> tuple[str, ...]:
     """What somebody else's subclass (or the object itself) has put in place of this library's methods."""
+    return _replaced(estimator, ("skfusiondp",))
+
+
+def brought_by_others(composite: Any) -> tuple[str, ...]:
+    """Methods of a composite that are of no library known to compose: they may read what they are handed."""
+    mro = type(composite).__mro__
+    fits = {
+        n for n in _FITS if (cls := next((c for c in mro if n in vars(c)), None)) and not _of(cls, _COMPOSING)
+    }
+    return tuple(sorted(fits | {*_replaced(composite, _COMPOSING)}))
+
+
+def _replaced(estimator: Any, libraries: tuple[str, ...]) -> tuple[str, ...]:
     mro = type(estimator).__mro__
-    own = next((cls for cls in mro if _of_this_library(cls)), object)
+    own = next((cls for cls in mro if _of(cls, libraries)), object)
     changed = {n for cls in mro[: mro.index(own)] for n in vars(cls) if hasattr(own, n)} - _HARMLESS
     # scikit-learn's wrapper of output containers and metadata requests.
     changed = {n for n in changed if not (n.startswith("set_") and n.endswith("_request"))}
@@ -56,4 +76,8 @@ def accounts(estimator: Any) -> bool:
 
 
 def _of_this_library(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "skfusiondp"
+    return _of(cls, ("skfusiondp",))
+
+
+def _of(cls: type, libraries: tuple[str, ...]) -> bool:
+    return cls.__module__.split(".")[0] in libraries

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..tables._domain import Domain
 from ..tables._kinds import declarations
-from ._accounted import accounts, is_ours, overridden
+from ._accounted import accounts, brought_by_others, is_ours, overridden
 from ._candidates import SEARCHES, candidates
 from ._discovery import Discovery
 from ._finding import Finding
@@ -93,19 +93,13 @@ class Walk:
             return flow
         if isinstance(estimator, str):  # "drop"
             return Flow(named=flow.named)
-        if _has(estimator, "transformers", "remainder"):
-            return self._column_transformer(estimator, flow, path)
-        if _has(estimator, "transformer_list"):
-            return self._union(estimator, flow, path)
-        if isinstance(getattr(estimator, "steps", None), list):
-            for name, step in estimator.steps:
-                flow = self.visit(step, flow, join(path, name))
-            return flow
-        if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in SEARCHES):
-            return self._search(estimator, flow, path)
+        composite = self._composite(estimator)
+        if composite is not None:
+            self._composes_only(estimator, flow, path)
+            return composite(estimator, flow, path)
         if is_ours(estimator) or accounts(estimator):
             return self._ours(estimator, flow, path)
-        if is_a(estimator, "FrozenEstimator"):
+        if is_a(estimator, "FrozenEstimator") and not brought_by_others(estimator):
             why = "was fitted before; what it learnt must be public"
             self._say(estimator, path, flow.sources, why, severity="note")
             return after(estimator, flow, "same" if hasattr(estimator, "transform") else "prediction")
@@ -225,6 +219,30 @@ class Walk:
         return outs[0] if len(outs) == 1 else prediction(sources)
 
     # Containers ------------------------------------------------------------
+
+    def _composite(self, estimator: Any) -> Callable[[Any, Flow, str], Flow] | None:
+        """How a container or a search is followed; None for anything else."""
+        if _has(estimator, "transformers", "remainder"):
+            return self._column_transformer
+        if _has(estimator, "transformer_list"):
+            return self._union
+        if isinstance(getattr(estimator, "steps", None), list):
+            return self._pipeline
+        if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in SEARCHES):
+            return self._search
+        return None
+
+    def _composes_only(self, estimator: Any, flow: Flow, path: str) -> None:
+        brought = brought_by_others(estimator)
+        if brought and not accounts(estimator):
+            why = f"overrides methods of a class that is known to be free ({', '.join(brought)})"
+            remedy = "Use the library's own class, and do the rest in a step of its own."
+            self._say(estimator, path, flow.sources, why, remedy)
+
+    def _pipeline(self, estimator: Any, flow: Flow, path: str) -> Flow:
+        for name, step in estimator.steps:
+            flow = self.visit(step, flow, join(path, name))
+        return flow
 
     def _column_transformer(self, estimator: Any, flow: Flow, path: str) -> Flow:
         parts, left = [], flow

@@ -273,13 +273,65 @@ class WardRisk(TransformerMixin, BaseEstimator):
 
 
 class ResamplingPipeline(BaseEstimator):
-    """A pipeline with resamplers, known by its `steps` alone."""
+    """A pipeline with resamplers as imbalanced-learn has it, known by its `steps` alone."""
+
+    __module__ = "imblearn.pipeline"
 
     def __init__(self, steps):
         self.steps = steps
 
     def fit(self, X, y):
         return self
+
+
+class OwnPipeline(Pipeline):
+    """A pipeline that reads something beside, and changes the table."""
+
+    def fit(self, X, y=None):
+        self.mean_ = X["age"].mean()
+        return super().fit(X.assign(age=X["age"].rank(pct=True)), y)
+
+
+class RanksBefore:
+    def fit_transform(self, X, y=None):
+        return super().fit_transform(X.assign(age=X["age"].rank(pct=True)), y)
+
+
+class OwnColumns(RanksBefore, ColumnTransformer):
+    """Somebody's method in front of scikit-learn's."""
+
+
+class OwnUnion(RanksBefore, FeatureUnion):
+    pass
+
+
+class OwnSearch(GridSearchCV):
+    def _run_search(self, evaluate_candidates):
+        evaluate_candidates([{}])
+
+
+class OwnFrozen(FrozenEstimator):
+    def fit(self, X, y=None):
+        self.mean_ = X["age"].mean()
+        return self
+
+
+class DuckPipeline(BaseEstimator):
+    """Looks like a pipeline, and is nobody's."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def fit(self, X, y=None):
+        self.mean_ = X["age"].mean()
+        return self
+
+
+class NamedPipeline(Pipeline):
+    """A pipeline that adds a method and changes nothing."""
+
+    def names(self):
+        return [name for name, _ in self.steps]
 
 
 class OwnClassifier(ClassifierMixin, BaseEstimator):
@@ -557,6 +609,15 @@ LEAKY = {
         ResamplingPipeline([("under", RandomUnderSampler(replacement=True)), ("clf", model())]),
         "under",
     ),
+    "a subclass of a pipeline": (OwnPipeline([("clf", model())]), ""),
+    "a subclass of a column transformer": (
+        then(OwnColumns([("a", "passthrough", ["age"])], remainder="passthrough"), model()),
+        "s0",
+    ),
+    "a subclass of a union": (then(OwnUnion([("a", "passthrough")]), model()), "s0"),
+    "a subclass of a search": (OwnSearch(model(), {"alpha": [0.1]}), ""),
+    "a subclass of a frozen step": (then(OwnFrozen(StandardScaler()), model()), "s0"),
+    "what looks like a pipeline": (DuckPipeline([("clf", model())]), ""),
     # The offset model
     "a scaler before the offset model": (
         then(columns(("x", StandardScaler(), ["age"])), offset()),
@@ -744,6 +805,7 @@ CLEAN = {
     "a search that replaces the scaler": GridSearchCV(
         on(StandardScaler()), {"prep__x": ["passthrough", Binarizer()]}
     ),
+    "a subclass of a pipeline that adds a method": NamedPipeline([("clf", model())]),
     "the offset model alone": offset(),
     "the offset model after scaled public columns": then(
         columns(("x", StandardScaler(), ["lab", "pulse"])), offset()
