@@ -12,7 +12,7 @@ import itertools
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,6 +107,32 @@ def fitted_on_made_up_rows(step: Any, flow: Flow, domains: Mapping[str, Any]) ->
     with _leaving_no_trace():
         return _Probe(step, flow, domains, thorough=False).first_run().fitted
     return None
+
+
+def chosen_by_cells(choose: Callable[[Any], Any], flow: Flow, domains: Mapping[str, Any]) -> bool:
+    """Whether a function that selects columns answers otherwise when cells change; true if it cannot be told.
+
+    `flow` are the columns of the table that it would be handed.
+    """
+    columns = list(flow.columns)
+    untold = flow.rest is not None or any(c.many for c in columns) or len(columns) > _MOST_COLUMNS
+    if untold or _running.get() or len({c.name for c in columns}) < len(columns):
+        return True
+    shaped = next(_shapes(flow, len(columns)))
+
+    def answer(table: pd.DataFrame) -> str:
+        try:
+            told = choose(shaped(table))
+        except Exception as error:  # whatever somebody's function raises on rows that it was not made for
+            raise _Refused from error
+        return repr(list(told) if isinstance(told, Iterable) and not isinstance(told, str) else told)
+
+    with _leaving_no_trace():
+        table = made_up(columns, domains, 0)
+        contents, first = other_contents(table, columns, domains), answer(table)
+        groups = _groups(sorted(flow.sources))
+        return any(answer(t) != first for g in groups for t in variants(table, columns, contents, g))
+    return True
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from ._known_steps import (
     rule_of,
 )
 from ._parts import join
-from ._probe import fitted_on_made_up_rows, probe
+from ._probe import chosen_by_cells, fitted_on_made_up_rows, probe
 from ._provenance import Flow, joined
 from ._step_outputs import after, around, gives_frame, imputed, named_by, prediction
 
@@ -36,6 +36,7 @@ _SEARCHES = (
     "released model's epsilon"
 )
 _TABLE_NEEDED = "Pass X=table to check_pipeline: only names and types are read."
+_CHOOSE = f"Select columns by name or type (make_column_selector). {_TABLE_NEEDED}"
 _LEARNS = (
     "learns from the cells: when it was run on made-up rows, cells of these columns changed what it had "
     "learnt, other rows, or which rows and columns come out"
@@ -249,6 +250,7 @@ class Walk:
         fitted = {name: (step, key) for name, step, key in getattr(estimator, "transformers_", ())}
         naming = getattr(estimator, "verbose_feature_names_out", True)
         for name, step, key in estimator.transformers:
+            choose = key
             if name in fitted:
                 own, own_key = fitted[name]
                 step = own if type(own) is type(step) else step
@@ -259,13 +261,30 @@ class Walk:
                 if not (isinstance(step, str) and step in ("passthrough", "drop")):
                     why = f"gets columns that cannot be told without the table (columns={_brief(key)})"
                     self._say(step, full, flow.sources, why, _TABLE_NEEDED)
+                else:
+                    self._chooses(step, choose, flow, full)
                 given = flow
             else:
+                self._chooses(step, choose, flow, full)
                 left = left.without(given)
             parts.append(named_by(naming, name, self.visit(step, given, full)))
         rest = self.visit(estimator.remainder, left, join(path, "remainder"))
         parts.append(named_by(naming, "remainder", rest))
         return joined(parts, gives_frame(estimator))
+
+    def _chooses(self, step: Any, key: Any, flow: Flow, path: str) -> None:
+        """Note a function that selects columns by cells: which columns come out tells of them."""
+        by_name_or_type = type(key).__name__ == "make_column_selector" and (
+            type(key).__module__.split(".")[0] == "sklearn"
+        )
+        if not callable(key) or by_name_or_type or not self.trying or not flow.sources:
+            return
+        if chosen_by_cells(key, flow, self.domains):
+            why = (
+                "is handed columns that a function selects by their cells, or it cannot be told: on made-up "
+                "rows its answer changed with these columns, or it could not be asked"
+            )
+            self._say(step, path, flow.sources, why, _CHOOSE)
 
     def _union(self, estimator: Any, flow: Flow, path: str) -> Flow:
         naming = getattr(estimator, "verbose_feature_names_out", True)
@@ -325,6 +344,7 @@ class Walk:
         if stated is None and fitted is not None:
             sensitive, stated = list(fitted), flow.pick(list(fitted))
         if stated is not None:
+            self._chooses(estimator, sensitive, flow, path)
             if not flow.named and sensitive is not None and _texts(sensitive):
                 why = "names its sensitive columns, but is handed an array: its fit refuses that"
                 remedy = "Call set_output(transform='pandas') on the steps before it."

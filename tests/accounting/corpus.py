@@ -475,6 +475,18 @@ LEAKY = {
     "by negative position": (on(one_hot(), [-1]), "prep__x"),
     "by selector of types": (on(StandardScaler(), make_column_selector(dtype_include="number")), "prep__x"),
     "by function": (on(StandardScaler(), lambda X: [c for c in X.columns if c.startswith("a")]), "prep__x"),
+    "by a function that counts missing cells": (
+        then(columns(("x", "drop", lambda X: [c for c in X if X[c].isna().mean() > 0.5])), model()),
+        "s0__x",
+    ),
+    "by a function that compares means": (
+        then(columns(("x", Binarizer(), lambda X: ["lab"] if X["age"].mean() > 50 else [])), model()),
+        "s0__x",
+    ),
+    "sensitive by a function that reads cells": (
+        model(lambda X: ["age", "bmi", "sex"][: 2 + (X["age"].max() < 1e6)], imputer=imputer()),
+        "",
+    ),
     "as remainder": (
         then(columns(("x", "passthrough", ["ward", "sex"]), remainder=StandardScaler()), model()),
         "s0__remainder",
@@ -716,6 +728,12 @@ CLEAN = {
     "public columns by slice": on(StandardScaler(), slice("lab", "pulse")),
     "public columns by mask": on(StandardScaler(), [True, True, False, False, False, False]),
     "public columns by pattern": on(StandardScaler(), make_column_selector(pattern="lab|pulse")),
+    "public columns by function": on(
+        StandardScaler(), lambda X: [c for c in X if X[c].dtype.kind == "f" and c in ("lab", "pulse")]
+    ),
+    "public columns by a function of public cells": on(
+        StandardScaler(), lambda X: ["lab", "pulse"] if X["lab"].notna().all() else ["lab"]
+    ),
     "a threshold": on(Binarizer(threshold=65)),
     "rows to length one": on(Normalizer(), ["age", "bmi"]),
     "a subclass that changes nothing": on(PlainNormalizer(), ["age", "bmi"]),
