@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._parameters import Constraint, Rule, check_parameters
@@ -20,7 +20,7 @@ from ._random_state import seeded
 from .accounting._enclosing import check_enclosing
 from .accounting._privacy_report import PrivacyReport, _up
 from .exceptions import InvalidInputError
-from .privacy import PrivacyLedger, PrivatePlan
+from .privacy import BoundEntry, PrivacyLedger, PrivatePlan
 from .privacy._budget import spending
 from .privacy._ledger import read_without_noise
 from .privacy._relations import RELATIONS, whose_rows
@@ -188,7 +188,7 @@ class Spender(BaseEstimator):
             epsilon=self.epsilon_,
             delta=self.delta_,
             n_rows=self.n_rows_,
-            mechanism={**self._mechanism(), "fits_in_ledger": len(self.ledger_)},
+            mechanism={**self._mechanism(), "mechanisms_in_ledger": len(self.ledger_)},
             ledger=self.ledger_,
             unit=self.unit_,
             public=tuple(self._public_facts()),
@@ -298,13 +298,17 @@ class Spender(BaseEstimator):
 
     def _in_context(self) -> str:
         """What the check saw of the pipeline around the fit, and what other steps had spent before it."""
+        fixed = (
+            f"Whoever knows random_state={self._seeded} can take the noise off: epsilon is for others. "
+        ) * bool(self._seeded and len(self.ledger_))
         others = self._spent_around.under(self._relation)
         if not len(others):
-            return self._surroundings
-        together = (others + self.ledger_.under(self._relation)).epsilon(self.delta_)
+            return f"{fixed}{self._surroundings}"
+        delta = self.delta_ + sum(e.delta for e in others if isinstance(e, BoundEntry))
+        together = (others + self.ledger_.under(self._relation)).epsilon(delta)
         return (
-            f"{self._surroundings} This report speaks of this step alone: with what other steps had spent "
-            f"before it, epsilon is {_up(together)} at delta {_up(self.delta_)} ({self._relation}, of "
+            f"{fixed}{self._surroundings} This report speaks of this step alone: with what other steps had "
+            f"spent before it, epsilon is {_up(together)} at delta {_up(delta)} ({self._relation}, of "
             f"{whose_rows((others + self.ledger_).rows_per_unit, self.unit_)}), and "
             "accounting.privacy_report(pipeline) adds up all steps."
         )
@@ -331,9 +335,7 @@ class Spender(BaseEstimator):
             # A saved model carries no rows; what prediction needs was learnt from them.
             state |= {n: None for n in ("support", "support_target") if n in state}
             if state.get("imputer") is not None:
-                from sklearn.base import clone
-
-                state["imputer"] = clone(state["imputer"]).set_params(support=None)
+                state["imputer"] = without_rows(state["imputer"])
         return state
 
     def __sklearn_tags__(self) -> Any:
@@ -342,3 +344,10 @@ class Spender(BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def without_rows(estimator: Any) -> Any:
+    """A clone of an unfitted estimator whose parts have no support rows."""
+    copy = clone(estimator)
+    rows = [n for n in copy.get_params(deep=True) if n.split("__")[-1] in ("support", "support_target")]
+    return copy.set_params(**dict.fromkeys(rows))

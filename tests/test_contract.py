@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.feature_selection import SelectFromModel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -17,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skfusiondp import (
     Categorical,
+    FoundationImputer,
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
@@ -290,3 +292,79 @@ def test_members_of_an_ensemble_are_each_counted():
     vote = VotingClassifier([("one", MODELS[0]), ("two", MODELS[3])]).fit(X, y)
     assert len(private_parts(vote)) == 2
     assert len(privacy_report(vote).ledger) == 2
+
+
+# What an attack found -------------------------------------------------------------------------------------
+
+
+def test_a_search_refuses_what_fits_a_part_any_number_of_times():
+    several = BaggingClassifier(MODELS[3], n_estimators=2)
+    pipe = make_pipeline(SelectFromModel(several), clone(SEARCH.estimator))
+    search = clone(SEARCH).set_params(estimator=pipe, param_distributions={})
+    with pytest.raises(InvalidInputError, match="any number of times"):
+        search.set_params(param_distributions={"offsetfusionclassifier__steps": [1]}).fit(X, y)
+    assert not hasattr(search, "ledger_")
+
+
+def test_epsilon_is_infinite_where_a_model_is_made_of_lost_fits():
+    model = clone(MODELS[3]).set_params(sensitive={"age": Numeric(0, 100), "dose": Numeric(0, 1)})
+    vote = StackingClassifier([("one", model)], final_estimator=LogisticRegression(), cv=2)
+    stacked = vote.fit(NUMBERS, y)
+    assert privacy_report(stacked).epsilon == risk(stacked).epsilon == float("inf")
+
+
+@pytest.mark.parametrize("fault", ["scoring", "columns", "targets", "one class"])
+def test_a_search_refuses_before_it_pays_what_every_trial_would_refuse(fault):
+    search, target = clone(SEARCH).set_params(validation=rows(40, 1)), y
+    if fault == "scoring":
+        search.set_params(scoring="no such score")
+    elif fault == "columns":
+        search.set_params(validation=(X[:40].drop(columns="lab"), y[:40]))
+    elif fault == "targets":
+        search.set_params(validation=(X[:40], y[:30]))
+    else:
+        target = y * 0
+    with pytest.raises(ValueError):
+        search.fit(X, target)
+    assert not hasattr(search, "ledger_")
+
+
+def test_a_search_beside_a_paid_step_has_a_finite_total():
+    paid = frames(PrivateStandardScaler({"dose": Numeric(0, 1)}, **NOISE))
+    search = clone(SEARCH)
+    search.estimator.set_params(sensitive={**DOMAINS, "dose": Numeric(-3, 3)})
+    pipe = make_pipeline(paid, search).fit(X, y)
+    report = privacy_report(pipe)
+    assert report.epsilon < 100 and report.delta == 2 * DELTA
+    assert report.epsilon == risk(pipe).epsilon
+
+
+def test_a_stacked_search_says_what_it_protects():
+    search = StackedGridSearchCV(MODELS[0], {"alpha": [1.0]}, cv=2).fit(X, y)
+    report = privacy_report(search)
+    assert set(report.protected) == set(DOMAINS) and report.n_rows == N and report.public
+    assert "StackedGridSearchCV" in search.best_estimator_.privacy_report().surroundings
+    alone = StackedGridSearchCV(MODELS[0], {"alpha": [1.0]}, cv=2, refit=False).fit(X, y)
+    assert risk(alone).epsilon == privacy_report(alone).epsilon == alone.epsilon_
+    broken = StackedGridSearchCV(MODELS[0], [{"alpha": [1.0]}, {"alhpa": [1.0]}], cv=2)
+    with pytest.raises(ValueError, match="alhpa"):
+        broken.fit(X, y)
+    assert not hasattr(broken, "ledger_")
+
+
+def test_a_pickled_search_holds_no_rows():
+    public = rows(40, 1)
+    search = clone(SEARCH).set_params(validation=public)
+    search.estimator.set_params(support=rows(30, 2)[0])
+    copy = pickle.loads(pickle.dumps(search.fit(X, y)))
+    assert copy.validation == "private" and copy.estimator.support is None
+    assert (copy.predict(X) == search.predict(X)).all() and copy.ledger_ == search.ledger_
+
+
+def test_nothing_is_paid_and_something_is_said_where_nobody_spends():
+    leaky = make_pipeline(StandardScaler(), LogisticRegression()).fit(NUMBERS, y)
+    assert privacy_report(leaky).epsilon == float("inf")
+    imputer = FoundationImputer({"age": Numeric(0, 100)}, support=rows(30, 2)[0].drop(columns="sex"))
+    hybrid = make_pipeline(imputer, LogisticRegression()).fit(NUMBERS, y)
+    report = privacy_report(hybrid)
+    assert report.epsilon == 0 and set(report.protected) == {"age"} and "imputer" in str(report.public)

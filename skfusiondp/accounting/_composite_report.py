@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..exceptions import InvalidInputError
-from ..privacy import PrivacyLedger
+from ..privacy import BoundEntry, PrivacyLedger
 from ..privacy._relations import RELATIONS, whose_rows
 from ._candidates import SEARCHES
 from ._check_pipeline import PipelineCheck, check_pipeline
@@ -30,12 +30,18 @@ class Account:
     adjacency : str
         Neighbouring relation of the last part that has spent something.
     delta : float
+    lost : tuple of str
+        Fits whose ledgers are lost, in words.
+    depends_on_lost : bool
+        Whether what was released is made of such fits, and not only chosen by them.
     """
 
     parts: tuple[Part, ...]
     check: PipelineCheck
     adjacency: str
     delta: float
+    lost: tuple[str, ...] = ()
+    depends_on_lost: bool = False
 
     @property
     def ledger(self) -> PrivacyLedger:
@@ -49,8 +55,13 @@ class Account:
 
     @property
     def epsilon(self) -> float:
-        """Epsilon of everything under `adjacency`, at `delta`; infinite if something leaks."""
-        return float("inf") if self.check.leaks else self.epsilon_of_the_ledger
+        """Epsilon of everything under `adjacency`, at `delta`; infinite if the ledgers are no bound."""
+        return float("inf") if self.unbounded else self.epsilon_of_the_ledger
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether the ledgers do not bound what the composite tells: something leaks, or a ledger is lost."""
+        return bool(self.check.leaks) or self.depends_on_lost
 
     @property
     def epsilon_of_the_ledger(self) -> float:
@@ -108,15 +119,29 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         f"what was spent under {a}: it does not add to {account.adjacency}"
         for a in sorted(relations - {account.adjacency})
     ]
-    gaps += list(lost_fits(fitted, ""))
+    gaps += account.lost
+    gaps += [
+        f"earlier fits of {part.path}: each fit around it makes a new one, with a ledger of its own; a "
+        "shared PrivacyBudget counts them all"
+        for part in account.parts
+        if part.cloned
+    ]
     reports = list(_reports(account))
+    schemas = list(_schemas(fitted, set()))
+    facts = [fact for _, report in reports for fact in report.public]
+    if schemas:
+        facts.append("what the imputer learnt: its support rows or its pretrained model")
+    protected = {c: d for _, r in reports for c, d in r.protected.items()}
+    for schema in schemas:
+        for c, d in schema.domains.items():
+            protected.setdefault(c, {**d.to_dict(), "source": schema.sources.get(c, "declared")})
     gaps += [f"{path}: {gap}" if path else gap for path, report in reports for gap in report.not_covered]
     rows = RELATIONS[account.adjacency].protects_rows
     methods = dict.fromkeys(report.method for _, report in reports)
     return PrivacyReport(
         estimator=type(fitted).__name__,
         method=", ".join(methods) or "none",
-        protected={} if rows else {c: d for _, r in reports for c, d in r.protected.items()},
+        protected={} if rows else protected,
         adjacency=account.adjacency,
         epsilon=account.epsilon,
         delta=account.delta,
@@ -124,16 +149,38 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         mechanism=_lines(account),
         ledger=account.ledger,
         unit=next((report.unit for _, report in reports if report.unit), ""),
-        public=tuple(dict.fromkeys(fact for _, report in reports for fact in report.public)),
+        public=tuple(dict.fromkeys(facts)),
         not_covered=tuple(dict.fromkeys(gaps)),
     )
 
 
 def _reports(account: Account) -> Iterator[tuple[str, PrivacyReport]]:
-    """The parts' own reports."""
+    """The parts' own reports; of a part without one, those of the parts inside it."""
     for part in account.parts:
-        if callable(getattr(part.spender, "privacy_report", None)) and hasattr(part.spender, "ledger_"):
-            yield part.path, part.spender.privacy_report()
+        for path, spender in [(part.path, part.spender), *_inside(part)]:
+            if callable(getattr(spender, "privacy_report", None)) and hasattr(spender, "ledger_"):
+                yield path, spender.privacy_report()
+
+
+def _inside(part: Part) -> list[tuple[str, Any]]:
+    if callable(getattr(part.spender, "privacy_report", None)):
+        return []
+    found = [(name, p) for name, member in members(part.spender) for p in private_parts(member)]
+    return [
+        (join(join(part.path, name), p.path) if p.path else join(part.path, name), p.spender)
+        for name, p in found
+    ]
+
+
+def _schemas(obj: Any, seen: set[int]) -> Iterator[Any]:
+    """Schemas of what knows sensitive columns and reads none: fitted imputers."""
+    if id(obj) in seen or spends(obj):
+        return
+    seen.add(id(obj))
+    if hasattr(obj, "schema_"):
+        yield obj.schema_
+    for _, member in members(obj):
+        yield from _schemas(member, seen)
 
 
 def _lines(account: Account) -> dict[str, Any]:
@@ -143,7 +190,7 @@ def _lines(account: Account) -> dict[str, Any]:
         for name, count in Counter(e.adjacency for e in part.ledger).items():
             own = part.ledger.under(name)
             mechanisms = "mechanism" if count == 1 else "mechanisms"
-            place = f"step {part.path.replace('__', '.')}" if part.path else type(part.spender).__name__
+            place = f"step {part.path.replace('__', '.')}" if part.path else "all of it"
             lines[place if name == account.adjacency else f"{place} ({name})"] = (
                 f"epsilon {own.epsilon(account.delta):.5g} at delta {account.delta:.5g} ({count} "
                 f"{mechanisms}, {name}, of {whose_rows(own.rows_per_unit)})"
@@ -155,20 +202,26 @@ def _lines(account: Account) -> dict[str, Any]:
     return lines
 
 
-def lost_fits(obj: Any, path: str) -> Iterator[str]:
-    """Fits whose ledgers went with the clones that a search or the like has thrown away."""
+def lost_fits(obj: Any, path: str) -> Iterator[tuple[str, bool]]:
+    """Fits whose ledgers went with the clones that a search or the like has thrown away.
+
+    In words, and whether the fitted object is made of them: a search only chooses by them.
+    """
     if spends(obj) or getattr(obj, "_counts_its_fits", False):
         return
-    lost = ""
+    lost, made_of = "", False
     if hasattr(obj, "estimator") and any(hasattr(obj, n) for n in SEARCHES):
         lost = "the cross-validation fits"
     elif knows_meta(obj):
-        lost = meta_of(obj).loses
+        lost, made_of = meta_of(obj).loses, True
     if lost and private_parts(obj):
         place = f"{path} ({type(obj).__name__})" if path else type(obj).__name__
         yield (
-            f"{place}: {lost} have read sensitive cells too, and their ledgers are lost with the clones, "
-            "unless a shared PrivacyBudget has recorded them"
+            (
+                f"{place}: {lost} have read sensitive cells too, and their ledgers are lost with the clones, "
+                "unless a shared PrivacyBudget has recorded them"
+            ),
+            made_of,
         )
     for name, inner in members(obj):
         yield from lost_fits(inner, join(path, name))
@@ -191,7 +244,7 @@ def account_of(fitted: Any, delta: float | None = None) -> Account:
         )
     spent = [part for part in parts if len(part.ledger)]
     if delta is None:
-        delta = min((d for part in parts for d in _deltas(part.spender)), default=None)
+        delta = _delta(parts)
     if delta is None:
         if spent:
             raise InvalidInputError("delta=None, and no part has a delta_ of its own: give one, like 1e-5.")
@@ -200,7 +253,16 @@ def account_of(fitted: Any, delta: float | None = None) -> Account:
     adjacency = getattr(last, "_relation", None) or (
         spent[-1].ledger.entries[-1].adjacency if spent else "replace"
     )
-    return Account(parts, check_pipeline(fitted), adjacency, delta)
+    lost = dict(lost_fits(fitted, ""))
+    return Account(parts, check_pipeline(fitted), adjacency, delta, tuple(lost), any(lost.values()))
+
+
+def _delta(parts: tuple[Part, ...]) -> float | None:
+    """The smallest delta of the parts, on top of what those need that are known by a bound alone."""
+    bounds = sum(e.delta for part in parts for e in part.ledger if isinstance(e, BoundEntry))
+    plain = [p for p in parts if not any(isinstance(e, BoundEntry) for e in p.ledger)]
+    smallest = min((d for part in plain for d in _deltas(part.spender)), default=None)
+    return bounds + (smallest or 0.0) if bounds else smallest
 
 
 def _deltas(spender: Any) -> list[float]:

@@ -172,6 +172,8 @@ def _fitted_by(frame: FrameType) -> Any:
         if not wraps or str(frame.f_globals.get("__name__")).split(".")[0] not in _WRAPPED_BY:
             return None
     owner = frame.f_locals.get(code.co_varnames[0])
+    if getattr(owner, "_stands_for_another", False) is True:
+        return None  # what stands behind it is further up
     is_estimator = hasattr(type(owner), "fit") and hasattr(type(owner), "get_params")
     return owner if is_estimator else None
 

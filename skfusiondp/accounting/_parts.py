@@ -6,7 +6,7 @@ Check, report, searches, audits and saved files all use it, so that they agree o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..exceptions import InvalidInputError
@@ -28,10 +28,13 @@ class Part:
         Where it is, as in ``get_params``: ``"prep__scale"``; empty for the object itself.
     spender : object
         It has a ``ledger_``, once fitted, and says by ``planned_ledger(n_rows)`` what a fit will cost.
+    cloned : bool
+        Whether the fit around it has made it anew, so that its ledger is that of this fit alone.
     """
 
     path: str
     spender: Any
+    cloned: bool = False
 
     @property
     def ledger(self) -> PrivacyLedger:
@@ -112,7 +115,7 @@ def _parts(obj: Any, path: str, seen: set[int]) -> Iterator[Part]:
     fitted = [p for name, m in _members(made) for p in _parts(m, join(path, name), seen)]
     templates = {n: v for n, v in attributes.items() if n in given and n not in in_place}
     before = [p for name, m in _members(templates) for p in _parts(m, join(path, name), seen)]
-    yield from fitted
+    yield from (replace(part, cloned=True) for part in fitted)
     if not before:
         return
     if not any(n.endswith("_") and not n.startswith("_") for n in made):
@@ -146,7 +149,7 @@ def _members(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Objects with models in them, each by a name."""
     for name, value in attributes.items():
         # Steps and transformers are found by their own names, as in get_params.
-        yield from _objects("" if name in _NAMED_MEMBERS else name, value)
+        yield from _objects("" if name in _NAMED_MEMBERS else name.rstrip("_"), value)
 
 
 def _objects(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -156,7 +159,8 @@ def _objects(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "kind", "") == "O":
         for i, item in enumerate(value):
             if isinstance(item, tuple) and len(item) > 1 and isinstance(item[0], str):
-                yield from _objects(join(name, item[0]), item[1])
+                for inner in item[1:]:
+                    yield from _objects(join(name, item[0]), inner)
             else:
                 yield from _objects(join(name, i), item)
     elif not isinstance(value, type) and any(hasattr(value, m) for m in _MODEL_METHODS):

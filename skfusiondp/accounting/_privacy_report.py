@@ -83,6 +83,8 @@ class PrivacyReport:
     @property
     def epsilon_by_column(self) -> dict[str, float]:
         """Epsilon of each sensitive column alone, at the same delta; see ``PrivacyLedger``."""
+        if not len(self._same):
+            return {}
         by_column = self._same.epsilon_by_column(self.delta)
         if math.isinf(self.epsilon) and not math.isinf(self._same.epsilon(self.delta)):
             # A leak that is not in the ledger may be of any column.
@@ -197,7 +199,7 @@ class PrivacyReport:
             lines.append(f"Sensitive     {name}: {_domain_text(domain)}{self._own_epsilon(name)}")
         lines += [f"Together      {self._together}"] if self._together else []
         for key, value in self.mechanism.items():
-            lines.append(f"{key.replace('_', ' ').capitalize():<21} {self._mechanism_text(key, value)}")
+            lines.append(f"{_title(key):<21} {self._mechanism_text(key, value)}")
         for title, items in (("Public", self.public), ("Not covered", self.not_covered)):
             lines += ["", f"{title}:", *(f"  - {item}" for item in items or ("nothing",))]
         return "\n".join(lines)
@@ -277,6 +279,10 @@ relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
 
 def _e(text: object) -> str:
     return html.escape(str(text))
+
+
+def _title(key: str) -> str:
+    return key[:1].upper() + key[1:].replace("_", " ")
 
 
 def _finite(epsilon: float) -> float | str:

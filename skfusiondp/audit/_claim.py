@@ -40,7 +40,7 @@ def fitted_part(estimator: Any) -> Any:
 
 def promised_epsilon(account: Account, columns: tuple[str, ...]) -> float:
     """Epsilon of the mechanisms that read some of the columns; of all where none is named."""
-    if account.check.leaks:
+    if account.unbounded:
         return float("inf")
     return account.same.epsilon_of_columns(columns or account.domains, account.delta)
 

@@ -157,7 +157,7 @@ def risk(estimator: Any) -> Risk:
             "a fitted skfusiondp estimator, or a pipeline or search that holds one."
         )
     ledger, row = account.same, relation(account.adjacency).protects_rows
-    certain = bool(account.check.leaks)
+    certain = account.unbounded
 
     def success_of(entries: PrivacyLedger, prior: float) -> float:
         return 1.0 if certain else attack_success(entries, prior)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import MetaEstimatorMixin, clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -29,7 +30,7 @@ from .._parameters import (
 )
 from .._random_state import RANDOM_STATE
 from .._refit import all_or_nothing
-from .._spender import Spender
+from .._spender import Spender, without_rows
 from ..accounting._enclosing import check_enclosing
 from ..accounting._privacy_report import PrivacyReport
 from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
@@ -201,6 +202,9 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
     (['lr', 'max_grad_norm'], 1)
     """
 
+    # What check_pipeline asks: the choice is in the ledger, not only the trials.
+    _accounts_for_privacy = True
+    _plain_values = True
     _constraints = constraints(
         estimator=ESTIMATOR,
         param_distributions=Anything("checked candidate by candidate"),
@@ -275,6 +279,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         plan = self._search_plan(n_rows, n_train, isinstance(X, PairedTable))
         around = check_enclosing(self, X, strictest_on_leak(self.estimator))
         self._surroundings, self._spent_around = around.sentence, around.ledger
+        self._refuse_early(train, held_out)
         how_many = plan.repetitions.draw(bits)
         warn_if_weak(as_float(self.epsilon), plan.delta, n_rows)
         leaks: dict[str, None] = {}
@@ -307,6 +312,33 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
             warn_outside(as_table(X), dict(schema.public_domains))
         return self
+
+    def _refuse_early(self, train: tuple, held_out: tuple | None) -> None:
+        """Refuse, before anything is paid, what every trial would refuse."""
+        if held_out is None or self.validation == "hybrid":
+            check_scoring(self.estimator, self.scoring)
+        if held_out is None:
+            X, y = self.validation
+            if _num_samples(X) != _num_samples(y):
+                raise InvalidInputError(
+                    f"validation holds {_num_samples(X)} rows and {_num_samples(y)} targets; give one a row."
+                )
+            names = getattr(train[0], "columns", None)
+            lacking = [] if names is None else [c for c in names if c not in getattr(X, "columns", names)]
+            if lacking:
+                raise InvalidInputError(f"validation lacks the column(s) {lacking} of the training table.")
+        if is_classifier(self.estimator):
+            labels = read_labels(train[1], _num_samples(train[1]))[0]
+            if labels.ndim == 1 and len(np.unique(labels)) < 2:
+                raise InvalidInputError("y has only one class; a classifier needs rows of at least two.")
+        first = steps_of(self.estimator)[0]
+        if not isinstance(first, Spender):
+            return
+        for parameters in candidates_of(self.param_distributions):
+            model = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # each trial says it
+                steps_of(model)[0]._read(*train)
 
     def planned_ledger(self, n_rows: int, rows_per_unit: int = 1) -> PrivacyLedger:
         """Say what a search on so many rows will spend, from public facts alone.
@@ -491,6 +523,20 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         """
         return self._best().predict_proba(X)
 
+    @_best_has("predict_log_proba")
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of the probabilities by the released model.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+        """
+        return self._best().predict_log_proba(X)
+
     @_best_has("decision_function")
     def decision_function(self, X: Any) -> np.ndarray:
         """Decision function of the released model.
@@ -558,7 +604,9 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
     def _mechanism(self) -> dict[str, Any]:
         repetitions = Repetitions(*self._trials)
         shape = {"eta": float(repetitions.eta), "gamma": repetitions.gamma}
-        released = {f"released_{k}": v for k, v in self._released.mechanism.items() if k != "fits_in_ledger"}
+        released = {
+            f"released_{k}": v for k, v in self._released.mechanism.items() if k != "mechanisms_in_ledger"
+        }
         return {
             "epsilon_of_the_search": self.epsilon_,
             "epsilon_of_one_trial": self.epsilon_of_one_trial_,
@@ -576,6 +624,14 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         free = "choosing hyper-parameters by comparing fits on the same sensitive cells"
         gaps = [g for g in self._released.not_covered if g != free and "random_state=" not in g]
         return [*gaps, "running time, which tells how many trials ran, and models or logs of other trials"]
+
+    def __getstate__(self) -> dict:
+        state = dict(super().__getstate__())
+        if "best_estimator_" in state:
+            state["estimator"] = without_rows(state["estimator"])
+            if isinstance(state["validation"], tuple):
+                state["validation"] = "private"  # the rows stay here; a search of the copy needs its own
+        return state
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

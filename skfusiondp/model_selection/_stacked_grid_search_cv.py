@@ -16,8 +16,11 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
 from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
-from ..accounting import check_pipeline, private_parts
+from .._refit import all_or_nothing
+from .._spender import without_rows
+from ..accounting import private_parts
 from ..accounting._composite_report import lost_fits
+from ..accounting._enclosing import check_enclosing
 from ..exceptions import InvalidInputError, callers_level
 from ..privacy import PrivacyLedger
 from ..tables._targets import read_labels
@@ -118,6 +121,7 @@ class StackedGridSearchCV(GridSearchCV):
         n_jobs=N_JOBS,
     )
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, **params: Any) -> StackedGridSearchCV:
         """Train every candidate on every fold, score, and refit the best.
 
@@ -151,12 +155,14 @@ class StackedGridSearchCV(GridSearchCV):
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
-        for gap in lost_fits(self.estimator, "estimator"):
+        for parameters in candidates:
+            clone(self.estimator).set_params(**clone(parameters, safe=False))  # refuses unknown names
+        for gap, _ in lost_fits(self.estimator, "estimator"):
             raise InvalidInputError(
                 f"{gap}. The search could not count them: use GridSearchCV with such a budget, or "
                 "StackedGridSearchCV in place of a search inside."
             )
-        check_pipeline(self, X=X, on_leak=strictest_on_leak(self.estimator))
+        check_enclosing(self, X, strictest_on_leak(self.estimator))
         self.ledger_ = earlier
         fits = self._fit_folds(X, y, candidates, splits, params)
         self.stacked_ = _counts(fits)
@@ -166,6 +172,7 @@ class StackedGridSearchCV(GridSearchCV):
         stand_in = _Trained(clone(self.estimator), iter(fits))
         settings.update(estimator=stand_in, scoring=scorers, cv=splits, n_jobs=None)
         inner = GridSearchCV(**settings)
+        inner._stands_for_another = True  # a fit inside belongs to this search
         try:
             inner.fit(X, y, **params)
         finally:
@@ -212,7 +219,26 @@ class StackedGridSearchCV(GridSearchCV):
             }
             fits = [done[job] for job in sorted(done)]
             self.ledger_ = sum((_spent(f.estimator) for f in fits), self.ledger_)
+            deltas = [p.spender.delta_ for f in fits for p in private_parts(f.estimator) if len(p.ledger)]
+            self.delta_ = min(map(float, deltas), default=getattr(self, "delta_", 0.0))
         return fits
+
+    def _paid_attributes(self, before: dict[str, Any]) -> dict[str, Any]:
+        """What stays of a search that failed: the ledger of the fits that ran."""
+        spent = vars(self).get("ledger_", PrivacyLedger())
+        names = [n for n in ("ledger_", "delta_") if n in vars(self)]
+        return {n: vars(self)[n] for n in names} if len(spent) else {}
+
+    @property
+    def epsilon_(self) -> float:
+        """Epsilon of everything in `ledger_`, at `delta_`; how the best was chosen is not covered."""
+        return self.ledger_.epsilon(self.delta_)
+
+    def __getstate__(self) -> dict:
+        state = dict(super().__getstate__())
+        if "cv_results_" in state:
+            state["estimator"] = without_rows(state["estimator"])
+        return state
 
     def _check_parameters(self) -> None:
         """Refuse what scikit-learn would refuse after the training only, which is paid for by then."""
@@ -259,6 +285,8 @@ class _Trained(BaseEstimator):
     fits : iterator of FoldFit
         In the order in which the search fits. When they are used up, the estimator's own ``fit`` is called.
     """
+
+    _stands_for_another = True
 
     def __init__(self, estimator: Any, fits: Iterator[FoldFit]):
         self.estimator = estimator

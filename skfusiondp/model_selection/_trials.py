@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,15 @@ def spenders_of(estimator: Any) -> list[Any]:
     return [part.spender for part in private_parts(estimator)]
 
 
+def _fitted_once(estimator: Any) -> Iterator[Any]:
+    """The parts of containers that fit each of them once."""
+    yield estimator
+    for name in ("steps", "transformers", "transformer_list"):
+        held = getattr(estimator, name, None)
+        for step in held if isinstance(held, list) else ():
+            yield from _fitted_once(step[1])
+
+
 def strictest_on_leak(estimator: Any) -> str:
     """The strictest `on_leak` of an estimator and its parts."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
@@ -91,7 +100,14 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
     model = clone(estimator).set_params(**clone(parameters, safe=False))
     final = steps_of(model)[-1]
     spenders = spenders_of(model)
+    once = list(_fitted_once(model))
     for step in spenders:
+        if not any(step is other for other in once):
+            raise InvalidInputError(
+                f"{type(step).__name__} lies in an estimator that may fit it any number of times, so the "
+                "cost of a trial cannot be told; in this search it may be a step of pipelines, column "
+                "transformers and feature unions."
+            )
         if getattr(step, "budget", None) is not None:
             raise InvalidInputError(
                 f"budget={step.budget!r} of {type(step).__name__}: trials are paid together; give the budget "
@@ -164,7 +180,7 @@ def check_kept(model: Any, candidate: Candidate, sigma: float) -> None:
     InvalidInputError
         If they have: then the search's bound does not hold.
     """
-    spent = sum((step.ledger_ for step in spenders_of(model)), PrivacyLedger())
+    spent = sum((part.ledger for part in private_parts(model)), PrivacyLedger())
     before, rate, steps = candidate.spec
     plan = rdp_of((*before, Gaussian(sigma, rate, steps)), candidate.adjacency)
     if spent.rows_per_unit > 1:

@@ -503,7 +503,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return [*facts, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:
-        gaps = [] if self._method.free_view == "true" else list(self.schema_.gaps)
+        if self._method.free_view == "true":
+            return ["anything: true sensitive cells are read without noise"]
+        gaps = list(self.schema_.gaps)
         if self._method.protects_rows:
             gaps.append("statistics of the encoding (means, scales, categories) and of the target")
         if self.imputer_ is None and self._method.imputes:

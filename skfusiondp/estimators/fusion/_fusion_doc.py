@@ -112,7 +112,7 @@ the sensitive cells of one row; public columns, labels and the number of rows ar
 adversary (feature-level DP, arXiv 2506.19836). Training follows FusionDP (Zeng et al., arXiv
 2511.03806): each private step samples rows by Poisson sampling, clips each row's joint gradient
 of ``l(x) - l(x~) + beta c(h(x), h(x~))``, adds Gaussian noise to the sum and divides by the
-expected batch size. Ctrl-C ends a fit early and keeps the model; the ledger holds the steps run.
+expected batch size. Ctrl-C ends a fit early and keeps the model; it has paid for all steps planned.
 
 A table that stays on disk gives the model of the same table in memory, except that beyond 131,072 rows
 the public columns' medians, scales and categories come from that many of them, drawn evenly. Rows of a
