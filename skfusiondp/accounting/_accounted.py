@@ -15,7 +15,7 @@ _HARMLESS = {
 }
 
 # Libraries whose pipelines, column transformers and searches do just what their members and parameters say.
-_COMPOSING = (
+COMPOSING = (
     *("sklearn", "imblearn", "skfusiondp", "feature_engine"),
     *("skopt", "optuna", "optuna_integration", "dask_ml"),
 )
@@ -36,9 +36,9 @@ def brought_by_others(composite: Any) -> tuple[str, ...]:
     """Methods of a composite that are of no library known to compose: they may read what they are handed."""
     mro = type(composite).__mro__
     fits = {
-        n for n in _FITS if (cls := next((c for c in mro if n in vars(c)), None)) and not _of(cls, _COMPOSING)
+        n for n in _FITS if (cls := next((c for c in mro if n in vars(c)), None)) and not _of(cls, COMPOSING)
     }
-    return tuple(sorted(fits | {*_replaced(composite, _COMPOSING)}))
+    return tuple(sorted(fits | {*_replaced(composite, COMPOSING)}))
 
 
 def _replaced(estimator: Any, libraries: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 import joblib
@@ -25,7 +26,7 @@ from .._copies import own
 from ..privacy import PrivacyBudget
 from ..tables._categorical import Categorical
 from ..tables._frames import is_polars
-from ._accounted import is_ours
+from ._accounted import COMPOSING, is_ours
 from ._known_steps import is_a, names_in_parameters
 from ._made_up_rows import KEPT, ROWS, made_up, other_contents, variants, with_missing_cells
 from ._provenance import Column, Flow
@@ -340,7 +341,7 @@ class _Probe:
     def _fit(self, X: Any) -> _Run:
         step = _copy_of(self.step)
         y = np.arange(ROWS) % 2
-        before = dict(vars(step))
+        before, held = dict(vars(step)), _hashes(vars(step))
         if is_a(step, "PolynomialFeatures"):
             if step.fit(X, y).n_output_features_ > _MOST_OUTPUTS:
                 raise _Refused
@@ -348,6 +349,10 @@ class _Probe:
         else:
             out = step.fit_transform(X, y) if hasattr(step, "fit_transform") else step.fit(X, y).transform(X)
         learnt = {k: joblib.hash(v) for k, v in vars(step).items() if k not in before or before[k] is not v}
+        learnt |= {k: h for k, h in _hashes(vars(step)).items() if h != held.get(k, h)}
+        learnt |= _hashes(_shared(step))
+        if getattr(out, "attrs", None):
+            learnt["(attrs)"] = joblib.hash(out.attrs)
         if is_polars(out):
             out = out.to_pandas()
         if isinstance(out, pd.Series):
@@ -386,6 +391,32 @@ def _copy_of(step: Any) -> Any:
     copied = own(step)
     fixed = {k: 0 for k in _parameters(copied) if k.split("__")[-1] == "random_state"}
     return copied.set_params(**fixed) if fixed else copied
+
+
+def _hashes(things: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of what things hold, of those that can be hashed."""
+    return {k: h for k, v in things.items() if (h := _hash(v)) is not None}
+
+
+def _shared(step: Any) -> dict[str, Any]:
+    """What copies of a step share and may write into: what its class and its functions hold."""
+    shared: dict[str, Any] = {}
+    for cls in type(step).__mro__:
+        if cls.__module__.split(".")[0] not in (*COMPOSING, "builtins", "abc"):
+            own = {k: v for k, v in vars(cls).items() if not callable(v) and k[:2] != "__"}
+            shared |= {f"{cls.__qualname__}.{k}": v for k, v in own.items()}
+    for name, value in vars(step).items():
+        if isinstance(value, FunctionType):
+            cells = [c.cell_contents for c in value.__closure__ or ()]
+            held = [value.__defaults__, value.__kwdefaults__, value.__dict__, *cells]
+            shared |= {f"{name}.{i}": v for i, v in enumerate(held)}
+    return shared
+
+
+def _hash(value: Any) -> str | None:
+    with contextlib.suppress(Exception):  # a function without a name, a lock, an open file
+        return joblib.hash(value)
+    return None
 
 
 def _array_names(step: Any, n: int) -> list[str]:

@@ -261,6 +261,28 @@ class FillsLate(Ranks):
         return X.assign(bmi=X["bmi"].fillna(X["bmi"].median()))
 
 
+class Notes(Ranks):
+    """Writes what it learns into a dict that it holds from the start."""
+
+    def __init__(self):
+        self.notes = {"mean": [0.0]}
+
+    def fit(self, X, y=None):
+        self.notes["mean"][0] = X["age"].mean()
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Cached(Notes):
+    """Writes into a dict that it holds what it has seen of public columns."""
+
+    def fit(self, X, y=None):
+        self.notes["mean"][0] = X["lab"].mean()
+        return self
+
+
 class WardRisk(TransformerMixin, BaseEstimator):
     """Somebody's encoder of a public column, which it picks out of the table itself."""
 
@@ -617,6 +639,7 @@ LEAKY = {
     "a model that claims to spend nothing": (ClaimedModel(), ""),
     "a transformer that learns one bit": (then(OldWards(), model()), "s0"),
     "a transformer that learns when it transforms": (then(Ranks(), model()), "s0"),
+    "a transformer that writes into a dict of its own": (then(Notes(), model()), "s0"),
     "under-sampling with replacement": (
         ResamplingPipeline([("under", RandomUnderSampler(replacement=True)), ("clf", model())]),
         "under",
@@ -789,6 +812,7 @@ CLEAN = {
     ),
     "a function of public columns": function(lambda X: X.assign(ratio=X["lab"] / X["pulse"])),
     "somebody's encoder of a public column": then(WardRisk(), model()),
+    "a transformer that writes what is public into a dict": then(Cached(), model()),
     "a subclass that adds a method": Explained(SENSITIVE),
     "a search with many numbers that change nothing": GridSearchCV(
         on(StandardScaler(), "lab"),

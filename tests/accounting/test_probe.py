@@ -1,6 +1,7 @@
 """A step is run on made-up rows: which columns it makes of which, what it learns, and what is left alone."""
 
 import time
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,37 @@ def test_a_step_that_writes_what_it_learns_into_its_own_parameter():
             return X
 
     assert probe(Sly(), FLOW, SENSITIVE).learns == {"age"}
+
+
+def test_a_step_that_writes_into_what_copies_of_it_share():
+    class Sly(OwnTransformer):
+        seen: ClassVar[dict] = {}
+
+        def fit(self, X, y=None):
+            self.seen["mean"] = X["age"].mean()
+            return self
+
+        def transform(self, X):
+            return X
+
+    def noted(X, notes={}):  # noqa: B006
+        notes["mean"] = X["age"].mean()
+        return X
+
+    kept = {}
+    within = lambda X: X.assign(lab=X["lab"] + 0 * kept.setdefault("n", 0)).pipe(noted, kept)  # noqa: E731
+    for step in (Sly(), FunctionTransformer(noted), FunctionTransformer(within)):
+        for _ in range(2):  # it now holds what the first trial has left there
+            assert probe(step, FLOW, SENSITIVE).learns == {"age"}
+
+
+def test_what_is_attached_to_the_table_is_looked_at():
+    def attached(X):
+        made = X.copy()
+        made.attrs["mean"] = X["age"].mean()
+        return made
+
+    assert tried(attached).learns == {"age"}
 
 
 def test_names_that_depend_on_the_rows_are_left_open():
