@@ -285,7 +285,7 @@ class _Probe:
                     continue
                 tried[group] += 1
                 if not run.shape_like(base):
-                    hits[group][-1] = True
+                    hits[group] |= np.append(_columns_moved(run, base), True)
                     continue
                 same = _same(run.out, base.out)
                 hits[group][:-1] |= ~same.all(axis=0)
@@ -363,6 +363,17 @@ class _Probe:
         out = np.asarray(out.toarray() if hasattr(out, "toarray") else out)
         out = out.reshape(len(out), -1)
         return _Run(step, out, _array_names(step, out.shape[1]), [out.dtype] * out.shape[1], False, learnt)
+
+
+def _columns_moved(run: _Run, base: _Run) -> np.ndarray:
+    """Which columns of `base` are others, or are not there any more, in a run of another shape."""
+    places = {name: i for i, name in enumerate(run.names)}
+    as_long = len(run.out) == len(base.out)
+    moved = [
+        name not in places or (as_long and not _same(run.out[:, [places[name]]], base.out[:, [i]]).all())
+        for i, name in enumerate(base.names)
+    ]
+    return np.array(moved, dtype=bool)
 
 
 def _groups(sources: list[str]) -> list[frozenset[str]]:

@@ -228,6 +228,14 @@ def test_a_rename_is_found_in_a_wide_table():
     assert not check_pipeline(then(columns(("x", StandardScaler(), ["age"])), steps), X=wide).ok
 
 
+def test_what_unknown_columns_may_be_made_of_is_sensitive_if_one_is_declared():
+    coded = FunctionTransformer(lambda X: pd.get_dummies(X, columns=["sex"], dtype=float))
+    declared = {"age": Numeric(18, 90), "sex_F": Numeric(0, 1), "sex_M": Numeric(0, 1)}
+    check = check_pipeline(then(coded, model(declared)), X=table())
+    assert check.sensitive == ("age", "sex")
+    assert ("s0", ("sex",)) in {(f.path, f.columns) for f in check.leaks}
+
+
 def test_whole_rows_are_protected_by_dp_sgd():
     check = check_pipeline(on(StandardScaler(), "lab", SENSITIVE).set_params(clf__method="dp-sgd"), X=table())
     assert "lab" in check.sensitive and check.leaks[0].path == "prep__x"
