@@ -340,3 +340,22 @@ def test_absent_packages_are_named(monkeypatch, tmp_path, fitted):
     monkeypatch.setitem(sys.modules, "skops.io", None)
     with pytest.raises(MissingDependencyError, match="pip install skops safetensors"):
         save(fitted, tmp_path / "model")
+
+
+def test_a_private_search_is_saved_without_the_rows_that_it_was_validated_on(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    from skfusiondp import OffsetFusionClassifier
+    from skfusiondp.model_selection import PrivateRandomSearchCV
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"lab": rng.normal(size=80), "age": rng.uniform(0, 9, 80)})
+    label = (table["lab"] > 0).astype(int)
+    model = OffsetFusionClassifier({"age": Numeric(0, 9)}, public_model=LogisticRegression(), steps=1)
+    search = PrivateRandomSearchCV(
+        model, {"max_grad_norm": [0.5]}, n_trials=1.5, validation=(table[:20], label[:20]), random_state=0
+    ).fit(table, label)
+    save(search, tmp_path / "search.skfusiondp")
+    again = load(tmp_path / "search.skfusiondp")
+    assert (again.predict(table) == search.predict(table)).all() and again.ledger_ == search.ledger_
+    assert again.validation == "private" and again.epsilon_ == search.epsilon_

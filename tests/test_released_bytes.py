@@ -619,7 +619,7 @@ def test_a_leak_is_seen(leak, tmp_path, monkeypatch):
     plain = PrivateStandardScaler._total
 
     def leaky(self, job):
-        oldest = job.table["age"].max()
+        oldest = job.table.frame["age"].max()
         if leak == "attribute":
             self.oldest_ = oldest
         elif leak == "report":

@@ -271,7 +271,7 @@ def keeps(kind, of_the_total):
 
         def peeking(self, job):
             total = plain(self, job)
-            self.kept_exactly_ = of_the_total(total, job.table)
+            self.kept_exactly_ = of_the_total(total, job.table.frame)
             return total
 
         patch.setattr(kind, "_total", peeking)
