@@ -114,6 +114,24 @@ class Flow:
         chosen = dict.fromkeys(c for c in found if c is not None)
         return self._part(chosen)
 
+    def possible(self, places: Iterable[int]) -> Flow:
+        """The columns that positions may mean where some columns stand for an unknown number.
+
+        A column that is one is taken to be meant before any that stands for several.
+        """
+        chosen: dict[Column, None] = {}
+        for place in places:
+            ordered = self.columns if place >= 0 else self.columns[::-1]
+            index = place if place >= 0 else -place - 1
+            may_be, before, exact = [], 0, True
+            for column in ordered:
+                if before == index or (before < index and (column.many or not exact)):
+                    may_be.append(column)
+                before += not column.many
+                exact = exact and not column.many
+            chosen |= dict.fromkeys([c for c in may_be if not c.many] or may_be)
+        return self._part(chosen)
+
     def without(self, taken: Flow) -> Flow:
         """The columns that are not in `taken`."""
         return replace(self, columns=tuple(c for c in self.columns if c not in taken.columns))
@@ -145,9 +163,11 @@ class Flow:
             return Column(key, frozenset({name}) if self.rest == _ALL else self.rest)
         if not isinstance(key, int | np.integer):
             return None
-        if self._countable():
-            return self.columns[key] if -len(self.columns) <= key < len(self.columns) else None
-        if self.rest is not None and self.ordered and key >= 0 and self.by_position:
+        if self.rest is None:
+            up_to = self.columns[: key + 1] if key >= 0 else self.columns[key:]
+            there = -len(self.columns) <= key < len(self.columns) and not any(c.many for c in up_to)
+            return self.columns[key] if there else None
+        if self.ordered and key >= 0 and self.by_position:
             # No name is known: positions are names, as scikit-learn has them for arrays.
             name = f"x{int(key)}"
             known = [c for c in self.columns if c.name == name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,7 +25,10 @@ def after(estimator: Any, flow: Flow, gives: str) -> Flow:
         return prediction(flow.sources)
     if gives == "each" and flow.rest is None:
         return replace(flow, columns=tuple(Column(f"{c.name}_*", c.sources, many=True) for c in flow.columns))
-    return Flow((Column("*", flow.sources, many=True),), None, "", named)
+    # scikit-learn numbers what cannot be named after columns: pca0, pca1, ...
+    numbered = is_a(estimator, "ClassNamePrefixFeaturesOutMixin")
+    name = f"{type(estimator).__name__.lower()}*" if numbered else "*"
+    return Flow((Column(name, flow.sources, many=True),), None, "", named)
 
 
 def around(flow: Flow) -> Flow:
@@ -44,6 +48,24 @@ def imputed(imputer: Any, stated: Flow, treated_as_public: frozenset[str], flow:
     )
     rest = treated_as_public if stated.rest is not None else flow.rest
     return replace(flow, columns=columns, rest=rest, protected=None)
+
+
+def counted(transformer: Any, name: str, flow: Flow) -> Flow:
+    """What one step of a fitted ColumnTransformer hands on, with as many columns as its fit has shown."""
+    place = getattr(transformer, "output_indices_", {}).get(name)
+    if place is None or not any(c.many for c in flow.columns):
+        return flow
+    width = place.stop - place.start
+    step: Any = getattr(transformer, "named_transformers_", {}).get(name)
+    names = [f"{name}{i}" for i in range(width)]
+    with contextlib.suppress(Exception):  # many have no names to give
+        told = [str(n) for n in step.get_feature_names_out()]
+        names = told if len(told) == width else names
+    columns = []
+    for made in names:
+        of = [c for c in flow.columns if c.matches(made)] or flow.columns
+        columns.append(Column(made, frozenset().union(*(c.sources for c in of))))
+    return replace(flow, columns=tuple(columns))
 
 
 def prediction(sources: Iterable[str]) -> Flow:

@@ -28,7 +28,7 @@ from ._known_steps import (
 from ._parts import join
 from ._probe import chosen_by_cells, fitted_on_made_up_rows, probe
 from ._provenance import Flow, joined
-from ._step_outputs import after, around, gives_frame, imputed, named_by, prediction
+from ._step_outputs import after, around, counted, gives_frame, imputed, named_by, prediction
 
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
 _SEARCHES = (
@@ -267,7 +267,10 @@ class Walk:
             else:
                 self._chooses(step, choose, flow, full)
                 left = left.without(given)
-            parts.append(named_by(naming, name, self.visit(step, given, full)))
+            out = self.visit(step, given, full)
+            if flow.rest is None and name in fitted and type(fitted[name][0]) is type(step):
+                out = counted(estimator, name, out)
+            parts.append(named_by(naming, name, out))
         rest = self.visit(estimator.remainder, left, join(path, "remainder"))
         parts.append(named_by(naming, "remainder", rest))
         return joined(parts, gives_frame(estimator))
@@ -356,19 +359,26 @@ class Walk:
         lost = [k for k in keys if flow.pick(k) is None]
         known = [part for k in lost if (part := self.start.pick(k)) is not None]
         self.discovery.stated |= frozenset().union(*(part.sources for part in known))
-        why = (
-            f"names {_brief(lost)} sensitive, which the steps before it have renamed or mixed with others"
-            if keys
-            else f"has sensitive={_brief(sensitive)}, which cannot be told without the table"
-        )
-        remedy = (
-            "Let sensitive columns pass by the steps before it under their own names "
-            "(verbose_feature_names_out=False, set_output(transform='pandas'))."
-            if keys
-            else _TABLE_NEEDED
-        )
-        about = frozenset().union(*(part.sources for part in known)) or flow.sources
+        places = _places(sensitive) if flow.rest is None else []
+        if keys:
+            why = (
+                f"names {_brief(lost)} sensitive, which the steps before it have renamed or mixed with others"
+            )
+            remedy = (
+                "Let sensitive columns pass by the steps before it under their own names "
+                "(verbose_feature_names_out=False, set_output(transform='pandas'))."
+            )
+        elif places:
+            why = f"has sensitive={_brief(sensitive)}, and only a fit tells how many columns are before that"
+            remedy = "Put sensitive columns first, or name them (set_output(transform='pandas'))."
+        else:
+            why = f"has sensitive={_brief(sensitive)}, which cannot be told without the table"
+            remedy = _TABLE_NEEDED
+        meant = flow.possible(places) if places else flow
+        about = frozenset().union(*(part.sources for part in known)) or meant.sources or flow.sources
         self._say(estimator, path, about, why, remedy)
+        if meant.columns and meant is not flow:
+            return meant
         # The finding above covers every column: none is reported again.
         return joined(found, flow.named) if keys else flow
 
@@ -436,6 +446,15 @@ def _texts(sensitive: Any) -> list[str]:
         return []
     keys = list(keys)
     return keys if all(isinstance(k, str) for k in keys) else []
+
+
+def _places(sensitive: Any) -> list[int]:
+    """The positions in a selector; none if it goes by anything else."""
+    keys = [sensitive] if isinstance(sensitive, int) else sensitive
+    if callable(keys) or isinstance(keys, str | slice) or not isinstance(keys, Iterable):
+        return []
+    keys = list(keys)
+    return keys if all(isinstance(k, int) and not isinstance(k, bool) for k in keys) else []
 
 
 def _has(estimator: Any, *names: str) -> bool:

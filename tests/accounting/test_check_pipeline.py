@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils import all_estimators
 
 from skfusiondp import (
@@ -22,7 +24,7 @@ from skfusiondp.accounting import Finding, PipelineCheck, check_pipeline
 from skfusiondp.exceptions import InvalidInputError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from corpus import CLEAN, LEAKY, SENSITIVE, columns, model, on, table, target, then
+from corpus import CLEAN, LEAKY, SENSITIVE, columns, model, offset, on, table, target, then
 
 NAMES = list(SENSITIVE)
 
@@ -198,6 +200,34 @@ def test_arrays_go_by_position():
     check = check_pipeline(make_pipeline(moved_ahead, first), sensitive=[1], X=X)
     assert [f.path for f in check.leaks] == ["fusiondpclassifier"] and "'x1'" in check[0].why
     assert check_pipeline(make_pipeline(scaled, ages), sensitive=[3]).leaks[0].path == "fusiondpclassifier"
+
+
+def test_positions_behind_columns_that_only_a_fit_counts():
+    X = table()[["lab", "ward", "age"]]
+
+    def steps(sensitive, *order):
+        made = {"s": ("s", StandardScaler(), ["lab"]), "o": ("o", OneHotEncoder(), ["ward"])}
+        made["a"] = ("a", "passthrough", ["age"])
+        return then(
+            ColumnTransformer([made[name] for name in order]), offset(sensitive, steps=2, on_leak="raise")
+        )
+
+    behind = steps({4: SENSITIVE["age"]}, *"soa")
+    check = check_pipeline(behind, X=X)
+    assert check.sensitive == ("age",) and {(f.path, f.columns) for f in check} == {("s1", ("age",))}
+    assert check_pipeline(behind.fit(X, target()), X=X).ok
+    assert check_pipeline(steps({0: SENSITIVE["age"]}, *"aso"), X=X).ok
+    assert check_pipeline(steps({-1: SENSITIVE["age"]}, *"soa"), X=X).ok
+    with pytest.raises(PrivacyLeakError, match="reads what it takes for public"):
+        check_pipeline(steps({4: SENSITIVE["age"]}, *"soa"), ["lab", "age"], X=X, on_leak="raise")
+    wrong = steps({3: SENSITIVE["age"]}, *"soa").set_params(s1__on_leak="ignore").fit(X, target())
+    assert not check_pipeline(wrong, ["age"], X=X).ok
+
+
+def test_components_are_not_taken_for_a_declared_column():
+    reduced = columns(("x", PCA(1), ["lab"]))
+    assert check_pipeline(then(reduced, model(SENSITIVE))).ok
+    assert not check_pipeline(then(columns(("x", PCA(1), ["age"])), model(SENSITIVE))).ok
 
 
 def test_a_position_cannot_be_told_without_the_table():
