@@ -174,7 +174,7 @@ class _Probe:
         self.most_variants = 100 if thorough else _FEWEST_VARIANTS
         self.columns = list(flow.columns)
         self.domains = {**domains, **_declared_categories(step, self.columns)}
-        self.end = time.thread_time() + _SECONDS, time.monotonic() + 5 * _SECONDS
+        self.end = _end()
         self.shaped: Any = None
 
     def trial(self) -> Trial:
@@ -230,6 +230,7 @@ class _Probe:
 
     def _fills_from(self, sources: frozenset[str]) -> frozenset[str]:
         """Sources whose cells in other rows move what a row with missing cells becomes."""
+        self.end = _end()  # however long the first trials took, some of these are made
         found: frozenset[str] = frozenset()
         table = self._table(0)
         contents = other_contents(table, self.columns, self.domains)
@@ -396,6 +397,10 @@ def _traced(hits: dict[frozenset[str], np.ndarray], n: int) -> list[frozenset[st
         # What moves only when several change at once is made of them all.
         traced.append(made_of or frozenset().union(*(g for g in hits if hits[g][k])))
     return traced
+
+
+def _end() -> tuple[float, float]:
+    return time.thread_time() + _SECONDS, time.monotonic() + 5 * _SECONDS
 
 
 def _copy_of(step: Any) -> Any:
