@@ -202,6 +202,7 @@ def test_arrays_go_by_position():
     assert check_pipeline(make_pipeline(scaled, ages), sensitive=[3]).leaks[0].path == "fusiondpclassifier"
 
 
+@pytest.mark.filterwarnings("ignore::skfusiondp.exceptions.DataHolderWarning")
 def test_positions_behind_columns_that_only_a_fit_counts():
     X = table()[["lab", "ward", "age"]]
 
