@@ -144,7 +144,7 @@ SETTINGS = {
     "batch_size": 128,
     "public_batch_size": 4096,
     "public_epochs": 0,
-    "averaging": 0.0,
+    "ema_decay": 0.0,
     "optimizer": torch.optim.SGD,
     "lr": 0.07,
     "public_lr": 0.07,

@@ -36,7 +36,7 @@ PAPER = {
     "batch_size": 128,
     "public_batch_size": 4096,
     "public_epochs": 0,
-    "averaging": 0.0,
+    "ema_decay": 0.0,
     "lr": 1e-3,
     "noise_multiplier": 1.0,
     "delta": 1e-5,

@@ -97,7 +97,7 @@ class HeadStack:
         first.start_optimizer(first.head_lr)
         self.optimizer = copy.deepcopy(first.optimizer_)
         self.optimizer.param_groups[0]["params"] = list(self.module.parameters())
-        self.average = IterateAverage(self.module, first.averaging)
+        self.average = IterateAverage(self.module, first.ema_decay)
 
     def _prepare_engine(self) -> None:
         """As a net prepares its own: on made-up rows."""

@@ -51,7 +51,7 @@ class FusionDPNet(NeuralNet):
     public_batch_size : int
     alpha, beta, consistency_bound : float
         Weights of the private gradient and of the consistency penalty, and the penalty's bound.
-    averaging : float in [0, 1)
+    ema_decay : float in [0, 1)
         Decay of the exponential average of the iterates that replaces the last one after training.
         0 keeps the last iterate. Averaging noised iterates is post-processing: it costs nothing.
     public_lr : float
@@ -98,7 +98,7 @@ class FusionDPNet(NeuralNet):
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
-        averaging: float = 0.0,
+        ema_decay: float = 0.0,
         public_lr: float = 2e-3,
         head_lr: float = 2e-2,
         private_parameters: Sequence[str] | None = None,
@@ -115,7 +115,7 @@ class FusionDPNet(NeuralNet):
         self.alpha = alpha
         self.beta = beta
         self.consistency_bound = consistency_bound
-        self.averaging = averaging
+        self.ema_decay = ema_decay
         self.public_lr = public_lr
         self.head_lr = head_lr
         self.private_parameters = private_parameters
@@ -246,7 +246,7 @@ class FusionDPNet(NeuralNet):
         self._throwaway.forget()
         self.start_optimizer(lr)
         self._schedule = (plan, tuple(epochs))
-        self.average_ = IterateAverage(self.module_, self.averaging)
+        self.average_ = IterateAverage(self.module_, self.ema_decay)
         self.partial_fit(rows, epochs=len(epochs))
         self.average_.copy_to_module()
         self.ranks_.broadcast(self.module_)

@@ -82,7 +82,7 @@ def test_other_fits_pass_too():
     y = X["lab"].to_numpy() * 2 + 1
     assert replay(model(FusionDPRegressor, clipping="automatic", micro_batch_size=7), X, OTHER, y).passed
     assert replay(
-        model(class_weight="balanced", averaging=0.5), X, neighbour(age=np.nan, sex=None), TARGET
+        model(class_weight="balanced", ema_decay=0.5), X, neighbour(age=np.nan, sex=None), TARGET
     ).passed
     free = replay(model(method="hybrid"), X, OTHER, TARGET)
     assert free.passed and free.steps == 0 == free.sensitivity_used

@@ -45,7 +45,7 @@ def target(table):
 
 
 def model(cls=FusionDPClassifier, **parameters):
-    settings = {"sensitive": SENSITIVE, "random_state": 0, "epochs": 2, "public_epochs": 2, "averaging": 0.5}
+    settings = {"sensitive": SENSITIVE, "random_state": 0, "epochs": 2, "public_epochs": 2, "ema_decay": 0.5}
     return cls(**{**settings, **parameters})
 
 

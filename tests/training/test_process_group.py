@@ -104,7 +104,7 @@ def silent_gradients(ranks, steps=3):
 def quiet(**parameters):
     """A fit that reads every row at every step, so that nothing but the noise is random."""
     whole = {"batch_size": 60, "public_batch_size": 60, "public_epochs": 0}
-    return made(**{**whole, "lr": 1e-3, "steps": 8, "averaging": 0.0, **parameters})
+    return made(**{**whole, "lr": 1e-3, "steps": 8, "ema_decay": 0.0, **parameters})
 
 
 def sampled_sizes(**parameters):

@@ -31,7 +31,7 @@ FUSION = constraints(
     alpha=Real(0, closed="left"),
     beta=Real(0, closed="left"),
     consistency_bound=Real(0),
-    averaging=Real(0, 1, closed="left", remedy="0 keeps the last iterate"),
+    ema_decay=Real(0, 1, closed="left", remedy="0 keeps the last iterate"),
     batch_size=Integer(1, none=True),
     epochs=Integer(1, none=True),
     steps=Integer(1, none=True),

@@ -39,7 +39,7 @@ beta : float, default=0.0
     Weight of the representation-consistency penalty.
 consistency_bound : float, default=1.0
     C_h, the norm to which representations are scaled down in that penalty.
-averaging : float, default=0.99
+ema_decay : float, default=0.99
     Decay of the exponential average of iterates that becomes the model; free, since it is
     post-processing. 0 keeps the last iterate, as the paper does.
 batch_size : int or None, default=None

@@ -77,7 +77,7 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
-        averaging: float = 0.99,
+        ema_decay: float = 0.99,
         batch_size: int | None = None,
         epochs: int | None = None,
         steps: int | None = None,
