@@ -13,8 +13,6 @@ from skfusiondp.accounting import Clipping
 from skfusiondp.nets import MLP
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._sampling import PoissonSampler
-from skfusiondp.tables._read_table import as_table
-from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training._batches import TrainingRows
 from skfusiondp.training._net import FusionDPNet
 
@@ -224,9 +222,8 @@ def test_accounted_steps_are_the_steps_run(adult, used, parameters, steps):
 )
 def test_small_tables_have_fewer_public_epochs_by_default(adult, given, rows, epochs):
     model = made_classifier(adult, public_epochs=given, batch_size=None, epochs=2)
-    schema = resolve_schema(as_table(adult.table), adult.sensitive, support=None, on_leak="raise")
-    plan, steps, _ = model._plan(rows, schema)
-    assert sum(steps[:epochs]) == sum(steps) - plan.steps
+    schedule = model._schedule(rows)
+    assert sum(schedule.epoch_steps[:epochs]) == sum(schedule.epoch_steps) - schedule.steps
 
 
 @pytest.mark.parametrize("hook", ["on_grad_computed", "on_batch_end"])
