@@ -120,6 +120,7 @@ def moved(steps):
     return any(None not in pair and pair[0] != pair[1] for pair in states)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_steps_called_leaks_do_learn_from_a_cell_and_steps_called_clean_do_not():
     leaky = {n: prefix(p) for n, (p, path) in LEAKY.items() if not path.startswith(("clf", "estimator"))}
@@ -130,6 +131,7 @@ def test_steps_called_leaks_do_learn_from_a_cell_and_steps_called_clean_do_not()
     assert {n for n, steps in clean.items() if moved(steps)} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_transformer_of_scikit_learn_that_is_called_free_learns_from_a_cell():
     free, leaks = set(), set()

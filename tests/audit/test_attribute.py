@@ -102,6 +102,7 @@ def test_a_step_that_forgets_to_clip_is_caught(rows, monkeypatch):
     assert not audited(model(epsilon=2.0), *rows).consistent
 
 
+@pytest.mark.slow
 def test_sampling_every_row_at_each_step_is_caught(rows, monkeypatch):
     from skfusiondp.privacy._sampling import PoissonSampler
 
@@ -128,6 +129,7 @@ def test_canary_gradients_are_orthogonal_and_as_long_as_clipping_lets_them_be(ro
     assert len(sampled) > 100 and torch.allclose(sampled, sampled.new_tensor(0.7), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_kinds_of_clipping_modules_and_targets(rows):
     class Odd(torch.nn.Module):  # only the general gradient path can follow it
         def __init__(self, n_features, n_outputs):
@@ -189,6 +191,7 @@ def test_any_kind_of_table_and_a_table_whose_every_column_is_sensitive(df_module
     assert everything.columns == ("x0", "x1", "x2", "x3") and everything.consistent
 
 
+@pytest.mark.slow
 def test_a_column_with_a_budget_of_its_own_is_held_against_its_own_claim(rows):
     X, y = rows
     own = {0: Numeric(-3, 3, epsilon=0.5), 1: Numeric(-3, 3)}

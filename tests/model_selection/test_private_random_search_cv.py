@@ -457,6 +457,7 @@ def test_names_score_rows_of_a_strange_step_alone_and_of_our_own_at_once(table, 
             return X.assign(age=X["age"] - X["age"].mean())
 
     plain = fusion().fit(table, target)
+    table, target = table[:40], target[:40]  # each is scored alone
     pipe = Pipeline([("centre", Centring()), ("model", plain)])
     for name in ("accuracy", "log-loss"):
         row_scores(pipe, table, target, name, Counter())
