@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from .._parameters import ON_LEAK
 from ..exceptions import InvalidInputError, report_leak
+from ..tables._select import refuse_table
 from ._discovery import Discovery
 from ._finding import Finding
 from ._provenance import EVERY, Column, Flow, start_of
@@ -159,6 +160,7 @@ def check_pipeline(
     """
     if isinstance(pipe, type) or not hasattr(pipe, "fit"):
         raise InvalidInputError(f"pipe={pipe!r} is no estimator; pass a pipeline or an estimator object.")
+    refuse_table(sensitive)
     check = look_at(pipe, sensitive, X=X)
     check._report(on_leak)
     return check

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..exceptions import InvalidInputError
 from ._domain import Domain
+from ._frames import is_frame
 from ._kinds import declarations
 
 MOST_NAMED = 8
@@ -69,7 +70,17 @@ def select_columns(
         For a column that the table does not have, an integer on a frame that is not labelled 0 to n-1, a
         domain that is none, or a callable that goes by types or cells.
     """
+    refuse_table(sensitive)
     return _Columns(columns, labels).select(sensitive, support)
+
+
+def refuse_table(sensitive: Any) -> None:
+    """Refuse a table in the place of what names columns: all of them would be taken."""
+    if is_frame(sensitive) or getattr(sensitive, "ndim", 1) == 2:
+        raise InvalidInputError(
+            f"sensitive is a table ({type(sensitive).__name__}); name its sensitive columns, and "
+            "give the table as X."
+        )
 
 
 class _Columns:

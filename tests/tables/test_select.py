@@ -13,6 +13,7 @@ from skfusiondp import (
     OffsetFusionClassifier,
     PrivacyLeakError,
 )
+from skfusiondp.accounting import check_pipeline
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._read_table import as_table
@@ -233,3 +234,13 @@ def test_a_paired_table_s_cells_are_not_read_to_compare_selectors(monkeypatch):
     paired = FoundationImputer(named, support=TABLE[:50], output="paired").fit_transform(TABLE)
     monkeypatch.setattr("skfusiondp.tables._schema.leaked_domain", lambda column: 1 / 0)
     FusionDPClassifier(["age", "kids"], steps=1, public_epochs=1).fit(paired, Y)
+
+
+def test_a_table_is_no_selection_of_columns():
+    table = pd.DataFrame({"age": [1.0, 2.0], "lab": [0.0, 1.0]})
+    model = OffsetFusionClassifier({"age": Numeric(0, 9)})
+    for wrong in (table, table.to_numpy()):
+        with pytest.raises(InvalidInputError, match="give the table as X"):
+            check_pipeline(model, wrong)
+        with pytest.raises(InvalidInputError, match="give the table as X"):
+            OffsetFusionClassifier(wrong).fit(table, [0, 1])
