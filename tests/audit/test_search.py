@@ -21,6 +21,8 @@ def surest(trial, X, y):
 class Searched(FusionDPClassifier):
     """A classifier whose fit is a search; its listener hears the best trial, and nothing of the others."""
 
+    _accounts_for_privacy = True  # its ledger is the search's
+
     def fit(self, X, y):
         search = PrivateRandomSearchCV(
             FusionDPClassifier(**self.get_params()),
