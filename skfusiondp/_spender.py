@@ -299,7 +299,8 @@ class Spender(BaseEstimator):
     def _in_context(self) -> str:
         """What the check saw of the pipeline around the fit, and what other steps had spent before it."""
         fixed = (
-            f"Whoever knows random_state={self._seeded} can take the noise off: epsilon is for others. "
+            f"Whoever knows random_state={self._seeded} can recompute the noise, which then protects nothing "
+            "from them. "
         ) * bool(self._seeded and len(self.ledger_))
         others = self._spent_around.under(self._relation)
         if not len(others):

@@ -368,3 +368,14 @@ def test_nothing_is_paid_and_something_is_said_where_nobody_spends():
     hybrid = make_pipeline(imputer, LogisticRegression()).fit(NUMBERS, y)
     report = privacy_report(hybrid)
     assert report.epsilon == 0 and set(report.protected) == {"age"} and "imputer" in str(report.public)
+
+
+def test_a_search_reads_no_cell_of_an_undeclared_column_before_it_has_paid(monkeypatch):
+    read = []
+    monkeypatch.setattr("skfusiondp.tables._schema.leaked_domain", read.append)
+    monkeypatch.setattr("skfusiondp.privacy._selection.Repetitions.draw", lambda *a: 1 / 0)
+    search = clone(SEARCH)
+    search.estimator.set_params(sensitive=["age"])
+    with pytest.raises(ZeroDivisionError):
+        search.fit(NUMBERS, y)
+    assert not read and not hasattr(search, "ledger_")

@@ -33,7 +33,7 @@ from .._refit import all_or_nothing
 from .._spender import Spender, without_rows
 from ..accounting._enclosing import check_enclosing
 from ..accounting._privacy_report import PrivacyReport
-from ..exceptions import InvalidInputError, SkfusiondpError, WeakPrivacyWarning
+from ..exceptions import InvalidInputError, PrivacyLeakError, SkfusiondpError, WeakPrivacyWarning
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._budget import BUDGET
 from ..privacy._constraints import DELTA, EPSILON
@@ -335,10 +335,16 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         if not isinstance(first, Spender):
             return
         for parameters in candidates_of(self.param_distributions):
-            model = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            model = steps_of(clone(self.estimator).set_params(**clone(parameters, safe=False)))[0]
+            strict = model.on_leak == "raise"
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # each trial says it
-                steps_of(model)[0]._read(*train)
+                try:
+                    # Nothing is paid yet, so no domain may be read off the cells.
+                    model.set_params(on_leak="raise")._read(*train)
+                except PrivacyLeakError:
+                    if strict:
+                        raise
 
     def planned_ledger(self, n_rows: int, rows_per_unit: int = 1) -> PrivacyLedger:
         """Say what a search on so many rows will spend, from public facts alone.
