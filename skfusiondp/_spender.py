@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from ._display import ShowsShapes
 from ._parameters import Constraint, Rule, check_parameters
 from ._random_state import seeded
 from .accounting._enclosing import check_enclosing
@@ -72,7 +73,7 @@ class Job:
         return len(self.table)
 
 
-class Spender(BaseEstimator):
+class Spender(ShowsShapes, BaseEstimator):
     """Whatever reads sensitive training cells: plan, reserve, pay, read, report. Not for users.
 
     A subclass says what its parameters may be (`_constraints`, `_rules`), reads the public facts of what it

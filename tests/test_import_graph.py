@@ -90,6 +90,7 @@ LAYERS = {
     "exceptions": (),
     "_parameters": ("exceptions",),
     "_random_state": ("exceptions", "_parameters"),
+    "_display": (),
     "_copies": (),
     "_contents": (),
     "privacy": ("exceptions", "_parameters"),
@@ -98,8 +99,10 @@ LAYERS = {
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
-    "impute": ("exceptions", "_parameters", "_random_state", "_copies", "_contents", "_refit", "tables"),
-    "_spender": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "accounting"),
+    "impute": (
+        "exceptions", "_parameters", "_random_state", "_display", "_copies", "_contents", "_refit", "tables"
+    ),
+    "_spender": ("exceptions", "_parameters", "_random_state", "_display", "privacy", "tables", "accounting"),
     "preprocessing": (
         "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_shared_docs",
         "_spender", "privacy", "tables", "accounting"

@@ -4,5 +4,12 @@ from .fusion._fusion_dp_classifier import FusionDPClassifier
 from .fusion._fusion_dp_regressor import FusionDPRegressor
 from .offset._offset_fusion_classifier import OffsetFusionClassifier
 from .offset._offset_fusion_regressor import OffsetFusionRegressor
+from .offset._shape_functions_display import ShapeFunctionsDisplay
 
-__all__ = ["FusionDPClassifier", "FusionDPRegressor", "OffsetFusionClassifier", "OffsetFusionRegressor"]
+__all__ = [
+    "FusionDPClassifier",
+    "FusionDPRegressor",
+    "OffsetFusionClassifier",
+    "OffsetFusionRegressor",
+    "ShapeFunctionsDisplay",
+]

@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._contents import clear_padding
+from .._display import ShowsShapes
 from .._parameters import (
     N_JOBS,
     ON_LEAK,
@@ -42,7 +43,7 @@ from ._registry import BACKEND, make_backend
 
 
 class FoundationImputer(  # type: ignore[call-arg]
-    OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    OneToOneFeatureMixin, SetOutput, TransformerMixin, ShowsShapes, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Impute every sensitive cell from the public columns: the hybrid view.
 

@@ -33,6 +33,7 @@ from ...tables._table import FrameTable
 from .._private_estimator import PrivateEstimator
 from ._correction import Loss, accountant_clipping, fit_correction, release_noise
 from ._offset_constraints import OFFSET_RULES
+from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure, SupportRows
 
 _FOLDS = 5
@@ -386,28 +387,20 @@ class BaseOffsetFusion(PrivateEstimator):
         check_is_fitted(self, "shapes_")
         return MappingProxyType(self.shapes_)
 
-    def plot_shapes(self) -> Any:
+    def plot_shapes(self, *, ax: Any = None) -> ShapeFunctionsDisplay:
         """Draw the shape functions, a panel a sensitive column.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, array of Axes or None, default=None
+            Where to draw: an Axes for each column, one that is divided among them, or a new figure.
 
         Returns
         -------
-        matplotlib.figure.Figure
+        ShapeFunctionsDisplay
+            Its `figure_` and `axes_` are the picture; ``plot`` draws it again elsewhere.
         """
-        from matplotlib.figure import Figure
-
-        shapes = self.shape_functions()
-        n = max(1, len(shapes))
-        figure = Figure(figsize=(3 * n, 2.6), layout="constrained")
-        panels = np.ravel(figure.subplots(1, n, squeeze=False))
-        for axis, (column, (values, effect)) in zip(panels, shapes.items(), strict=False):
-            if self.schema_.domains[column].task == "regressor":
-                axis.step(values, effect, where="mid")
-            else:
-                for k in range(effect.shape[1]):
-                    axis.plot([str(v) for v in values], effect[:, k], "o")
-            axis.set_title(column)
-        panels[0].set_ylabel("effect on the score")
-        return figure
+        return ShapeFunctionsDisplay.from_estimator(self, ax=ax)
 
     _method_name = "offset"
 

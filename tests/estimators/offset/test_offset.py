@@ -406,7 +406,7 @@ def test_it_learns_what_sensitive_columns_add():
     assert roc_auc_score(y, model.decision_function(test)) > roc_auc_score(y, base) + 0.1
     ages, effect = model.shape_functions()["age"]
     assert ages[0] == 0 and effect[-1, 0] > effect[0, 0] + 0.5
-    assert len(model.plot_shapes().axes) == 2
+    assert len(model.plot_shapes().axes_) == 2
 
 
 def test_beats_the_public_columns_on_adult():
