@@ -28,8 +28,8 @@ class TableShape:
 class ShowsShapes:
     """Makes ``repr`` and the HTML diagram show the tables among an estimator's parameters by their shapes.
 
-    scikit-learn prints an estimator, also one inside a pipeline or a search, from its ``get_params`` and has no
-    hook for one parameter, so ``get_params`` gives its printers, and nobody else, the shapes.
+    scikit-learn prints an estimator, also one inside a pipeline or a search, from its ``get_params`` and has
+    no hook for one parameter, so ``get_params`` gives its printers, and nobody else, the shapes.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

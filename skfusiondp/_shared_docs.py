@@ -6,35 +6,35 @@ import re
 from collections.abc import Callable, Mapping
 
 _SHARED = """
-support : table of shape (n_support, at least n_columns) or None, default=None
+support : table of shape (n_support, at least n_columns), default=None (the imputer's, if it has one)
     Public rows with true sensitive cells: of other people, or of people who agreed to publish them, none
-    of them a training row. Training rows that are found among them are a leak. None: the imputer's.
-epsilon : float or None, default=None
-    Budget, met by calibrating the noise. None means 1.0, unless `noise_multiplier` is given.
-noise_multiplier : float or None, default=None
+    of them a training row. Training rows that are found among them are a leak.
+epsilon : float, default=None (1.0, unless `noise_multiplier` is given)
+    Budget, met by calibrating the noise. Budgets that protect are about 0.5 to 8.
+noise_multiplier : float, default=None (what meets `epsilon`)
     Noise standard deviation over the clipping norm, in place of `epsilon`.
-delta : float or None, default=None
-    None means 1 / (10 n_rows).
-budget : PrivacyBudget, str or None, default=None
+delta : float, default=None (1 / (10 n_rows))
+    Probability with which nothing is promised; well below one over the number of rows.
+budget : PrivacyBudget or str, default=None (this fit alone)
     What this fit and others may spend together, or the path of such a budget's file. A fit that
     would overdraw it is refused before it reads a sensitive cell.
 adjacency : {"replace", "zero-out"}, default="replace"
     Neighbouring relation: one row's sensitive cells change to any other values, or are erased, so that
     the row adds nothing. A missing cell is a value, and not erased. The same noise gives a larger
     epsilon under "replace".
-groups : str or None, default=None
+groups : str, default=None (each row is somebody else's)
     Public column of X that says whose row it is, where a person (or any other unit) has several; nothing
     is learnt from it, and it may be absent afterwards. `epsilon` is then that of a unit: all of its
     sensitive cells may change at once. Or give ``groups=array`` to ``fit``.
-max_rows_per_unit : int or None, default=None
-    Rows of a unit whose sensitive cells are read: its first ones. None reads all, and pays for as many as
-    the largest unit has.
+max_rows_per_unit : int, default=None (all)
+    Rows of a unit whose sensitive cells are read: its first ones. Where all are read, a fit pays for as many
+    as the largest unit has.
 on_leak : {"warn", "raise", "ignore"}, default="warn"
     What happens where something would read sensitive cells without paying, such as a domain that nobody
     has declared.
-random_state : int, RandomState, Generator or None, default=None
+random_state : int, RandomState or Generator, default=None (the operating system's entropy)
     Makes a fit repeatable, noise included; the report says that this voids the promise against
-    whoever knows it. None takes noise from the operating system's entropy, as a release needs.
+    whoever knows it. A model for release needs None.
 epsilon_ : float
     Epsilon of everything in `ledger_`, at `delta_`, under the relation of the last fit.
 delta_ : float

@@ -47,9 +47,10 @@ def section(doc, title):
 
 
 def documented(value):
-    """{parameter: text after the colon} of the Parameters section."""
+    """{parameter: text after the colon} of the sections Parameters and Other Parameters."""
     found = {}
-    for line in section(inspect.getdoc(value) or "", "Parameters"):
+    doc = inspect.getdoc(value) or ""
+    for line in section(doc, "Parameters") + section(doc, "Other Parameters"):
         match = re.match(r"^(\*{0,2}\w[\w, *]*?)(?: : (.*))?$", line)
         if match and not line.startswith(" "):
             for name in match.group(1).split(","):
@@ -93,7 +94,8 @@ def test_no_documented_parameter_is_missing_from_the_signature(name):
 def test_documented_defaults_are_the_signatures(name):
     parameters = signature(CALLABLES[name])
     for parameter, text in documented(CALLABLES[name]).items():
-        match = re.search(r"default[= ](.+)$", text)
+        # What None becomes stands in parentheses.
+        match = re.search(r"default[= ](.+?)(?: \(.+\))?$", text)
         if match:
             assert parameter in parameters, parameter
             stated, real = match.group(1), parameters[parameter].default
@@ -102,6 +104,40 @@ def test_documented_defaults_are_the_signatures(name):
                 stated,
                 real,
             )
+
+
+@pytest.mark.parametrize("name", [n for n, v in OBJECTS.items() if hasattr(v, "get_params")])
+def test_estimators_say_each_default_and_what_none_becomes(name):
+    texts = documented(OBJECTS[name])
+    for parameter, default in signature(OBJECTS[name]).items():
+        if default.default is not inspect.Parameter.empty:
+            assert "default=" in texts[parameter], parameter
+            assert default.default is not None or re.search(r"default=None \(.+\)$", texts[parameter]), (
+                parameter
+            )
+
+
+@pytest.mark.parametrize("name", [n for n, v in OBJECTS.items() if hasattr(v, "get_params")])
+def test_parameters_are_documented_in_the_signatures_order(name):
+    assert list(documented(OBJECTS[name])) == list(signature(OBJECTS[name]))
+
+
+def test_what_a_first_model_needs_comes_first():
+    estimators = [getattr(skfusiondp, n) for n in skfusiondp.__all__ if "Fusion" in n]
+    assert len(estimators) == 4
+    for estimator in estimators:
+        first = section(inspect.getdoc(estimator), "Parameters")
+        names = [line.split(" : ")[0] for line in first if not line.startswith(" ")]
+        assert names[:6] == ["sensitive", "epsilon", "delta", "support", "support_target", "imputer"]
+        assert len(names) <= 8 and len(documented(estimator)) > 15
+
+
+def test_groups_of_parameters_name_every_other_parameter():
+    doc = inspect.getdoc(skfusiondp.FusionDPRegressor)
+    groups = re.findall(r"^- [\w ]+: (.+)$", doc, re.M)
+    named = [n for group in groups for n in re.findall(r"`(\w+)`", group)]
+    others = [line.split(" : ")[0] for line in section(doc, "Other Parameters") if not line.startswith(" ")]
+    assert len(groups) == 5 and sorted([*named, "**kwargs"]) == sorted(others)
 
 
 def test_the_searches_above_find_something():

@@ -39,11 +39,11 @@ class ConditionalBackend(ColumnwiseBackend):
 
     Parameters
     ----------
-    n_estimators : int
+    n_estimators : int, default=60
         Trees of each forest.
-    n_jobs : int, optional
+    n_jobs : int, default=None (1)
         Processor cores for the forests; as in scikit-learn.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState or Generator, default=None (a new one each fit)
         Seed of the trees.
 
     Notes

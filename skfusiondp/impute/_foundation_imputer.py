@@ -54,36 +54,34 @@ class FoundationImputer(  # type: ignore[call-arg]
 
     Parameters
     ----------
-    sensitive : None, mapping or column selector
+    sensitive : dict of str to domain, list of str or column selector, default=None (every column)
         {column: domain}, such as ``{"age": Numeric(18, 90)}``, or whatever ColumnTransformer
-        takes as columns. None protects every column (or, inside an estimator of this library,
-        those that the estimator protects).
-    support : table of shape (n_support, at least n_columns), optional
+        takes as columns. Inside an estimator of this library None means those that the estimator protects.
+    support : table of shape (n_support, at least n_columns), default=None (no rows)
         Public rows: of other people than the training table's, or of people who agreed to publish theirs.
         What is learnt from them is released without noise; training rows found among them are a leak.
         It has the sensitive columns too; other columns of it are ignored.
-    backend : str, backend, estimator or mapping of str to estimator
+    backend : str, backend, estimator or dict of str to estimator, default="conditional"
         "conditional" (trees fitted on `support`), "sentence-transformers" (a language model
         reads each row as a sentence; needs no `support`), "tabicl", "tabpfn" (tabular
         foundation models; need their own package and weights) or "domain" (no knowledge). Or a
         backend with parameters, as ``SentenceBackend(model="path")``; or a scikit-learn
         regressor or classifier, or a mapping {column: estimator}.
-    strategy : {"mean", "median", "sample"}
+    strategy : {"mean", "median", "sample"}, default="mean"
         Which number of the predictive distribution is taken: its mean, its median or a draw, column by
         column. For categories both "mean" and "median" take the most probable one; with "mean", training
         sees the probabilities of all of them.
-    output : {"hybrid", "paired"}
+    output : {"hybrid", "paired"}, default="hybrid"
         A table like the one given, or a `PairedTable` of the original and the hybrid view.
-    batch_size : int
+    batch_size : int, default=4096
         Rows that a backend sees at a time.
-    on_leak : {"warn", "raise", "ignore"}
+    on_leak : {"warn", "raise", "ignore"}, default="warn"
         What happens when a domain has to be read off the training cells.
-    n_jobs : int or None
-        Batches imputed at once, through joblib: None is 1, or what the joblib backend in use has to
-        offer (``with joblib.parallel_config(backend="dask")``).
-    verbose : bool or int
+    n_jobs : int, default=None (1, or what the joblib backend in use has to offer)
+        Batches imputed at once, through joblib (``with joblib.parallel_config(backend="dask")``).
+    verbose : bool or int, default=0
         Whether to show a progress bar.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState or Generator, default=None (a new one each fit)
         Seed of the backend and of the draws. A fitted imputer draws the same for the same
         table, whatever `batch_size` is.
 

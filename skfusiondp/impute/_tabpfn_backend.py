@@ -18,13 +18,13 @@ class TabPFNBackend(InContextBackend):
 
     Parameters
     ----------
-    model_path : path or {"classifier": path, "regressor": path}
+    model_path : path or {"classifier": path, "regressor": path}, default=None (refused: choose one)
         Weights on this machine, under their official file names (TabPFN reads the version off
         the name). Categories need a classifier's, numbers a regressor's. Nothing is downloaded.
-    options : mapping, optional
+    options : mapping, default=None (none)
         Further arguments of ``TabPFNClassifier`` and ``TabPFNRegressor``, as
         ``{"n_estimators": 4, "device": "cuda"}``.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState or Generator, default=None (a new one each fit)
         Seed of TabPFN's ensemble.
 
     Raises

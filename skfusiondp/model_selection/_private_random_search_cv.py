@@ -123,8 +123,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         Expected number of trials, above 1.
     epsilon : float, default=1.0
         Budget of the whole search.
-    delta : float or None, default=None
-        None stands for 1/(10 n).
+    delta : float, default=None (1 / (10 n_rows))
+        Probability with which nothing is promised.
     distribution : {"negative-binomial", "poisson"}, default="negative-binomial"
         Of the number of trials. Poisson may draw none: then `fit` has paid, and raises.
     eta : float, default=1.0
@@ -135,18 +135,17 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         "private": held-out rows as they are, by a noised score that is paid for. Public rows: free.
     validation_size : float, default=0.2
         Share of the rows that is held out, at random; nothing is held out where public rows are given.
-    scoring : str, callable or None, default=None
+    scoring : str or callable, default=None (``score``; for "private" accuracy or squared error)
         As in RandomizedSearchCV. With ``validation="private"``: "accuracy", "log-loss", "squared-error"
         or a function of (estimator, X, y) that gives a row a number in [0, 1]; others are clipped. Rows are
         scored alone: `X` and `y` hold one row, `estimator` and the scorer are copies. A row whose scoring
         fails counts as 0, and a ``DataHolderWarning`` at the end says how many. What a function keeps in a
         closure or a global variable is not copied: it must not carry anything from row to row.
-    budget : PrivacyBudget, path of its file or None, default=None
+    budget : PrivacyBudget or str, default=None (this search alone)
         Budget that the search shares with other fits, and may not overdraw. Its delta has to be above
         the search's if anything else is to be paid from it.
-    random_state : int, RandomState, Generator or None, default=None
-        None draws the number of trials, candidates and noise from the operating system, as a release
-        needs.
+    random_state : int, RandomState or Generator, default=None (the operating system's entropy)
+        Draws the number of trials, candidates and noise. A release needs None.
 
     Attributes
     ----------

@@ -43,13 +43,13 @@ class StackedGridSearchCV(GridSearchCV):
         FusionDPClassifier or FusionDPRegressor; the fits of anything else share nothing.
     param_grid : dict or list of dict
         Parameters and the values to try. Those that differ in others than the ones named above share nothing.
-    scoring : str, callable, list, tuple or dict, default=None
+    scoring : str, callable, list, tuple or dict, default=None (the estimator's ``score``)
         As in GridSearchCV.
-    n_jobs : int or None, default=None
+    n_jobs : int, default=None (1)
         Processes over folds, and over groups of candidates that share nothing.
     refit : bool, str or callable, default=True
         As in GridSearchCV: the best parameters are fitted on all rows by the estimator's own ``fit``.
-    cv : int, splitter or iterable, default=None
+    cv : int, splitter or iterable, default=None (5 folds)
         As in GridSearchCV.
     verbose : int, default=0
         As in GridSearchCV.

@@ -34,9 +34,9 @@ from ..tables._table import FrameTable
 N_BINS = Integer(2, 2**16, remedy="noise hides finer ones")
 
 _SENSITIVE = """
-sensitive : None, mapping or column selector, default=None
-    None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
-    anything else is what ColumnTransformer takes as columns.
+sensitive : dict of str to domain, list of str or column selector, default=None (every column)
+    A dict gives domains: ``{"age": Numeric(18, 90)}``; anything else is what ColumnTransformer takes
+    as columns.
 """
 _RELEASE = """
 domains_ : dict of str to Domain

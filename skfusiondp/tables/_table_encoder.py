@@ -35,9 +35,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    sensitive : None, mapping or column selector, default=None
-        None protects every column; a mapping gives domains: ``{"age": Numeric(18, 90)}``;
-        anything else is what ColumnTransformer takes as columns.
+    sensitive : dict of str to domain, list of str or column selector, default=None (every column)
+        A dict gives domains: ``{"age": Numeric(18, 90)}``; anything else is what ColumnTransformer
+        takes as columns.
     on_leak : {"warn", "raise", "ignore"}, default="warn"
         What happens when a domain is missing and has to be read off the training cells.
 

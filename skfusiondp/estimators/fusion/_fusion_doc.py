@@ -5,29 +5,32 @@ from __future__ import annotations
 from ..._shared_docs import documented
 
 _PARAMETERS = """
-sensitive : None, mapping or column selector, default=None
-    Which columns are sensitive. None protects every column. A mapping declares public domains,
-    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; a domain may state the column's own
-    ``epsilon=``. Anything else is what ColumnTransformer takes as columns. Undeclared domains come
-    from the support rows.
+sensitive : dict of str to domain, list of str or column selector, default=None (every column)
+    Which columns are sensitive. A dict declares public domains, ``{"age": Numeric(18, 90), "sex":
+    Categorical(["f", "m"])}``; a domain may state the column's own ``epsilon=``. Anything else is what
+    ColumnTransformer takes as columns. Undeclared domains come from the support rows.
+{epsilon}
+{delta}
 {support}
-support_target : array-like of shape (n_support,) or None, default=None
-    Their labels, public too: the public branch then trains on these rows as well, with their true
-    sensitive values.
-imputer : FoundationImputer or None, default=None
-    Makes the hybrid view. One without its own `sensitive` or `support` takes this estimator's. None is
-    ``FoundationImputer()`` on `support`; without support it imputes the centre of each domain.
+support_target : array-like of shape (n_support,), default=None (the labels are not known)
+    Labels of the support rows, public too: the public branch then trains on these rows as well, with their
+    true sensitive values.
+imputer : FoundationImputer, default=None (``FoundationImputer()`` on `support`)
+    Makes the hybrid view. One without its own `sensitive` or `support` takes this estimator's. Without
+    support it imputes the centre of each domain.
+"""
+
+_OTHER_PARAMETERS = """
+{noise_multiplier}
+{adjacency}
+{groups}
+{max_rows_per_unit}
+{budget}
+{on_leak}
 method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default="fusiondp"
     The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
     of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true
     sensitive value (epsilon 0); "non-private" protects nothing (epsilon infinite).
-{epsilon}
-{noise_multiplier}
-{delta}
-{budget}
-{adjacency}
-{groups}
-{max_rows_per_unit}
 max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
@@ -39,50 +42,57 @@ beta : float, default=0.0
     Weight of the representation-consistency penalty.
 consistency_bound : float, default=1.0
     C_h, the norm to which representations are scaled down in that penalty.
+epochs : int, default=None (20, unless `steps` is given)
+    Passes of the private branch, in expectation.
+steps : int, default=None (what `epochs` asks for)
+    Private steps, in place of `epochs`.
+batch_size : int, default=None (n_rows / 32, at least 64)
+    Expected size of a private Poisson sample, in rows.
+public_epochs : int, default=None (10; below 4,000 rows n_rows // 400, at least 5)
+    Free passes over the hybrid view before the first private step.
+public_batch_size : int, default=None (as many as `batch_size`)
+    Rows of the hybrid view a step.
 ema_decay : float, default=0.99
     Decay of the exponential average of iterates that becomes the model; free, since it is
     post-processing. 0 keeps the last iterate, as the paper does.
-batch_size : int or None, default=None
-    Expected size of a private Poisson sample. None means n_rows / 32, at least 64.
-epochs : int or None, default=None
-    Passes of the private branch, in expectation. None means 20.
-steps : int or None, default=None
-    Private steps, in place of `epochs`.
-public_batch_size : int or None, default=None
-    Rows of the hybrid view a step. None means as many as `batch_size`.
-public_epochs : int or None, default=None
-    Free passes over the hybrid view before the first private step. None means 10, fewer (down
-    to 5) below 4,000 rows: ``n_rows // 400``.
-module : torch module class, instance or None, default=None
-    None is ``nets.WideAndDeep``; for the method "dp-sgd", which has no use for one that tells sensitive
-    features from public ones, ``nets.MLP`` with 256 units. A class is given ``n_features``, ``n_outputs``,
-    ``sensitive_features`` (a mask) and ``feature_means`` (of what the public branch reads) if its constructor
-    takes them. Layers that mix rows, such as batch norm, are refused.
-optimizer : torch optimizer class or None, default=None
-    None is Adam.
-lr : float or None, default=None
-    Learning rate of private steps. None means 0.02 where they train the module's head alone, as by
-    default, and 0.01 where they train all of it.
+module : torch module class or instance, default=None (``nets.WideAndDeep``)
+    The network. For the method "dp-sgd", which has no use for one that tells sensitive features from
+    public ones, None is ``nets.MLP`` with 256 units. A class is given ``n_features``, ``n_outputs``,
+    ``sensitive_features`` (a mask) and ``feature_means`` (of what the public branch reads) if its
+    constructor takes them. Layers that mix rows, such as batch norm, are refused.
+optimizer : torch optimizer class, default=None (``torch.optim.Adam``)
+    Takes the steps of both branches.
+lr : float, default=None (0.02 for a head alone, 0.01 for a whole module)
+    Learning rate of private steps. By default they train the module's head alone.
 public_lr : float, default=0.002
     Learning rate of training that is not private: of the methods "hybrid" and "non-private", and of the
     public epochs before a private head.
-private_parameters : sequence of str or None, default=None
-    Names or patterns of the parameters that the private gradient moves. If all belong to the module's
-    head, everything else is trained in the public epochs alone. None takes the module's own
-    ``private_parameters``, for the default module ``["head.wide.*"]``; ``["*"]`` means all, as in the
-    paper.
-micro_batch_size : int or None, default=None
-    Rows of a branch differentiated at once: bounds memory, changes nothing else. None means 4,096.
-callbacks : list or None, default=None
-    skorch callbacks. They see the hybrid view only.
+private_parameters : list of str, default=None (the module's own ``private_parameters``)
+    Names or patterns of the parameters that the private gradient moves: of the default module
+    ``["head.wide.*"]``; ``["*"]`` means all, as in the paper. If all belong to the module's head, everything
+    else is trained in the public epochs alone.
+micro_batch_size : int, default=None (4,096)
+    Rows of a branch differentiated at once: bounds memory, changes nothing else.
+callbacks : list of skorch callbacks, default=None (none)
+    They see the hybrid view only.
 device : str, default="cpu"
     Torch device.
-{on_leak}
 verbose : int, default=0
     1 prints skorch's table of epochs.
 {random_state}
 **kwargs : dict
-    skorch's parameters of the torch parts: ``module__hidden=(64,)``, ``optimizer__weight_decay=0.01``.
+    Parameters of the torch parts, as in skorch: ``module__hidden=(64,)``, ``optimizer__weight_decay=0.01``.
+"""
+
+_GROUPS = """
+A first model needs `sensitive` and `epsilon`, and support rows if there are any. *Other Parameters* are, in
+this order:
+
+- accounting: `noise_multiplier`, `adjacency`, `groups`, `max_rows_per_unit`, `budget`, `on_leak`
+- the method: `method`, `max_grad_norm`, `clipping`, `alpha`, `beta`, `consistency_bound`
+- its length: `epochs`, `steps`, `batch_size`, `public_epochs`, `public_batch_size`, `ema_decay`
+- the network: `module`, `optimizer`, `lr`, `public_lr`, `private_parameters`
+- running it: `micro_batch_size`, `callbacks`, `device`, `verbose`, `random_state`
 """
 
 _ATTRIBUTES = """
@@ -127,4 +137,10 @@ counts once.
 """
 
 
-with_parameters = documented(parameters=_PARAMETERS, attributes=_ATTRIBUTES, notes=_NOTES)
+with_parameters = documented(
+    groups_of_parameters=_GROUPS,
+    parameters=_PARAMETERS,
+    other_parameters=_OTHER_PARAMETERS,
+    attributes=_ATTRIBUTES,
+    notes=_NOTES,
+)

@@ -24,10 +24,12 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
     sensitive columns are imputed from public knowledge, plus `alpha` times a clipped and noised
     gradient of what the true sensitive values add. Binary, multiclass and multilabel targets.
 
+    {groups_of_parameters}
+
     Parameters
     ----------
     {parameters}
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict or "balanced", default=None (1 for each class)
         Weights of the classes in the loss. Labels are public, so they cost nothing.
 
     Attributes
@@ -35,6 +37,10 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
     classes_ : ndarray of shape (n_classes,)
         Class labels; ``0 .. n_labels - 1`` for multilabel targets.
     {attributes}
+
+    Other Parameters
+    ----------------
+    {other_parameters}
 
     Notes
     -----
@@ -61,29 +67,30 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
         self,
         sensitive: Any = None,
         *,
+        epsilon: float | None = None,
+        delta: float | None = None,
         support: Any = None,
         support_target: Any = None,
         imputer: Any = None,
-        method: str = "fusiondp",
-        epsilon: float | None = None,
+        class_weight: Any = None,
         noise_multiplier: float | None = None,
-        delta: float | None = None,
-        budget: Any = None,
         adjacency: str = "replace",
         groups: Any = None,
         max_rows_per_unit: int | None = None,
+        budget: Any = None,
+        on_leak: str = "warn",
+        method: str = "fusiondp",
         max_grad_norm: float = 1.0,
         clipping: str = "flat",
         alpha: float = 1.0,
         beta: float = 0.0,
         consistency_bound: float = 1.0,
-        ema_decay: float = 0.99,
-        batch_size: int | None = None,
         epochs: int | None = None,
         steps: int | None = None,
-        public_batch_size: int | None = None,
+        batch_size: int | None = None,
         public_epochs: int | None = None,
-        class_weight: Any = None,
+        public_batch_size: int | None = None,
+        ema_decay: float = 0.99,
         module: Any = None,
         optimizer: Any = None,
         lr: float | None = None,
@@ -92,7 +99,6 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
         micro_batch_size: int | None = None,
         callbacks: Any = None,
         device: str = "cpu",
-        on_leak: str = "warn",
         verbose: int = 0,
         random_state: Any = None,
         **kwargs: Any,

@@ -20,6 +20,8 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
     sensitive columns are imputed from public knowledge, plus `alpha` times a clipped and noised
     gradient of what the true sensitive values add. One or several targets, squared error.
 
+    {groups_of_parameters}
+
     Parameters
     ----------
     {parameters}
@@ -27,6 +29,10 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
     Attributes
     ----------
     {attributes}
+
+    Other Parameters
+    ----------------
+    {other_parameters}
 
     Notes
     -----

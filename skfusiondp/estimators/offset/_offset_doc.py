@@ -5,31 +5,38 @@ from __future__ import annotations
 from ..._shared_docs import documented
 
 _PARAMETERS = """
-sensitive : None, mapping or column selector, default=None
-    Which columns are sensitive. None protects every column. A mapping declares public domains,
-    ``{"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}``; anything else is what
-    ColumnTransformer takes as columns. Undeclared domains come from the support rows. The smallest
-    ``epsilon`` that a domain states is that of all columns, for every release reads all of them.
-public_model : estimator or None, default=None
-    Fitted on a frame of the public columns and the target, fold by fold. None is gradient boosting.
-{support}
-support_target : array-like of shape (n_support,) or None, default=None
-    Their labels, public too. Then these rows also train the public model, and give the correction its
-    trees, its start and its curvature.
-imputer : FoundationImputer or None, default=None
-    Fills sensitive columns that are absent when predicting. One without support takes `support`.
+sensitive : dict of str to domain, list of str or column selector, default=None (every column)
+    Which columns are sensitive. A dict declares public domains, ``{"age": Numeric(18, 90), "sex":
+    Categorical(["f", "m"])}``; anything else is what ColumnTransformer takes as columns. Undeclared
+    domains come from the support rows. The smallest ``epsilon`` that a domain states is that of all columns,
+    for every release reads all of them.
 {epsilon}
-noise_multiplier : float or None, default=None
+{delta}
+{support}
+support_target : array-like of shape (n_support,), default=None (the labels are not known)
+    Labels of the support rows, public too. Then these rows also train the public model, and give the
+    correction its trees, its start and its curvature.
+imputer : FoundationImputer, default=None (none; a frame to predict must have the sensitive columns)
+    Fills sensitive columns that are absent when predicting. One without support takes `support`.
+public_model : scikit-learn estimator, default=None (gradient boosting of 200 trees)
+    Fitted on a frame of the public columns and the target, fold by fold.
+"""
+
+_OWN = """
+noise_multiplier : float, default=None (what meets `epsilon`)
     Noise standard deviation over half the sensitivity ("replace") or over `max_grad_norm`
     ("zero-out"), in place of `epsilon`.
-{delta}
+"""
+
+_OTHER_PARAMETERS = """
+steps : int, default=None (one Newton step with labelled support rows, else 80)
+    Full-batch releases.
+{noise_multiplier}
 {adjacency}
 {groups}
 {max_rows_per_unit}
-steps : int or None, default=None
-    Full-batch releases. None means one Newton step with labelled support rows, else 80.
-{on_leak}
 {budget}
+{on_leak}
 verbose : int, default=0
     1 prints the stages of a fit, 2 each private release too.
 {random_state}
@@ -64,4 +71,6 @@ method and the proof.
 """
 
 
-with_parameters = documented(parameters=_PARAMETERS, attributes=_ATTRIBUTES, notes=_NOTES)
+with_parameters = documented(
+    _OWN, parameters=_PARAMETERS, other_parameters=_OTHER_PARAMETERS, attributes=_ATTRIBUTES, notes=_NOTES
+)

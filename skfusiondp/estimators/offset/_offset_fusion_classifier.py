@@ -32,9 +32,7 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
     Parameters
     ----------
     {parameters}
-    max_grad_norm : float, default=0.5
-        Bound C of a row's gradient, from 1e-19 to 1e19.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict or "balanced", default=None (1 for each class)
         Weights of the classes in the loss. Labels are public, so they cost nothing.
 
     Attributes
@@ -42,6 +40,12 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     {attributes}
+
+    Other Parameters
+    ----------------
+    max_grad_norm : float, default=0.5
+        Bound C of a row's gradient, from 1e-19 to 1e19.
+    {other_parameters}
 
     Notes
     -----
@@ -69,21 +73,21 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
         self,
         sensitive: Any = None,
         *,
-        public_model: Any = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
         support: Any = None,
         support_target: Any = None,
         imputer: Any = None,
-        epsilon: float | None = None,
+        public_model: Any = None,
+        class_weight: Any = None,
+        max_grad_norm: float = 0.5,
+        steps: int | None = None,
         noise_multiplier: float | None = None,
-        delta: float | None = None,
         adjacency: str = "replace",
         groups: Any = None,
         max_rows_per_unit: int | None = None,
-        max_grad_norm: float = 0.5,
-        steps: int | None = None,
-        class_weight: Any = None,
-        on_leak: str = "warn",
         budget: Any = None,
+        on_leak: str = "warn",
         verbose: int = 0,
         random_state: Any = None,
     ):

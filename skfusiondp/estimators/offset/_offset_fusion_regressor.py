@@ -32,12 +32,16 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     Parameters
     ----------
     {parameters}
-    max_grad_norm : float or None, default=None
-        Bound C of a row's gradient, from 1e-19 to 1e19. None means 0.2 with labelled support rows, else 1.0.
 
     Attributes
     ----------
     {attributes}
+
+    Other Parameters
+    ----------------
+    max_grad_norm : float, default=None (0.2 with labelled support rows, else 1.0)
+        Bound C of a row's gradient, from 1e-19 to 1e19.
+    {other_parameters}
 
     Notes
     -----
@@ -68,20 +72,20 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         self,
         sensitive: Any = None,
         *,
-        public_model: Any = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
         support: Any = None,
         support_target: Any = None,
         imputer: Any = None,
-        epsilon: float | None = None,
+        public_model: Any = None,
+        max_grad_norm: float | None = None,
+        steps: int | None = None,
         noise_multiplier: float | None = None,
-        delta: float | None = None,
         adjacency: str = "replace",
         groups: Any = None,
         max_rows_per_unit: int | None = None,
-        max_grad_norm: float | None = None,
-        steps: int | None = None,
-        on_leak: str = "warn",
         budget: Any = None,
+        on_leak: str = "warn",
         verbose: int = 0,
         random_state: Any = None,
     ):

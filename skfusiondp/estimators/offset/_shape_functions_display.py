@@ -89,8 +89,8 @@ class ShapeFunctionsDisplay:
         """
         if not hasattr(estimator, "shape_functions"):
             raise InvalidInputError(
-                f"estimator={shown(estimator)} has no shape functions; pass a fitted OffsetFusionClassifier or "
-                "OffsetFusionRegressor (of a pipeline, its last step)."
+                f"estimator={shown(estimator)} has no shape functions; pass a fitted OffsetFusionClassifier "
+                "or OffsetFusionRegressor (of a pipeline, its last step)."
             )
         check_is_fitted(estimator)
         shapes = _chosen(estimator.shape_functions(), columns)
@@ -122,7 +122,9 @@ class ShapeFunctionsDisplay:
             If matplotlib is not installed.
         """
         if not self.shapes:
-            raise InvalidInputError("the model has no sensitive column, so there is no shape function to draw.")
+            raise InvalidInputError(
+                "the model has no sensitive column, so there is no shape function to draw."
+            )
         self.axes_ = _panels(ax, len(self.shapes))
         self.figure_ = self.axes_[0].figure
         for axis, (column, (values, effects)) in zip(self.axes_, self.shapes.items(), strict=True):

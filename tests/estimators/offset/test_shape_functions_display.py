@@ -91,6 +91,7 @@ def test_a_model_that_is_not_fitted_and_a_missing_package(monkeypatch):
         BINARY.plot_shapes()
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_the_picture():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
