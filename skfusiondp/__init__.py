@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "Categorical": ".tables._categorical",
+    "Date": ".tables._date",
     "Numeric": ".tables._numeric",
     "FoundationImputer": ".impute",
     "DataHolderWarning": ".exceptions",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .privacy import PrivacyBudget as PrivacyBudget
     from .privacy import PrivacyLedger as PrivacyLedger
     from .tables._categorical import Categorical as Categorical
+    from .tables._date import Date as Date
     from .tables._numeric import Numeric as Numeric
 
 

@@ -54,6 +54,7 @@ MADE = {
     "PrivacyBudget": {"epsilon": 1.0, "delta": 1e-6},
     "PairedTable": {"original": TABLE, "hybrid": TABLE, "schema": TableEncoder().fit(TABLE).schema_},
     "SensitiveTable": {"name": "made", "table": TABLE, "target": TABLE["age"], "sensitive": {}},
+    "Date": {"low": "2000-01-01", "high": "2001-01-01"},
     "Numeric": {"low": 0, "high": 1},
     "Categorical": {"categories": ["a"]},
 }

@@ -100,8 +100,8 @@ class PrivateQuantileTransformer(PrivateTransformer):
     def _learn(self, released: np.ndarray, job: Release) -> None:
         self.edges_, self.cdf_ = {}, {}
         for column, counts in zip(job.columns, released.reshape(len(job.columns), self.n_bins), strict=True):
-            domain = self._domain(column)
-            self.edges_[column] = np.linspace(domain.low, domain.high, self.n_bins + 1)
+            low, high = self._domain(column).span
+            self.edges_[column] = np.linspace(low, high, self.n_bins + 1)
             self.cdf_[column] = _distribution(counts)
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:

@@ -103,8 +103,8 @@ class PrivateStandardScaler(PrivateTransformer):
             count = max(float(count), 1.0)
             mean = float(np.clip(first / count, -1.0, 1.0))
             variance = float(np.clip(second / count - mean**2, _LEAST**2, 1.0))
-            half = domain.high / 2 - domain.low / 2
-            self.mean_[column] = domain.low / 2 + domain.high / 2 + half * mean
+            centre, half = _halves(domain)
+            self.mean_[column] = centre + half * mean
             self.scale_[column] = half * variance**0.5
 
     def _transformed(self, cells: pd.Series, column: str) -> np.ndarray:
@@ -118,5 +118,11 @@ class PrivateStandardScaler(PrivateTransformer):
 
 def _position(values: np.ndarray, domain: Ordered) -> np.ndarray:
     """Position of each value between the bounds, from -1 to 1; NaN where it is missing."""
-    half = domain.high / 2 - domain.low / 2
-    return np.clip((values - (domain.low / 2 + domain.high / 2)) / half, -1.0, 1.0)
+    centre, half = _halves(domain)
+    return np.clip((values - centre) / half, -1.0, 1.0)
+
+
+def _halves(domain: Ordered) -> tuple[float, float]:
+    """Centre and half width of an interval."""
+    low, high = domain.span
+    return low / 2 + high / 2, high / 2 - low / 2

@@ -112,7 +112,9 @@ def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) 
     columns = [values.get(name, frame[name]) for name in names]
     given = getattr(X, "dtype", None)
     # The type follows the new cells: a cell that is replaced may have decided the type of the given array.
-    if not all(c.dtype.kind in "fiub" for c in columns):
+    if all(c.dtype.kind == "M" for c in columns):
+        dtype: np.dtype = np.dtype("datetime64[us]")
+    elif not all(c.dtype.kind in "fiub" for c in columns):
         dtype = np.dtype(object)
     elif isinstance(given, np.dtype) and given.kind == "f":
         dtype = given  # float32 stays float32

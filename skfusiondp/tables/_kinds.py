@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date
-
-import numpy as np
 import pandas as pd
 
 from ._categorical import Categorical
+from ._date import Date
 from ._domain import Domain
 from ._numeric import Numeric
 
 # A column is of the first kind that holds it; the last holds every column.
-KINDS: tuple[type[Domain], ...] = (Numeric, Categorical)
+KINDS: tuple[type[Domain], ...] = (Numeric, Date, Categorical)
 
 
 def declarations() -> str:
     """How domains are declared, for messages."""
-    return " or ".join(kind.declaration for kind in KINDS)
+    *most, last = (kind.declaration for kind in KINDS)
+    return f"{', '.join(most)} or {last}"
 
 
 def support_domain(column: pd.Series) -> Domain:
@@ -41,11 +40,6 @@ def leaked_domain(column: pd.Series) -> Domain:
 
 def remedy(column: pd.Series) -> str:
     """How to declare a column, by the kind of its own cells."""
-    dates = pd.api.types.is_datetime64_any_dtype(column.dtype) or any(
-        isinstance(v, date | np.datetime64) for v in column.tolist()
-    )
-    if dates:
-        return f"{column.name!r}: Numeric(low, high), after converting the date to a number of days"
     return f"{column.name!r}: {_kind_of(column).declaration}"
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
+from ._days import duration_days, is_duration_column
 from ._domain import OWN_EPSILON, epsilon_text, own_epsilon, plain
 from ._frames import is_numeric, missing_cells, numeric_values
 from ._ordered import Ordered
@@ -24,6 +25,8 @@ BOUND = Anything("a bound is checked together with the other one")
 @dataclass(frozen=True)
 class Numeric(Ordered):
     """Domain of a sensitive numeric column: an interval that everybody knows.
+
+    Durations (timedelta) are numbers of days.
 
     Parameters
     ----------
@@ -106,7 +109,8 @@ class Numeric(Ordered):
 
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as numbers, within the bounds or not; NaN for what is none."""
-        return numeric_values(cells, sensitive=True)
+        numbers = numeric_values(cells, sensitive=True)
+        return np.where(np.isnan(numbers), duration_days(cells), numbers)
 
     def describe(self) -> str:
         """The domain in the words of a report."""
@@ -122,13 +126,15 @@ class Numeric(Ordered):
 
     @classmethod
     def holds(cls, column: pd.Series) -> bool:
-        """Tell whether a column holds numbers other than truth values."""
-        return is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype)
+        """Tell whether a column holds durations, or numbers other than truth values."""
+        numbers = is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype)
+        return numbers or is_duration_column(column)
 
     @classmethod
     def from_support(cls, column: pd.Series) -> Numeric:
         """The interval from the smallest to the largest of public cells."""
-        values = numeric_values(column[column.notna()])
+        present = column[column.notna()]
+        values = duration_days(present) if is_duration_column(present) else numeric_values(present)
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         if low == high:
@@ -146,15 +152,15 @@ class Numeric(Ordered):
                 f"Complex data not supported: column {column.name!r} has no declared domain and holds "
                 "complex numbers; declare Numeric(low, high), or leave the column out."
             )
-        values = numeric_values(present, sensitive=True)
+        values = cls(0.0, 1.0).numbers(present)
         values = values[np.isfinite(values)]
-        return _coarse(float(values.min()), float(values.max())) if values.size else cls(0.0, 1.0)
+        return cls(*coarse_bounds(float(values.min()), float(values.max()))) if values.size else cls(0.0, 1.0)
 
 
-def _coarse(low: float, high: float) -> Numeric:
-    """An interval around both, its bounds multiples of a power of ten that none of the cells reaches."""
+def coarse_bounds(low: float, high: float) -> tuple[float, float]:
+    """Bounds around both, multiples of a power of ten that neither of them reaches."""
     low, high = max(low, -_LARGEST), min(high, _LARGEST)
     spread = high - low or max(abs(low), 1.0)
     step = 10.0 ** math.floor(math.log10(max(spread, 1e-300)))
     step = max(step, 2 * max(math.ulp(low), math.ulp(high)))
-    return Numeric((math.ceil(low / step) - 1) * step, (math.floor(high / step) + 1) * step)
+    return (math.ceil(low / step) - 1) * step, (math.floor(high / step) + 1) * step

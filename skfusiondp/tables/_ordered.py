@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,34 +22,53 @@ class Ordered(Domain):
     """A domain that is an interval of numbers, or of what numbers stand for (such as days).
 
     A subclass is a frozen dataclass with a field `knots`. It says which number a cell stands for
-    (`numbers`) and, where cells are no numbers, turns numbers back into cells (`restore`).
+    (`numbers`) and, where cells are no numbers, turns numbers back into cells (`restore`), and bounds and
+    knots into numbers and back (`_as_number`, `_as_stated`).
     """
 
     task = "regressor"
+    no_number: ClassVar[str] = "no number"
+    """What a cell is that stands for no number, in the words of a warning."""
 
-    low: float
-    high: float
-    knots: tuple[float, ...] | None
+    low: Any
+    high: Any
+    knots: tuple | None
 
     @abstractmethod
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as numbers, within the bounds or not; NaN for what is none. Nothing is refused."""
 
+    def _as_number(self, stated: Any) -> float:
+        """The number that a stated bound or knot stands for."""
+        return stated
+
+    def _as_stated(self, number: float) -> Any:
+        """A number as a bound or knot is stated."""
+        return float(number)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The bounds as numbers."""
+        return self._as_number(self.low), self._as_number(self.high)
+
     @property
     def edges(self) -> np.ndarray:
-        """The bounds and the knots between them, in increasing order."""
+        """The bounds and the knots between them as numbers, in increasing order."""
+        low, high = self.span
         if self.knots is None:
-            return self.low + (self.high - self.low) * np.linspace(0, 1, _PIECES + 1)
-        return np.array([self.low, *self.knots, self.high], dtype=float)
+            return low + (high - low) * np.linspace(0, 1, _PIECES + 1)
+        return np.array([low, *map(self._as_number, self.knots), high], dtype=float)
 
     def with_knots_of(self, values: np.ndarray) -> Ordered:
         """The same domain with knots at quantiles of public `values`, unless it states its own."""
         if self.knots is not None or not np.isfinite(values).any():
             return self
-        inside = np.clip(values[np.isfinite(values)], self.low, self.high)
-        knots = quantile_knots(inside, _PIECES)
+        low, high = self.span
+        knots = quantile_knots(np.clip(values[np.isfinite(values)], low, high), _PIECES)
+        # What is stated may be coarser than the numbers, so that two knots can meet, or a knot a bound.
+        stated = {self._as_number(s): s for s in map(self._as_stated, knots)}
         own: Any = self  # a dataclass
-        return replace(own, knots=tuple(float(k) for k in knots if self.low < k < self.high))
+        return replace(own, knots=tuple(stated[k] for k in sorted(stated) if low < k < high))
 
     def informed_by(self, cells: pd.Series) -> Ordered:
         return self.with_knots_of(self.numbers(cells))
@@ -77,7 +96,7 @@ class Ordered(Domain):
         -------
         ndarray of shape (n_rows,)
         """
-        return np.clip(self.numbers(as_column(values)), self.low, self.high)
+        return np.clip(self.numbers(as_column(values)), *self.span)
 
     def encode(self, values: Any) -> np.ndarray:
         """Encode piecewise-linearly between bounds and knots, and mark missing cells.
@@ -103,31 +122,33 @@ class Ordered(Domain):
         return self.clean(values)
 
     def restore(self, target: np.ndarray) -> np.ndarray:
-        return np.clip(target, self.low, self.high)
+        return np.clip(target, *self.span)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `n` cells uniformly from the interval."""
-        return self.restore(rng.uniform(self.low, self.high, size=n))
+        return self.restore(rng.uniform(*self.span, size=n))
 
     def grid(self, n: int) -> np.ndarray:
-        return self.restore(np.linspace(self.low, self.high, n))
+        return self.restore(np.linspace(*self.span, n))
 
     def centers(self, n: int) -> np.ndarray:
-        return self.low + (np.arange(n) + 0.5) / n * (self.high - self.low)
+        low, high = self.span
+        return low + (np.arange(n) + 0.5) / n * (high - low)
 
     def phrases(self, n: int) -> list[str]:
-        edges = [short_text(v) for v in self.restore(np.linspace(self.low, self.high, n + 1))]
+        edges = [short_text(v) for v in self.restore(np.linspace(*self.span, n + 1))]
         return [f"between {low} and {high}" for low, high in pairwise(edges)]
 
     def bins(self, values: Any, n: int) -> np.ndarray:
         clean = self.clean(values)
-        scaled = (clean - self.low) / (self.high - self.low) * n
+        low, high = self.span
+        scaled = (clean - low) / (high - low) * n
         inside = np.clip(np.nan_to_num(scaled), 0, n - 1).astype(np.int64)
         return np.where(np.isnan(clean), n, inside)
 
     def far_apart(self) -> tuple[Any, Any]:
         """The upper end against the lower, or against a missing cell where that is encoded farther away."""
-        low, high = self.restore(np.array([self.low, self.high])).tolist()
+        low, high = self.restore(np.array(self.span)).tolist()
         encoded = self.encode([high, low, None])
         farther = np.linalg.norm(encoded[0] - encoded[2]) > np.linalg.norm(encoded[0] - encoded[1])
         return high, None if farther else low
@@ -135,5 +156,6 @@ class Ordered(Domain):
     def outside(self, cells: pd.Series) -> dict[str, int]:
         numbers = self.numbers(cells)
         nothing = np.isnan(numbers) & ~missing_cells(cells)
-        found = {"below": numbers < self.low, "above": numbers > self.high, "no number": nothing}
+        low, high = self.span
+        found = {"below": numbers < low, "above": numbers > high, self.no_number: nothing}
         return {what: int(where.sum()) for what, where in found.items()}

@@ -192,7 +192,7 @@ def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict
     )
     generic = (
         f"Declare them, for example sensitive={{{guessed[0]!r}: Numeric(low, high)}} for numbers, "
-        "Categorical([...]) for texts, and a date as a number of days."
+        "Categorical([...]) for texts, Date(low, high) for dates."
     )
     if on_leak == "raise":
         report_leak(

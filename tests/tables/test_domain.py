@@ -190,5 +190,5 @@ def test_a_registered_kind_is_found_where_none_is_declared(monkeypatch):
         TABLE[100:]
     )
     assert [type(d) for d in imputer.schema_.domains.values()] == [Hour, Grade, Numeric]
-    with pytest.raises(InvalidInputError, match=r"Hour\(\) or Grade\(\) or Numeric"):
+    with pytest.raises(InvalidInputError, match=r"Hour\(\), Grade\(\), Numeric\(low, high\)"):
         FusionDPClassifier({"hour": 24}).fit(TABLE, Y)

@@ -280,7 +280,7 @@ def test_the_remedy_names_the_column_s_own_kind(on_disk, tmp_path):
         fusion("feature-dp").fit(tmp_path / "x.parquet" if on_disk else TABLE, Y)
     (said,) = {str(w.message) for w in caught if issubclass(w.category, PrivacyLeakWarning)}
     for remedy in ("'age': Numeric(low, high)", "'pay': Numeric(low, high)", "'race': Categorical([...])",
-                   "'born': Numeric(low, high), after converting the date to a number of days",
+                   "'born': Date(low, high)",
                    "'code': Categorical([...])"):  # fmt: skip
         assert remedy in said
     assert "epsilon is infinite" in said and not cells_in(said)
@@ -294,7 +294,7 @@ def test_an_error_names_every_kind_without_a_look_at_the_cells():
             resolve_schema(as_table(table), UNDECLARED, on_leak="raise")
         said.add(str(caught.value))
     (text,) = said
-    assert "Numeric(low, high)" in text and "Categorical([...])" in text and "number of days" in text
+    assert "Numeric(low, high)" in text and "Categorical([...])" in text and "Date(low, high)" in text
 
 
 def test_where_support_rows_give_domains_nothing_changes():

@@ -368,7 +368,8 @@ class BaseOffsetFusion(PrivateEstimator):
                 scores = self._corrected(encoded[every], score[every], moved)
                 parts.append(scores.reshape(len(points), len(frame), -1).mean(axis=1))
             effect = np.vstack(parts)
-            shapes[c] = (np.array(grid.tolist()), effect - effect.mean(axis=0))
+            values = np.array(grid.tolist()) if grid.dtype == object else grid
+            shapes[c] = (values, effect - effect.mean(axis=0))
         return shapes
 
     def shape_functions(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:

@@ -239,8 +239,10 @@ class Bins:
 def _edges(domain: Ordered, known: np.ndarray) -> tuple[np.ndarray, ...]:
     """Fine, middle and coarse cuts of an interval, and cuts for pairs, from public facts."""
 
+    low, high = domain.span
+
     def cut(fractions: np.ndarray, *more: np.ndarray) -> np.ndarray:
-        return np.unique(np.concatenate([domain.low + (domain.high - domain.low) * fractions, *more]))
+        return np.unique(np.concatenate([low + (high - low) * fractions, *more]))
 
     def even(pieces: int) -> np.ndarray:
         return np.linspace(0, 1, pieces + 1)[1:-1]
