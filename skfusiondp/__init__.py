@@ -17,6 +17,7 @@ _HOMES = {
     "Categorical": ".tables._categorical",
     "Date": ".tables._date",
     "Numeric": ".tables._numeric",
+    "domains_from": ".tables._domains_from",
     "FoundationImputer": ".impute",
     "DataHolderWarning": ".exceptions",
     "FusionDPClassifier": ".estimators",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .privacy import PrivacyLedger as PrivacyLedger
     from .tables._categorical import Categorical as Categorical
     from .tables._date import Date as Date
+    from .tables._domains_from import domains_from as domains_from
     from .tables._numeric import Numeric as Numeric
 
 

@@ -5,6 +5,7 @@ Nothing here pays for what it reads: an audit's results stay with those who may 
 
 from ..privacy._attack_success import attack_success
 from ._attribute import audit_attribute
+from ._check_domains import DomainCheck, check_domains
 from ._inference import AttributeInference, attribute_inference
 from ._reconstruction import linear_reconstruction
 from ._replay import ReplayCheck, ReplayReport, replay
@@ -15,6 +16,7 @@ from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
 __all__ = [
     "AttributeAudit",
     "AttributeInference",
+    "DomainCheck",
     "EpsilonPosterior",
     "ReplayCheck",
     "ReplayReport",
@@ -22,6 +24,7 @@ __all__ = [
     "attack_success",
     "attribute_inference",
     "audit_attribute",
+    "check_domains",
     "epsilon_lower_bound",
     "guess_p_value",
     "linear_reconstruction",

@@ -10,6 +10,7 @@ from ._adult import load_adult
 from ._medical import load_flchain, load_support2
 from ._sepsis import load_sepsis
 from ._social import load_acs_massachusetts, load_alcohol, load_credit_default, load_nhis
+from ._split import split_support
 from ._table import SensitiveTable
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "load_nhis",
     "load_sepsis",
     "load_support2",
+    "split_support",
 ]

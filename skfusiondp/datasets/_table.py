@@ -8,11 +8,11 @@ from typing import Any, Literal, Protocol, overload
 
 import pandas as pd
 
-from .._parameters import Integer, Satisfies, check_parameters, constraints
-from .._random_state import random_generator
+from .._parameters import Satisfies, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ..tables._domain import Domain
 from ..tables._paired_table import FRAME
+from ._split import split_support
 
 XY = tuple[pd.DataFrame, pd.Series]
 TEXT = Satisfies(lambda t: isinstance(t, str), "a text")
@@ -124,9 +124,8 @@ class SensitiveTable:
     ) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
         """Set aside `n` rows, drawn uniformly, as a labelled public support set.
 
-        Those rows are published as a whole: no guarantee covers them, and they must not be
-        trained on privately as well. Rows keep their labels and their order, so
-        ``hybrid.loc[table.index]`` is the hybrid view of the rows that stay private.
+        As the function `split_support`, whose documentation says what that means. Rows keep their labels
+        and their order, so ``hybrid.loc[table.index]`` is the hybrid view of the rows that stay private.
 
         Parameters
         ----------
@@ -154,12 +153,7 @@ class SensitiveTable:
         >>> X_support.shape, X.shape
         ((500, 12), (32061, 12))
         """
-        rows = len(self.table)
-        Integer(1, rows - 1, remedy=f"the table {self.name!r} has {rows} rows").check("n", n)
-        shuffled = random_generator(random_state).permutation(rows)
-        chosen, rest = sorted(shuffled[:n]), sorted(shuffled[n:])
-        parts = [(self.table.iloc[rows], self.target.iloc[rows]) for rows in (chosen, rest)]
-        return *parts[0], *parts[1]
+        return split_support(self.table, self.target, n, random_state)
 
 
 class Loader(Protocol):

@@ -69,12 +69,13 @@ class Categorical(Countable):
         cats = tuple(plain(c) for c in categories)
         try:
             distinct = len(set(cats)) == len(cats) and not any(pd.isna(c) is True or c is pd.NA for c in cats)
+            distinct = distinct and ... not in cats  # what `domains_from` leaves to be filled in
         except TypeError:  # what cannot be hashed cannot be looked up
             distinct = False
         if not cats or not distinct:
             raise InvalidInputError(
                 f"Categorical(categories={list(cats)!r}): categories must be distinct, not missing, "
-                "and at least one; missing cells need no category of their own."
+                "at least one, and filled in where ... stood; missing cells need no category of their own."
             )
         object.__setattr__(self, "categories", cats)
         object.__setattr__(self, "epsilon", epsilon)
