@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import sysconfig
 import warnings
 
 
@@ -59,15 +61,28 @@ def report_leak(message: str, on_leak: str) -> None:
         warnings.warn(message, PrivacyLeakWarning, stacklevel=callers_level())
 
 
+_PYTHON = sysconfig.get_path("stdlib")
+_INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
+
+
 def callers_level() -> int:
     """The `stacklevel` of a warning that points at the user's line, from which this package was called.
 
     Other libraries' frames may lie between two of this package's, such as joblib's between a search and a
-    fit, so the outermost of its own counts. Its generated methods have no file, but its modules' globals.
+    fit, so the outermost of its own counts; and between it and the user's, such as a pipeline's, so those of
+    installed packages are passed over. Its generated methods have no file, but its modules' globals.
     """
     own, depth, frame = 0, 1, sys._getframe(1)
+    files = []
     while frame is not None:
         if str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
             own = depth
+        files.append(frame.f_code.co_filename)
         depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
-    return own + 1
+    users = (level for level in range(own + 1, depth) if not _is_installed(files[level - 1]))
+    return next(users, own + 1)  # in a worker there is no user's line
+
+
+def _is_installed(file: str) -> bool:
+    """Tell whether a file is of an installed package or of Python itself."""
+    return file.startswith(_PYTHON) or _INSTALLED.search(file) is not None

@@ -23,7 +23,7 @@ from skfusiondp.preprocessing import (
     TableEncoder,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N = 60
 # Cells that would stand out in a message.

@@ -26,7 +26,7 @@ from skfusiondp.preprocessing import (
     TableEncoder,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 CHECKED = [
     FusionDPClassifier(steps=5, public_epochs=1),

@@ -146,7 +146,7 @@ def test_the_searches_above_find_something():
     assert len(OBJECTS) > 20 and any(n.endswith("FusionDPClassifier.fit") for n in CALLABLES)
 
 
-@pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+@pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 @pytest.mark.parametrize("module", [skfusiondp, *MODULES], ids=lambda m: m.__name__)
 def test_examples_run(module):
     with warnings.catch_warnings():

@@ -29,7 +29,7 @@ from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.training import PerRowEngine
 from skfusiondp.training._batches import PrivateSample
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N, BATCH = 60, 20
 Q = BATCH / N

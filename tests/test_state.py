@@ -13,7 +13,7 @@ from torch import nn
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
 from skfusiondp.nets import MLP
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N = 120
 rng = np.random.default_rng(0)

@@ -217,7 +217,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         backend = make_backend(self.backend)
         public, sensitive = self._split_support(schema)
         if self.support is None and backend.needs_support:
-            _warn_no_knowledge(self.backend)
+            _warn_no_knowledge(self.strategy)
             backend = DomainBackend()
         self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
         parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}
@@ -360,12 +360,17 @@ class FoundationImputer(  # type: ignore[call-arg]
         return tags
 
 
-def _warn_no_knowledge(backend: Any) -> None:
+def _warn_no_knowledge(strategy: str) -> None:
+    guess = (
+        "every sensitive cell is imputed by a uniform draw from its domain"
+        if strategy == "sample"
+        else "every sensitive number is imputed by the centre of its domain, and every category by the first "
+        "declared one"
+    )
     warnings.warn(
-        f"FoundationImputer has no support rows and backend={backend!r} knows nothing without "
-        "them: numbers become the centre of their domain and categories the first declared one "
-        "(uniform draws with strategy='sample'). Give public rows as support=, or use "
-        "backend='sentence-transformers'.",
+        f"No support rows, so nothing to impute from: {guess}. Give public rows as support= (of other "
+        "people, or of people who agreed to publish theirs), or live with a less accurate model: the privacy "
+        "guarantee does not depend on it.",
         UserWarning,
         stacklevel=callers_level(),
     )

@@ -9,7 +9,7 @@ from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 from skfusiondp.model_selection import _fold_fits, _head_stack
 from skfusiondp.model_selection._head_stack import HeadStack
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows")
 NORMS = (0.01, 0.5, 100.0)
 SAMPLES = [np.array([0, 3, 4, 9]), np.array([], dtype=np.int64), np.array([1, 3, 5])]
 

@@ -47,7 +47,7 @@ from skfusiondp.tables._paired_table import PairedTable
 from skfusiondp.tables._schema import SensitiveSchema
 
 SENSITIVE = {"age": Numeric(0, 1), "sex": Categorical(["f", "m"])}
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 
 class Stub(ClassifierMixin, BaseEstimator):

@@ -27,7 +27,7 @@ from skfusiondp.tables._public_encoder import PublicEncoder
 from skfusiondp.tables._schema import resolve_schema
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning"),
+    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
 ]
 N = 120

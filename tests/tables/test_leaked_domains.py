@@ -42,7 +42,7 @@ from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning"),
+    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.filterwarnings("ignore::skfusiondp.PrivacyLeakWarning"),
 ]
 N = 240

@@ -34,7 +34,7 @@ from skfusiondp.preprocessing import (
 )
 from skfusiondp.tables._outside import Outside, outside, tell_data_holder
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N = 300
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}

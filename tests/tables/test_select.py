@@ -20,7 +20,7 @@ from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.tables._select import select_columns
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 N = 200
 rng = np.random.default_rng(0)
 TABLE = pd.DataFrame(

@@ -16,7 +16,7 @@ from skfusiondp.privacy._sampling import PoissonSampler
 from skfusiondp.training._batches import TrainingRows
 from skfusiondp.training._net import FusionDPNet
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N, WIDTH, BATCH = 40, 12, 8
 SIGMA, C, ALPHA = 1.7, 0.6, 2.5

@@ -24,7 +24,7 @@ from skfusiondp.training._net import FusionDPNet
 from skfusiondp.training._process_group import Ranks
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning"),
+    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.skipif(
         sys.platform == "win32" or not torch.distributed.is_available(), reason="needs gloo and spawn"
     ),

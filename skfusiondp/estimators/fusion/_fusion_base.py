@@ -186,20 +186,21 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> FusionJob:
         self._require_target(y)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
-        source = self._fit_table(X)
+        table = read_table(self, X, reset=True)
+        # The target is quickly read: before an imputer is fitted.
+        target = self._encode_target(y, len(table))
+        self._require_rows(*table.shape)
+        source = self._fit_table(table)
         table, schema = source.table, source.schema
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
-        target = self._encode_target(y, len(table))
-        self._require_rows(*table.shape)
         if sample_weight is not None:
             weight = target.weight * self._row_weight(sample_weight, table)
             target = replace(target, weight=weight.astype(np.float32))
         return FusionJob(table, schema, units, source, target)
 
-    def _fit_table(self, X: Any) -> FitTable:
+    def _fit_table(self, table: Table) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
-        table = read_table(self, X, reset=True)
         if table.views is not None:
             self._check_stated(table, table.views.schema)
             return FitTable(table, table.views.schema, None)
