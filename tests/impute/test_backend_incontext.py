@@ -158,7 +158,7 @@ def test_each_task_needs_a_path(name, paths, domains, support, train):
 
 
 def test_without_support_they_know_nothing(name, paths, domains, train):
-    with pytest.warns(UserWarning, match="no support rows"):
+    with pytest.warns(UserWarning, match="No support rows"):
         FoundationImputer(domains, backend=BACKENDS[name](paths)).fit(train)
 
 

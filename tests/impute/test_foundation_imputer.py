@@ -141,7 +141,7 @@ def test_other_columns_of_support_are_ignored(domains, support, train):
 
 
 def test_without_knowledge_it_says_so_and_imputes_the_domain(domains, train):
-    with pytest.warns(UserWarning, match="no support rows"):
+    with pytest.warns(UserWarning, match="No support rows"):
         imputer = FoundationImputer(domains).fit(train)
     hybrid = imputer.transform(train)
     assert set(hybrid["age"]) == {50.0}
