@@ -8,8 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean, median
 
 import pytest
+
+from skfusiondp import FusionDPClassifier, Numeric, OffsetFusionClassifier
+from skfusiondp.audit import attack_success
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,6 +47,56 @@ def test_readme_commands_name_files_and_extras_that_exist():
     project = (ROOT / "pyproject.toml").read_text()
     for extra in re.findall(r'"\.\[(\w+)\]"', text):
         assert re.search(rf"^{extra} = \[", project, re.M), extra
+
+
+def at_epsilon_one(method: str, key: str) -> dict[str, dict[int, float]]:
+    """{table: {seed: figure}} of one of our methods in the benchmarks."""
+    found: dict[str, dict[int, float]] = {}
+    for r in json.loads((ROOT / "docs/results/suite.json").read_text())["results"]:
+        if (r["method"], r["epsilon"], r["relation"]) == (method, 1.0, "replace"):
+            value = r[key] if key == "seconds" else r.get("auroc", r.get("r2"))
+            found.setdefault(r["table"], {})[r["seed"]] = value
+    return found
+
+
+def test_the_readme_says_what_the_benchmarks_measured():
+    text = (ROOT / "README.md").read_text()
+    fusion = at_epsilon_one("FusionDP", "figure")
+
+    def leads(method: str) -> list[float]:
+        other = at_epsilon_one(method, "figure")
+        return [mean([other[t][s] - fusion[t][s] for s in fusion[t]]) for t in fusion]
+
+    labelled, without = leads("OffsetFusion, with support"), leads("OffsetFusion")
+    wins = f"on {sum(d > 0 for d in labelled)} of {len(labelled)} tables"
+    size = f"by {min(labelled):.3f} to {max(labelled):.3f}".replace("0.", ".")
+    assert f"{wins}, {size}" in text
+    assert f"on {sum(d > 0 for d in without)} of {len(without)} |" in text
+    times = [
+        [median(by_seed.values()) for by_seed in at_epsilon_one(m, "seconds").values()]
+        for m in ("OffsetFusion, with support", "FusionDP")
+    ]
+    spans = [f"{round(min(t))} to {round(max(t))}" for t in times]
+    assert f"a fit takes {spans[0]} seconds, one of FusionDP {spans[1]}" in text
+
+
+def test_the_readme_says_how_well_a_cell_can_be_guessed():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    stated = re.search(r"at most (\d+) % at ε = 1, (\d+) % at ε = 4 and (\d+) % at ε = 8 \(3,000 rows", text)
+    assert stated
+    for epsilon, percent in zip((1.0, 4.0, 8.0), stated.groups(), strict=True):
+        for kind in (OffsetFusionClassifier, FusionDPClassifier):
+            planned = kind({"age": Numeric(0, 1)}, epsilon=epsilon).planned_ledger(3000)
+            assert int(percent) - 1.5 < 100 * attack_success(planned) <= int(percent) + 0.01
+
+
+@pytest.mark.slow
+def test_the_first_command_answers():
+    out = run_example("-m", "skfusiondp")
+    rows = dict(re.findall(r"^(.+?)  +(?:0|1|inf) +([.0-9]+) ", out, re.M))
+    public, private, everything = (float(v) for v in rows.values())
+    assert public + 0.02 < private <= everything + 0.01
+    assert "differential privacy of the sensitive columns" in out and "guessed right" in out
 
 
 def run_example(*args: str) -> str:
