@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._display import ShowsShapes
-from ._parameters import Constraint, Rule, check_parameters
+from ._parameters import Constraint, Rule, check_parameters, is_whole
 from ._random_state import seeded
 from .accounting._enclosing import check_enclosing
 from .accounting._privacy_report import PrivacyReport, _up
@@ -205,7 +205,7 @@ class Spender(ShowsShapes, BaseEstimator):
         job = self._read(X, y, **given)
         plan = self._plan(job.n_rows, self._budgets(job), job.units.rows_per_unit, job)
         unpaid = self._unpaid(job.schema.sensitive, job.schema.leaks)
-        planned = self._cost(plan, unpaid, job.n_rows)
+        planned = _by_users_names(self._cost(plan, unpaid, job.n_rows), job.schema)
         delta = plan.delta if plan is not None else float(self.delta or 1 / (10 * job.n_rows))
         around = check_enclosing(self, X, self.on_leak)
         self._surroundings, self._spent_around = around.sentence, around.ledger
@@ -218,7 +218,8 @@ class Spender(ShowsShapes, BaseEstimator):
             self._train(job, begin)
             if not begin.begun:
                 # No sensitive cell was read, except for domains that were taken from training cells.
-                self._pay(self._cost(None, unpaid, job.n_rows), delta, self._adjacency)
+                leaked = _by_users_names(self._cost(None, unpaid, job.n_rows), job.schema)
+                self._pay(leaked, delta, self._adjacency)
         if len(self.ledger_) > spent_before:
             self._tell_holder(job)
         return self
@@ -257,7 +258,7 @@ class Spender(ShowsShapes, BaseEstimator):
 
     def _tell_holder(self, job: Job) -> None:
         """Tell the data holder what share of cells the declared domains do not hold."""
-        warn_outside(job.table, self._outside_of(job))
+        warn_outside(job.table, self._outside_of(job), job.schema.called)
 
     def _outside_of(self, job: Job) -> dict[str, Domain]:
         """Declared domains of columns whose cells were read."""
@@ -268,7 +269,7 @@ class Spender(ShowsShapes, BaseEstimator):
         stated = self._stated_sensitive()
         if not isinstance(stated, Mapping):
             return {"?": None}
-        return {k if isinstance(k, str) else f"x{k}": domain for k, domain in stated.items()}
+        return {f"x{k}" if is_whole(k) else str(k): domain for k, domain in stated.items()}
 
     def _stated_sensitive(self) -> Any:
         """The stated `sensitive`: this object's, or else its imputer's."""
@@ -288,9 +289,12 @@ class Spender(ShowsShapes, BaseEstimator):
         return "gaussian"
 
     def _protected(self) -> dict[str, dict]:
-        sources = self.schema_.sources
-        domains = self.schema_.domains.items()
-        return {c: {**d.to_dict(), "source": sources.get(c, "declared")} for c, d in domains}
+        schema = self.schema_
+        sources = schema.sources
+        return {
+            schema.name(c): {**d.to_dict(), "source": sources.get(c, "declared")}
+            for c, d in schema.domains.items()
+        }
 
     def _domain_facts(self) -> list[str]:
         """Where the domains come from, if anybody has stated them."""
@@ -346,6 +350,15 @@ class Spender(ShowsShapes, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _by_users_names(ledger: PrivacyLedger, schema: SensitiveSchema) -> PrivacyLedger:
+    """The entries with the user's names of the columns, where the table has others."""
+    if not schema.called:
+        return ledger
+    return PrivacyLedger(
+        tuple(replace(e, protects=tuple(map(schema.name, e.protects))) for e in ledger.entries)
+    )
 
 
 def without_rows(estimator: Any) -> Any:

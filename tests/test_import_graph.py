@@ -100,7 +100,8 @@ LAYERS = {
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": (
-        "exceptions", "_parameters", "_random_state", "_display", "_copies", "_contents", "_refit", "tables"
+        "exceptions", "_parameters", "_random_state", "_display", "_copies", "_contents", "_refit", "tables",
+        "accounting"
     ),
     "_spender": ("exceptions", "_parameters", "_random_state", "_display", "privacy", "tables", "accounting"),
     "preprocessing": (

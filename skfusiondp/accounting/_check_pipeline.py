@@ -205,4 +205,6 @@ def _marked(start: Flow, names: frozenset[str]) -> Flow:
         return replace(start, columns=columns)
     if EVERY in names:
         return start
-    return replace(start, columns=tuple(Column(n, frozenset({n})) for n in sorted(names)), rest=frozenset())
+    return replace(
+        start, columns=tuple(Column(n, frozenset({n}), own=n) for n in sorted(names)), rest=frozenset()
+    )

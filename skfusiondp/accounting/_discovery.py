@@ -56,7 +56,7 @@ class Discovery:
                 self.stated |= {column.name}  # only its name is known
             elif column.sources:
                 self.mixed.append(column.sources)
-        self.lost |= any(c.sources != {c.name} for c in stated.columns)
+        self.lost |= any(c.sources != {c.own or c.name} for c in stated.columns)
         if isinstance(sensitive, Mapping):
             self.domains |= {k: d for k, d in sensitive.items() if isinstance(k, str)}
 

@@ -33,12 +33,15 @@ class Column:
         None where a step has changed it.
     many : bool
         Whether it stands for an unknown number of columns.
+    own : str
+        The column of the first table whose cells it holds as they were there; empty if a step made it.
     """
 
     name: str
     sources: frozenset[str] = frozenset()
     dtype: Any = None
     many: bool = False
+    own: str = ""
 
     def matches(self, name: str) -> bool:
         """Tell whether a name may mean this column."""
@@ -114,6 +117,13 @@ class Flow:
         chosen = dict.fromkeys(c for c in found if c is not None)
         return self._part(chosen)
 
+    def called(self, name: str) -> Column | None:
+        """The one column that holds a column of the first table as it was there; None if there is not one."""
+        found = [c for c in self.columns if c.own == name and not c.many]
+        if found or self.rest is None or any(name in c.sources for c in self.columns):
+            return found[0] if len(found) == 1 else None
+        return Column(self.prefix + name, self._source_of(name), own=name)
+
     def possible(self, places: Iterable[int]) -> Flow:
         """The columns that positions may mean where some columns stand for an unknown number.
 
@@ -160,7 +170,7 @@ class Flow:
             if self.rest is None or not key.startswith(self.prefix) or (self.columns and self.by_position):
                 return None
             name = key[len(self.prefix) :]
-            return Column(key, frozenset({name}) if self.rest == _ALL else self.rest)
+            return Column(key, self._source_of(name))
         if not isinstance(key, int | np.integer):
             return None
         if self.rest is None:
@@ -171,8 +181,12 @@ class Flow:
             # No name is known: positions are names, as scikit-learn has them for arrays.
             name = f"x{int(key)}"
             known = [c for c in self.columns if c.name == name]
-            return known[0] if known else Column(name, frozenset({name}) if self.rest == _ALL else self.rest)
+            return known[0] if known else Column(name, self._source_of(name))
         return None
+
+    def _source_of(self, name: str) -> frozenset[str]:
+        """What a column is made of that is among those without a known name."""
+        return frozenset({name}) if self.rest == _ALL else self.rest_sources
 
     @property
     def by_position(self) -> bool:
@@ -239,7 +253,7 @@ def flow_of(X: Any) -> Flow | None:
 
 
 def _own(names: list[str], types: list[Any]) -> Flow:
-    return Flow(tuple(Column(n, frozenset({n}), t) for n, t in zip(names, types, strict=True)))
+    return Flow(tuple(Column(n, frozenset({n}), t, own=n) for n, t in zip(names, types, strict=True)))
 
 
 def _pandas_type(kind: Any) -> str:

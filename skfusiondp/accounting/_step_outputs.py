@@ -20,7 +20,7 @@ def after(estimator: Any, flow: Flow, gives: str) -> Flow:
     named = flow.named if gives == "same" and keeps else gives_frame(estimator)
     flow = replace(flow, named=named, protected=None)
     if gives == "same":
-        return replace(flow, columns=tuple(replace(c, dtype=None) for c in flow.columns))
+        return replace(flow, columns=tuple(_changed(c, estimator) for c in flow.columns))
     if gives == "prediction":
         return prediction(flow.sources)
     if gives == "each" and flow.rest is None:
@@ -29,6 +29,29 @@ def after(estimator: Any, flow: Flow, gives: str) -> Flow:
     numbered = is_a(estimator, "ClassNamePrefixFeaturesOutMixin")
     name = f"{type(estimator).__name__.lower()}*" if numbered else "*"
     return Flow((Column(name, flow.sources, many=True),), None, "", named)
+
+
+def _changed(column: Column, estimator: Any) -> Column:
+    """A column behind a step that hands on as many: as it was there, where the step selects or is ours."""
+    return replace(column, dtype=None, own=column.own if hands_on_cells(estimator) else "")
+
+
+def hands_on_cells(estimator: Any) -> bool:
+    """Tell whether what columns a step hands on keep the cells, or the names, that they had.
+
+    Steps of this library state in their own `domains_` what becomes of a column.
+    """
+    selects = is_a(estimator, "SelectorMixin") or not hasattr(estimator, "transform")
+    return selects or is_ours(estimator) or does_nothing(estimator)
+
+
+def does_nothing(step: Any) -> bool:
+    """Tell whether a step hands on what it is handed."""
+    return (
+        step is None
+        or step == "passthrough"
+        or (type(step).__name__ == "FunctionTransformer" and getattr(step, "func", step) is None)
+    )
 
 
 def around(flow: Flow) -> Flow:

@@ -28,7 +28,7 @@ from ._known_steps import (
 from ._parts import join
 from ._probe import chosen_by_cells, fitted_on_made_up_rows, probe
 from ._provenance import Flow, joined
-from ._step_outputs import after, around, counted, gives_frame, imputed, named_by, prediction
+from ._step_outputs import after, around, counted, does_nothing, gives_frame, imputed, named_by, prediction
 
 _MEMBERS = ("estimator", "base_estimator", "regressor", "classifier")
 _SEARCHES = (
@@ -129,7 +129,7 @@ class Walk:
             self._say(estimator, path, flow.sources, why, severity="note")
         if rule.note:
             self._say(estimator, path, flow.sources, rule.note, severity="note")
-        if trial is not None and trial.flow is not None:
+        if trial is not None and trial.flow is not None and not does_nothing(estimator):
             return trial.flow
         if keeps_to is not None:
             return joined([flow.without(keeps_to), around(keeps_to)], flow.named)
@@ -314,9 +314,10 @@ class Walk:
         if sensitive is None and flow.protected is not None and method:
             stated = Flow(tuple(c for c in flow.columns if c.sources and c.sources <= flow.protected))
         else:
-            stated = self._stated(estimator, sensitive, flow, path)
+            named_here, known = _as_here(sensitive, flow)
+            stated = self._stated(estimator, named_here, known, flow, path)
             support = getattr(estimator, "support", None) if imputer is None else imputer.support
-            self._domains(estimator, sensitive, support, stated, path)
+            self._domains(estimator, named_here, support, stated, path)
         self.discovery.note(estimator, sensitive, flow if method == "dp-sgd" else stated)
         # A private transformer reads only the columns that it pays for; DP-SGD pays for all.
         pays_for_all = is_a(estimator, "PrivateTransformer") or method == "dp-sgd"
@@ -340,16 +341,16 @@ class Walk:
             return prediction(treated_as_public if method == "hybrid" else flow.sources)
         return after(estimator, flow, "prediction" if _predicts(estimator) else "same")
 
-    def _stated(self, estimator: Any, sensitive: Any, flow: Flow, path: str) -> Flow:
-        """The columns of the step's own `sensitive`."""
+    def _stated(self, estimator: Any, sensitive: Any, known: bool, flow: Flow, path: str) -> Flow:
+        """The columns of the step's own `sensitive`, which is `known` to name unchanged ones."""
         fitted = getattr(getattr(estimator, "schema_", None), "sensitive", None)
         stated = flow.pick(sensitive)
         if stated is None and fitted is not None:
             sensitive, stated = list(fitted), flow.pick(list(fitted))
         if stated is not None:
             self._chooses(estimator, sensitive, flow, path)
-            if not flow.named and sensitive is not None and _texts(sensitive):
-                why = "names its sensitive columns, but is handed an array: its fit refuses that"
+            if not (flow.named or known) and sensitive is not None and _texts(sensitive):
+                why = "names its sensitive columns, but is handed an array without them: its fit refuses that"
                 remedy = "Call set_output(transform='pandas') on the steps before it."
                 self._say(estimator, path, stated.sources, why, remedy, "note")
             return stated
@@ -357,8 +358,8 @@ class Walk:
         keys = _texts(sensitive)
         found = [part for k in keys if (part := flow.pick(k)) is not None]
         lost = [k for k in keys if flow.pick(k) is None]
-        known = [part for k in lost if (part := self.start.pick(k)) is not None]
-        self.discovery.stated |= frozenset().union(*(part.sources for part in known))
+        first = [part for k in lost if (part := self.start.pick(k)) is not None]
+        self.discovery.stated |= frozenset().union(*(part.sources for part in first))
         places = _places(sensitive) if flow.rest is None else []
         if keys:
             why = (
@@ -375,7 +376,7 @@ class Walk:
             why = f"has sensitive={_brief(sensitive)}, which cannot be told without the table"
             remedy = _TABLE_NEEDED
         meant = flow.possible(places) if places else flow
-        about = frozenset().union(*(part.sources for part in known)) or meant.sources or flow.sources
+        about = frozenset().union(*(part.sources for part in first)) or meant.sources or flow.sources
         self._say(estimator, path, about, why, remedy)
         if meant.columns and meant is not flow:
             return meant
@@ -433,6 +434,21 @@ class Walk:
         name = estimator if isinstance(estimator, str) else type(estimator).__name__
         if sources:
             self.seen[Finding(path, name, tuple(sorted(sources)), severity, why, remedy)] = None
+
+
+def _as_here(sensitive: Any, flow: Flow) -> tuple[Any, bool]:
+    """A selector by the names that columns have here, and whether each is known by its first name.
+
+    A fit looks them up in the same way (`columns_called`).
+    """
+    keys = _texts(sensitive)
+    known = {k: c.name for k in keys if (c := flow.called(k)) is not None}
+    here = {k: k if flow.named and flow.pick(k) is not None else known.get(k, k) for k in keys}
+    if isinstance(sensitive, Mapping) and keys:
+        sensitive = {here[k]: domain for k, domain in sensitive.items()}
+    elif keys:
+        sensitive = list(here.values())
+    return sensitive, len(known) == len(keys)
 
 
 def _predicts(estimator: Any) -> bool:

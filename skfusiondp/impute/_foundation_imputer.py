@@ -28,6 +28,7 @@ from .._parameters import (
 )
 from .._random_state import RANDOM_STATE, random_generator
 from .._refit import all_or_nothing
+from ..accounting._called import columns_called
 from ..exceptions import InvalidInputError, callers_level
 from ..tables._containers import SetOutput, replace_columns
 from ..tables._domain import Domain
@@ -185,7 +186,13 @@ class FoundationImputer(  # type: ignore[call-arg]
         check_parameters(self)
         table = FrameTable(check_table(self, X, reset=True), X)
         return self._fit_schema(
-            resolve_schema(table, self.sensitive, support=self.support, on_leak=self.on_leak)
+            resolve_schema(
+                table,
+                self.sensitive,
+                support=self.support,
+                on_leak=self.on_leak,
+                lookup=columns_called(self, X),
+            )
         )
 
     def transform(self, X: Any) -> Any:

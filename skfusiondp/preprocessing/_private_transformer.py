@@ -18,6 +18,7 @@ from .._privacy_parameters import EPSILON_OR_NOISE, PRIVACY
 from .._refit import all_or_nothing
 from .._shared_docs import documented
 from .._spender import Begin, Job, Spender
+from ..accounting._called import columns_called
 from ..exceptions import InvalidInputError
 from ..privacy import Clipping, PrivatePlan, make_plan
 from ..privacy._random_bits import RandomBits
@@ -147,7 +148,13 @@ class PrivateTransformer(  # type: ignore[call-arg]
 
     def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Release:
         table = FrameTable(check_table(self, X, reset=True), X)
-        schema = resolve_schema(table, self.sensitive, on_leak=self.on_leak, budget=self.budget)
+        schema = resolve_schema(
+            table,
+            self.sensitive,
+            on_leak=self.on_leak,
+            budget=self.budget,
+            lookup=columns_called(self, X),
+        )
         own = [c for c, d in schema.domains.items() if d.epsilon is not None]
         if own:
             raise InvalidInputError(

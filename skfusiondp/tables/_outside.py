@@ -61,8 +61,12 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
     return Outside(int((~missing_cells(cells)).sum()), Counter(domain.outside(cells)))
 
 
-def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
+def warn_outside(
+    table: Table, domains: Mapping[str, Domain], called: Mapping[str, str] | None = None
+) -> None:
     """Warn the data holder of each column with more than 1 % of its cells outside its domain.
+
+    `called` says what the user calls columns that the table has under other names.
 
     Call it last, when everything that reads the table has been paid for.
     """
@@ -74,7 +78,7 @@ def warn_outside(table: Table, domains: Mapping[str, Domain]) -> None:
             counts[column] += outside(frame[column], domain)
     for column, domain in domains.items():
         if counts[column].share > WORTH_SAYING:
-            tell_data_holder(_sentence(column, domain, counts[column]))
+            tell_data_holder(_sentence((called or {}).get(column, column), domain, counts[column]))
 
 
 @contextmanager

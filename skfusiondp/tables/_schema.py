@@ -16,7 +16,7 @@ from ._domain import Domain
 from ._frames import as_frame
 from ._kinds import leaked_domain, remedy, support_domain
 from ._same_rows import compared_as_numbers, row_codes, training_rows_given
-from ._select import MOST_NAMED, Selector, brief, select_columns
+from ._select import MOST_NAMED, Lookup, Selector, brief, select_columns
 from ._table import Table
 
 
@@ -34,6 +34,8 @@ class SensitiveSchema:
         Where each domain comes from: "declared", "support" or "training cells" (a leak).
     training_support : str
         How training rows were found among the support rows (a leak); empty if none were.
+    called : mapping of str to str
+        What the user calls those sensitive columns that the table has under other names, or under none.
     """
 
     _plain_values = True
@@ -42,10 +44,12 @@ class SensitiveSchema:
     domains: Mapping[str, Domain]
     sources: Mapping[str, str] = field(default_factory=dict)
     training_support: str = ""
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", MappingProxyType(dict(self.domains)))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+        object.__setattr__(self, "called", MappingProxyType(dict(self.called)))
 
     def __getstate__(self) -> dict:
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(self).items()}
@@ -64,6 +68,10 @@ class SensitiveSchema:
         """Names of the public columns, in table order."""
         return tuple(c for c in self.columns if c not in self.domains)
 
+    def name(self, column: str) -> str:
+        """What the user calls a column of the table."""
+        return self.called.get(column, column)
+
     @property
     def leaks(self) -> tuple[str, ...]:
         """Sensitive columns whose training cells were read without noise."""
@@ -79,7 +87,7 @@ class SensitiveSchema:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What the leaks leave uncovered, in the words of the report."""
-        guessed = [c for c, source in self.sources.items() if source == "training cells"]
+        guessed = [self.name(c) for c, source in self.sources.items() if source == "training cells"]
         texts = []
         if guessed:
             texts.append(f"domains of {', '.join(guessed)}: read off the training cells; declare them")
@@ -92,7 +100,13 @@ class SensitiveSchema:
 
 
 def resolve_schema(
-    table: Table, sensitive: Selector, *, support: Any = None, on_leak: str = "warn", budget: Any = None
+    table: Table,
+    sensitive: Selector,
+    *,
+    support: Any = None,
+    on_leak: str = "warn",
+    budget: Any = None,
+    lookup: Lookup | None = None,
 ) -> SensitiveSchema:
     """Turn the user's ``sensitive=`` into a schema.
 
@@ -114,6 +128,8 @@ def resolve_schema(
         What happens at a leak, or when nothing is sensitive.
     budget : PrivacyBudget or None, optional
         A shared budget pays for no read without noise, so that with one no domain may be missing.
+    lookup : callable, optional
+        As in `select_columns`.
 
     Raises
     ------
@@ -126,7 +142,8 @@ def resolve_schema(
     """
     ON_LEAK.check("on_leak", on_leak)
     public = None if support is None else as_frame(support)
-    declared = select_columns(table.columns, table.labels, sensitive, support=public)
+    selected = select_columns(table.columns, table.labels, sensitive, support=public, lookup=lookup)
+    declared = selected.domains
     if not declared:
         report_leak(
             f"sensitive={sensitive!r} selects no column: nothing is protected. Name the sensitive "
@@ -154,7 +171,7 @@ def resolve_schema(
             domains[column], sources[column] = support_domain(public[column]), "support"
         if public is not None and column in public:
             domains[column] = domains[column].informed_by(public[column])
-    schema = SensitiveSchema(table.columns, domains, sources)
+    schema = SensitiveSchema(table.columns, domains, sources, called=selected.called)
     if public is None or not declared:
         return schema
     return replace(schema, training_support=_training_support(table, schema, public, support, on_leak))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from ._frames import is_frame
 from ._kinds import declarations
 
 MOST_NAMED = 8
+KEEP_NAMES = (
+    "Where steps of a pipeline come before, let columns keep their names: set_output(transform='pandas') on "
+    "the steps, and verbose_feature_names_out=False on a ColumnTransformer."
+)
 Selector = Any  # what ColumnTransformer takes as columns, or a mapping {column: domain}
 
 # Types and cells of made-up tables: a callable must select the same columns on all of them.
@@ -42,9 +47,35 @@ _MADE_UP: tuple[tuple[str, tuple], ...] = (
 )
 
 
+# Finds a column that the table does not have under the user's name: its place in a table without names, or
+# its name there; None if nothing is known of it. It raises where it knows why there is no such column.
+Lookup = Callable[[Any], int | str | None]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The columns that a selector stands for.
+
+    Parameters
+    ----------
+    domains : dict of str to Domain or None
+        Declared domain of each one, in the order of the selector.
+    called : dict of str to str
+        What the user calls those of them that the table has under other names.
+    """
+
+    domains: dict[str, Domain | None]
+    called: dict[str, str]
+
+
 def select_columns(
-    columns: Sequence[str], labels: list | None, sensitive: Selector, *, support: pd.DataFrame | None = None
-) -> dict[str, Domain | None]:
+    columns: Sequence[str],
+    labels: list | None,
+    sensitive: Selector,
+    *,
+    support: pd.DataFrame | None = None,
+    lookup: Lookup | None = None,
+) -> Selected:
     """Resolve a selector to {column name: declared domain, or None} without reading a training cell.
 
     Parameters
@@ -58,11 +89,12 @@ def select_columns(
     support : DataFrame, optional
         Public rows, on which a callable is called. Without them it must choose by names: it has to select
         the same columns on made-up tables of every type.
+    lookup : callable, optional
+        Finds columns by the names that they had before steps of a pipeline renamed them.
 
     Returns
     -------
-    dict of str to Numeric, Categorical or None
-        In the order of the selector.
+    Selected
 
     Raises
     ------
@@ -71,7 +103,8 @@ def select_columns(
         domain that is none, or a callable that goes by types or cells.
     """
     refuse_table(sensitive)
-    return _Columns(columns, labels).select(sensitive, support)
+    known = _Columns(columns, labels, lookup)
+    return Selected(known.select(sensitive, support), known.called)
 
 
 def refuse_table(sensitive: Any) -> None:
@@ -86,9 +119,11 @@ def refuse_table(sensitive: Any) -> None:
 class _Columns:
     """The columns of a table: their names, and the labels that they have on a frame."""
 
-    def __init__(self, names: Sequence[str], labels: list | None):
+    def __init__(self, names: Sequence[str], labels: list | None, lookup: Lookup | None = None):
         self.names = list(names)
         self.labels = labels
+        self.lookup = lookup
+        self.called: dict[str, str] = {}
         self.by_position = labels is None or (
             all(map(_is_integer, labels)) and labels == list(range(len(labels)))
         )
@@ -215,17 +250,57 @@ class _Columns:
         elif not isinstance(key, bool | np.bool_):
             for name, label in zip(self.names, self.labels or (), strict=False):
                 if _same(label, key):
+                    self.called[name] = str(key)
                     return name
+            found = self._renamed(key)
+            if found is not None:
+                self.called[found] = str(key)
+                return found
         near = difflib.get_close_matches(str(key), self.names, n=1)
         shown = self.names if self.labels is None else self.labels
-        hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {brief(shown)}."
-        raise InvalidInputError(f"sensitive names the column {key!r}, which the table does not have{hint}")
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the table has {brief(shown)}. {self._remedy}"
+        raise InvalidInputError(
+            f"sensitive names the column {key!r}, which the table does not have{hint}".rstrip()
+        )
+
+    def _renamed(self, key: Any) -> str | None:
+        """The column that steps of a pipeline have given another name; None if there is none."""
+        found = self.lookup(key) if self.lookup is not None else None
+        if found is not None:
+            return found if isinstance(found, str) else self.names[found]
+        return ending_in(key, self.names)
+
+    @property
+    def _remedy(self) -> str:
+        """What keeps names, where steps of a pipeline may have changed them."""
+        if self.labels is not None and not any("__" in name for name in self.names):
+            return ""
+        return KEEP_NAMES
 
     def _ambiguous(self) -> str:
         return (
             f"goes by integers, but the columns of X have the labels {brief(self.labels or [])}, where an "
             "integer could be a label or a position; name the columns, or pass a boolean mask."
         )
+
+
+def ending_in(key: Any, names: Sequence[str]) -> str | None:
+    """The column of that name, or the one that ends in it behind the prefix of a step; None if there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        If several end in it.
+    """
+    if not isinstance(key, str) or key in names:
+        return key if isinstance(key, str) else None
+    ends = [name for name in names if name.endswith(f"__{key}")]
+    if len(ends) > 1:
+        raise InvalidInputError(
+            f"sensitive names the column {key!r}, which may be {' and '.join(map(repr, ends))}; name each "
+            "sensitive one as the table has it."
+        )
+    return ends[0] if ends else None
 
 
 def _is_integer(key: Any) -> bool:

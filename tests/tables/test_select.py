@@ -41,7 +41,7 @@ def other_types(table):
 
 def selected(X, key):
     table = as_table(X)
-    return select_columns(table.columns, table.labels, key)
+    return select_columns(table.columns, table.labels, key).domains
 
 
 def refused(selector, table=TABLE, support=None):

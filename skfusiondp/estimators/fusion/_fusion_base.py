@@ -18,6 +18,7 @@ from ..._parameters import Constraint, Rule, check_int, store_parameters
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
 from ..._spender import Begin, Job
+from ...accounting._called import columns_called
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
@@ -28,7 +29,7 @@ from ...tables._groups import read_units, without_column
 from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
-from ...tables._select import select_columns
+from ...tables._select import Lookup, select_columns
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
 from ...training._driver import Driver
@@ -185,12 +186,13 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
     def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> FusionJob:
         self._require_target(y)
+        lookup = columns_called(self, X)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         table = read_table(self, X, reset=True)
         # The target is quickly read: before an imputer is fitted.
         target = self._encode_target(y, len(table))
         self._require_rows(*table.shape)
-        source = self._fit_table(table)
+        source = self._fit_table(table, lookup)
         table, schema = source.table, source.schema
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
@@ -199,7 +201,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             target = replace(target, weight=weight.astype(np.float32))
         return FusionJob(table, schema, units, source, target)
 
-    def _fit_table(self, table: Table) -> FitTable:
+    def _fit_table(self, table: Table, lookup: Lookup) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
         if table.views is not None:
             self._check_stated(table, table.views.schema)
@@ -210,6 +212,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             support=self._given_support(),
             on_leak=self.on_leak,
             budget=self.budget,
+            lookup=lookup,
         )
         return FitTable(table, schema, self._fitted_imputer(schema))
 
@@ -217,7 +220,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Refuse a `sensitive` that contradicts a paired table."""
         if self.sensitive is None:
             return
-        stated = select_columns(table.columns, table.labels, self.sensitive)
+        stated = select_columns(table.columns, table.labels, self.sensitive).domains
         other = [
             c
             for c in sorted({*stated, *schema.sensitive})

@@ -19,6 +19,7 @@ from ..._parameters import Constraint, Rule
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
 from ..._spender import Begin, Job
+from ...accounting._called import columns_called
 from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
@@ -157,6 +158,7 @@ class BaseOffsetFusion(PrivateEstimator):
 
     def _read(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> OffsetJob:
         self._require_target(y)
+        lookup = columns_called(self, X)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
         frame = check_table(self, X, reset=True)
         support = self._support_frame()
@@ -167,6 +169,7 @@ class BaseOffsetFusion(PrivateEstimator):
             support=self._given_support(),
             on_leak=self.on_leak,
             budget=self.budget,
+            lookup=lookup,
         )
         target, loss = self._encode_target(y, len(frame))
         self._require_rows(*frame.shape)
