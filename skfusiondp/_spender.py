@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._display import ShowsShapes
+from ._keywords import KnownKeywords
 from ._parameters import Constraint, Rule, check_parameters, is_whole
 from ._random_state import seeded
 from .accounting._enclosing import check_enclosing
@@ -73,7 +74,7 @@ class Job:
         return len(self.table)
 
 
-class Spender(ShowsShapes, BaseEstimator):
+class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
     """Whatever reads sensitive training cells: plan, reserve, pay, read, report. Not for users.
 
     A subclass says what its parameters may be (`_constraints`, `_rules`), reads the public facts of what it

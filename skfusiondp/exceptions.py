@@ -16,6 +16,10 @@ class InvalidInputError(SkfusiondpError, ValueError):
     """A table, target or parameter that cannot be used; the message names the remedy."""
 
 
+class UnknownParameterError(InvalidInputError, TypeError):
+    """An object is made with a keyword that its class does not have; the message suggests one that it has."""
+
+
 class MissingDependencyError(SkfusiondpError, ImportError):
     """An optional package or a file that it needs is absent; the message names the remedy."""
 

@@ -133,8 +133,8 @@ CASES = {
     "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
     "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),
     "optimizer of another kind": ({"optimizer": type}, "must be a torch optimizer class"),
-    "misspelt": ({"epsilonn": 1.0}, r"no parameter 'epsilonn'; did you mean 'epsilon'\?"),
-    "misspelt prefix": ({"modul__hidden": (4,)}, "no parameter 'modul__hidden'"),
+    "misspelt in the module": ({"module__hiden": (4,)}, r"did you mean 'module__hidden'\?"),
+    "misspelt in the optimizer": ({"optimizer__beta": 0.9}, r"Adam takes no 'beta'; .* 'optimizer__betas'\?"),
 }
 
 

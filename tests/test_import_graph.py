@@ -88,22 +88,26 @@ def under(folder):
 # The layers, lowest first: a layer imports those before it in its own line of this table, and no others.
 LAYERS = {
     "exceptions": (),
+    "_keywords": ("exceptions",),
     "_parameters": ("exceptions",),
     "_random_state": ("exceptions", "_parameters"),
     "_display": (),
     "_copies": (),
     "_contents": (),
-    "privacy": ("exceptions", "_parameters"),
-    "tables": ("exceptions", "_parameters"),
+    "privacy": ("exceptions", "_keywords", "_parameters"),
+    "tables": ("exceptions", "_keywords", "_parameters"),
     "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
     "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
     "impute": (
-        "exceptions", "_parameters", "_random_state", "_display", "_copies", "_contents", "_refit", "tables",
+        "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_copies", "_contents",
+        "_refit", "tables", "accounting"
+    ),
+    "_spender": (
+        "exceptions", "_keywords", "_parameters", "_random_state", "_display", "privacy", "tables",
         "accounting"
     ),
-    "_spender": ("exceptions", "_parameters", "_random_state", "_display", "privacy", "tables", "accounting"),
     "preprocessing": (
         "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_shared_docs",
         "_spender", "privacy", "tables", "accounting"

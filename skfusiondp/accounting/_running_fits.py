@@ -56,7 +56,8 @@ def running_fits(estimator: Any, frame: FrameType | None) -> list[RunningFit]:
     A search that is fitted itself is among them.
     """
     levels: list[RunningFit] = []
-    inner, path, between = [estimator], "", []
+    inner, path = [estimator], ""
+    between: list[FrameType] = []
     while frame is not None:
         owner = _fitted_by(frame)
         if owner is not None and owner is inner[-1]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._keywords import KnownKeywords
 from .._parameters import check_parameters, constraints
 from ..tables._domain import Domain
 from ..tables._public_encoder import PublicEncoder
@@ -18,7 +19,7 @@ from ._heads import Head, MarginalHead, UniformHead
 _FEWEST_ROWS = 10
 
 
-class ColumnwiseBackend(BaseEstimator):
+class ColumnwiseBackend(KnownKeywords, BaseEstimator):
     """Base of the backends that fit one head a sensitive column.
 
     Subclasses choose the head (`_make_head`) and, if they like, the features

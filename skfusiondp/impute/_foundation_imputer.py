@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._contents import clear_padding
 from .._display import ShowsShapes
+from .._keywords import KnownKeywords
 from .._parameters import (
     N_JOBS,
     ON_LEAK,
@@ -44,7 +45,13 @@ from ._registry import BACKEND, make_backend
 
 
 class FoundationImputer(  # type: ignore[call-arg]
-    OneToOneFeatureMixin, SetOutput, TransformerMixin, ShowsShapes, BaseEstimator, auto_wrap_output_keys=None
+    KnownKeywords,
+    OneToOneFeatureMixin,
+    SetOutput,
+    TransformerMixin,
+    ShowsShapes,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
 ):
     """Impute every sensitive cell from the public columns: the hybrid view.
 

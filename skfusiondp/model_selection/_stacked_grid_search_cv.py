@@ -15,6 +15,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
+from .._keywords import KnownKeywords
 from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
 from .._refit import all_or_nothing
 from .._spender import without_rows
@@ -28,7 +29,7 @@ from ._fold_fits import FoldFit, alike, fit_each, why_not_shared
 from ._trials import strictest_on_leak
 
 
-class StackedGridSearchCV(GridSearchCV):
+class StackedGridSearchCV(KnownKeywords, GridSearchCV):
     """Grid search that does once what its fits have in common, and trains their private heads together.
 
     It takes what GridSearchCV takes and gives what it gives. Models of a fold that differ only in

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from .._keywords import KnownKeywords
 from .._parameters import Satisfies, as_float, check_parameters, constraints
 from ..exceptions import InvalidInputError, PrivacyBudgetError
 from ._accountant import compute_epsilon
@@ -33,7 +34,7 @@ class Pay(Protocol):
 
 
 @dataclass(frozen=True)
-class PrivacyBudget:
+class PrivacyBudget(KnownKeywords):
     """What all fits together may spend on one table, kept in a file that they share.
 
     A fit that is given the budget (``budget=``) reserves its planned cost before it reads a sensitive

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._keywords import KnownKeywords
 from .._parameters import OneOf, Real, as_float
 from ._relations import relation
 
@@ -34,7 +35,7 @@ _GAMMA = 0.01
 
 
 @dataclass(frozen=True)
-class Clipping:
+class Clipping(KnownKeywords):
     """Bound each row's gradient to norm ``max_grad_norm``.
 
     Parameters

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .._keywords import KnownKeywords
 from .._parameters import as_float
 from ..exceptions import InvalidInputError
 from ._mechanisms import Bound, Gaussian
@@ -17,7 +18,7 @@ _MOST_ROWS = 1e9
 
 
 @dataclass(frozen=True)
-class LedgerEntry:
+class LedgerEntry(KnownKeywords):
     """One mechanism that read sensitive cells: `steps` releases of a Poisson-sampled Gaussian.
 
     Parameters
@@ -77,7 +78,7 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
-class BoundEntry:
+class BoundEntry(KnownKeywords):
     """One mechanism known only by its (epsilon, delta), such as an accounted search.
 
     Parameters

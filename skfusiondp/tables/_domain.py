@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from .._keywords import KnownKeywords
 from .._parameters import Real, as_float
 
 OWN_EPSILON = Real(
@@ -22,7 +23,7 @@ OWN_EPSILON = Real(
 )
 
 
-class Domain(ABC):
+class Domain(KnownKeywords, ABC):
     """What everybody knows that the cells of a sensitive column may hold.
 
     A kind of column is a subclass: of `Ordered` if its cells are points of an interval, of `Countable` if

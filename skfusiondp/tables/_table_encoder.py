@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
+from .._keywords import KnownKeywords
 from .._parameters import ON_LEAK, SENSITIVE, check_parameters, constraints
 from ..exceptions import InvalidInputError
 from ._frames import check_table
@@ -25,7 +26,7 @@ _MAX_CATEGORIES = 64
 _PIECES = 4
 
 
-class TableEncoder(TransformerMixin, BaseEstimator):
+class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
     Public numbers and dates are encoded piecewise-linearly between their quartiles and marked where

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from ..._keywords import suggestion
 from ..._parameters import VERBOSE, Device, Integer, Real, Satisfies, are_names, constraints
 from ...exceptions import InvalidInputError
+from ._methods import method_of
 
 PREFIXES = ("module__", "optimizer__", "callbacks__", "criterion__")
 
 
 class NetParameters:
     """Accept, get, set and clone ``module__hidden`` and its like as skorch's nets do."""
+
+    _prefixes: ClassVar[tuple[str, ...]] = PREFIXES
 
     def _store_net_parameters(self, kwargs: dict[str, Any]) -> None:
         if kwargs:
@@ -39,19 +43,52 @@ class NetParameters:
 
 @dataclass(frozen=True)
 class OfTorchParts:
-    """Parameters beyond a class's own belong to the torch parts; a misspelt one gets a suggestion."""
+    """Parameters of the torch parts must be ones that the module and the optimizer take."""
 
     def check(self, owner: Any) -> None:
-        for name in owner._net_parameters():
-            if not name.startswith(PREFIXES):
-                near = difflib.get_close_matches(name, owner.get_params(deep=False), n=2)
-                near = [n for n in near if n != name]
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise InvalidInputError(
-                    f"{type(owner).__name__} has no parameter {name!r}; {hint}Parameters of the torch parts "
-                    f"start with {', '.join(PREFIXES)}."
-                )
-        LEARNING_RATE.check("optimizer__lr", owner._net_parameters().get("optimizer__lr"))
+        given = owner._net_parameters()
+        LEARNING_RATE.check("optimizer__lr", given.get("optimizer__lr"))
+        if any(name.startswith(("module__", "optimizer__")) for name in given):
+            _check_names(given, "module__", _module_of(owner))
+            _check_names(given, "optimizer__", _optimizer_of(owner))
+
+
+def _module_of(owner: Any) -> Any:
+    from ...nets import MLP, WideAndDeep
+
+    if owner.module is None:  # as the fit chooses it
+        return MLP if method_of(owner.method).free_view is None else WideAndDeep
+    return owner.module if inspect.isroutine(owner.module) else _class_of(owner.module)
+
+
+def _optimizer_of(owner: Any) -> Any:
+    from torch.optim import Adam
+
+    return Adam if owner.optimizer is None else owner.optimizer
+
+
+def _class_of(part: Any) -> type:
+    return part if inspect.isclass(part) else type(part)
+
+
+def _check_names(given: Iterable[str], prefix: str, part: Any) -> None:
+    """Refuse a parameter that a part of the net does not take, where its signature tells."""
+    try:
+        takes = dict(inspect.signature(part).parameters)
+    except (TypeError, ValueError):  # some built-in callables have none
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return
+    takes = {n: p for n, p in takes.items() if n != "params"}  # which an optimizer gets from the net
+    for name in given:
+        own = name.removeprefix(prefix)
+        # What lies deeper (optimizer__param_groups__0__lr) is skorch's own business.
+        if name.startswith(prefix) and "__" not in own and own not in (*takes, "param_groups"):
+            meant = suggestion(own, takes)
+            hint = f"did you mean {prefix + meant!r}?" if meant else f"it takes {', '.join(takes)}."
+            raise InvalidInputError(
+                f"{name} is given, but {getattr(part, '__name__', part)} takes no {own!r}; {hint}"
+            )
 
 
 def _are_callbacks(value: Any) -> bool:
