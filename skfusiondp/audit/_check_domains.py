@@ -116,7 +116,7 @@ def check_domains(X: Any, sensitive: Mapping) -> DomainCheck:
     (False, ['1 above', '1 unknown categories'])
     """
     table = as_table(X)
-    declared = select_columns(table.columns, table.labels, sensitive)
+    declared = select_columns(table.columns, table.labels, sensitive).domains
     lacking = [c for c, domain in declared.items() if domain is None]
     if lacking or not declared:
         raise InvalidInputError(
