@@ -564,9 +564,9 @@ LEAKY = {
         on(PolynomialFeatures(2, include_bias=False), ["lab", "age"]),
         "clf",
     ),
-    "renamed by a prefix": (
+    "changed under a prefix": (
         then(
-            ColumnTransformer([("x", "passthrough", ["age"])], remainder="passthrough").set_output(
+            ColumnTransformer([("x", Binarizer(), ["age"])], remainder="passthrough").set_output(
                 transform="pandas"
             ),
             model(),
@@ -742,6 +742,12 @@ LEAKY = {
 
 CLEAN = {
     "the model alone": model(),
+    "renamed by a prefix": then(
+        ColumnTransformer([("x", "passthrough", ["age"])], remainder="passthrough").set_output(
+            transform="pandas"
+        ),
+        model(),
+    ),
     "scaled public columns": on(StandardScaler(), ["lab", "pulse"]),
     "encoded public columns": on(one_hot(), "ward"),
     "target-encoded public column": on(TargetEncoder(random_state=0), "ward"),

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Binarizer, FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils import all_estimators
 
 from skfusiondp import (
@@ -310,8 +310,10 @@ def test_a_callback_of_ones_own_is_a_note():
     assert [f.severity for f in check_pipeline(model(callbacks=[("peek", Peek())]))] == ["note"]
 
 
-def test_an_array_without_names_is_a_note():
+def test_an_array_is_a_note_where_a_fit_would_not_find_the_columns_in_it():
     pipe = make_pipeline(columns(("x", MinMaxScaler(), ["lab"])).set_output(transform="default"), model())
+    assert list(check_pipeline(pipe, X=table())) == []
+    pipe = make_pipeline(columns(("x", Binarizer(), ["age"])).set_output(transform="default"), model())
     check = check_pipeline(pipe, X=table())
     assert check.ok and "handed an array" in check[0].why
 
