@@ -82,7 +82,9 @@ def public_classes():
 def test_every_public_estimator_refuses():
     classes = public_classes()
     assert len(classes) >= 14
-    assert [cls for cls in classes if not issubclass(cls, KnownKeywords) and not cls._is_protocol] == []
+    # A protocol makes no objects, and where there are no parameters Python's own error says so.
+    with_parameters = [cls for cls in classes if not getattr(cls, "_is_protocol", False) and _parameters(cls)]
+    assert [cls for cls in with_parameters if not issubclass(cls, KnownKeywords)] == []
 
 
 def test_the_table_of_words_leads_to_parameters_that_exist():

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._keywords import KnownKeywords
 from .._parameters import constraints
 from ..tables._domain import Domain
 from ._backend import Predictive
 from ._heads import UniformHead
 
 
-class DomainBackend(KnownKeywords, BaseEstimator):
+class DomainBackend(BaseEstimator):
     """Impute the centre of each interval, or categories that are all equally probable.
 
     It learns from no row, so its hybrid view adds no information to the public columns: the

@@ -29,7 +29,7 @@ from ._fold_fits import FoldFit, alike, fit_each, why_not_shared
 from ._trials import strictest_on_leak
 
 
-class StackedGridSearchCV(KnownKeywords, GridSearchCV):
+class StackedGridSearchCV(GridSearchCV, KnownKeywords):
     """Grid search that does once what its fits have in common, and trains their private heads together.
 
     It takes what GridSearchCV takes and gives what it gives. Models of a fold that differ only in

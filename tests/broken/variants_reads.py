@@ -64,8 +64,8 @@ def the_share_outside_is_kept(patch):
 def the_share_is_told_before_it_is_paid(patch):
     plain = FusionDPClassifier._fit_table
 
-    def telling(self, X):
-        source = plain(self, X)
+    def telling(self, X, lookup):
+        source = plain(self, X, lookup)
         warn_outside(source.table, source.schema.domains)
         return source
 
