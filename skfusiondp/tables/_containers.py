@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn import get_config
 
 from ..exceptions import InvalidInputError
-from ._frames import as_frame, is_frame, is_polars
+from ._frames import as_frame, is_arrow, is_polars
 
 
 class SetOutput:
@@ -69,6 +69,8 @@ def replace_columns(X: Any, frame: pd.DataFrame, imputed: pd.DataFrame, names: l
     values = {c: imputed[c].infer_objects() for c in imputed}
     if is_polars(X):
         return _replace_polars(X, values, names)
+    if is_arrow(X):
+        return _replace_arrow(X, values, names)
     if isinstance(X, pd.DataFrame):
         return _replace_pandas(X, values, names)
     return _replace_array(X, frame, values, names)
@@ -77,15 +79,16 @@ def replace_columns(X: Any, frame: pd.DataFrame, imputed: pd.DataFrame, names: l
 def _replace_pandas(X: pd.DataFrame, values: dict, names: list[str]) -> pd.DataFrame:
     whole = X.shape[1] == len(names)
     # Labels that are no strings go by position; then no column can be absent.
-    out = X.copy(deep=False) if whole else X[[c for c in names if c in X.columns]]
+    there = {str(c): c for c in X.columns}
+    out = X.copy(deep=False) if whole else X[[there[c] for c in names if c in there]]
     for position, name in enumerate(names):
         if name not in values:
             continue
         cells = values[name].set_axis(X.index)
         if whole:
             out.isetitem(position, cells)
-        elif name in out.columns:
-            out[name] = cells
+        elif name in there:
+            out[there[name]] = cells
         else:
             out.insert(position, name, cells)
     return out
@@ -100,8 +103,20 @@ def _replace_polars(X: Any, values: dict, names: list[str]) -> Any:
     return X.with_columns(columns).select(list(given.values()))
 
 
+def _replace_arrow(X: Any, values: dict, names: list[str]) -> Any:
+    import pyarrow as pa
+
+    whole = X.num_columns == len(names)
+    given = dict(zip(names, X.schema.names if whole else names, strict=True))
+    columns = [
+        pa.array(_polars_cells(values[c]), from_pandas=True) if c in values else X.column(given[c])
+        for c in names
+    ]
+    return pa.table(columns, names=list(given.values()))
+
+
 def _polars_cells(column: pd.Series) -> np.ndarray | list:
-    """A column's cells, of which missing ones are null in polars."""
+    """A column's cells, of which missing ones are null in polars and Arrow."""
     if column.dtype.kind in "fiub" and column.notna().all():
         return column.to_numpy()
     cells = column.astype(object)
@@ -127,10 +142,10 @@ def _replace_array(X: Any, frame: pd.DataFrame, values: dict, names: list[str]) 
 
 
 def _to_kind(table: Any, kind: str, names: list[str]) -> Any:
+    frame = table if isinstance(table, pd.DataFrame) else None
     if kind == "pandas":
-        if isinstance(table, pd.DataFrame):
-            return table.set_axis(names, axis=1)
-        return as_frame(table).set_axis(names, axis=1).infer_objects()
+        frame = as_frame(table).infer_objects() if frame is None else frame
+        return frame.set_axis(names, axis=1)
     try:
         import polars as pl
     except ImportError:
@@ -139,5 +154,33 @@ def _to_kind(table: Any, kind: str, names: list[str]) -> Any:
         ) from None
     if is_polars(table):
         return table
-    frame = table if is_frame(table) else as_frame(table).infer_objects()
-    return pl.DataFrame({n: frame.iloc[:, i].to_numpy() for i, n in enumerate(names)})
+    frame = as_frame(table).infer_objects() if frame is None else frame
+    return pl.DataFrame([_polars_series(n, frame.iloc[:, i]) for i, n in enumerate(names)])
+
+
+def _polars_series(name: str, column: pd.Series) -> Any:
+    """A column of pandas as one of polars, of the same kind."""
+    import polars as pl
+
+    kind = column.dtype
+    if isinstance(kind, np.dtype) and kind.kind in "fiubM":
+        return pl.Series(name, column.to_numpy())
+    if isinstance(kind, pd.DatetimeTZDtype):
+        plain = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+        return pl.Series(name, plain).dt.replace_time_zone("UTC").dt.convert_time_zone(str(kind.tz))
+    cells = column.astype(object)
+    cells = cells.where(cells.notna(), None)
+    wanted = _polars_type(kind)
+    return pl.Series(name, cells.tolist(), dtype=wanted, strict=wanted is not None)
+
+
+def _polars_type(kind: Any) -> Any:
+    import polars as pl
+
+    if isinstance(kind, pd.CategoricalDtype):
+        return pl.Categorical if all(isinstance(c, str) for c in kind.categories) else None
+    if isinstance(kind, pd.StringDtype):
+        return pl.String
+    if pd.api.types.is_bool_dtype(kind):
+        return pl.Boolean
+    return getattr(pl, str(getattr(kind, "name", "")), None) if str(kind)[:1] in "IUF" else None

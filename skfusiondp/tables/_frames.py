@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from decimal import Decimal
-from numbers import Real
+from numbers import Complex, Real
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,22 @@ def is_frame(X: Any) -> bool:
     return isinstance(X, pd.DataFrame) or is_polars(X)
 
 
+def is_arrow(X: Any) -> bool:
+    """Tell whether `X` is a pyarrow Table or RecordBatch, without importing pyarrow."""
+    return type(X).__module__.split(".")[0] == "pyarrow" and hasattr(X, "to_pandas") and hasattr(X, "schema")
+
+
 def as_frame(X: Any) -> pd.DataFrame:
     """Return `X` as a pandas frame whose columns are strings.
 
-    Columns of arrays, and of frames whose labels are no strings, are called
-    ``x0, x1, ...`` as scikit-learn calls them. Each column is read on its own, so that one odd cell
-    (a text, a missing one) changes the type of its own column at most, and a column of numbers has
-    the same type whether an array of numbers, objects or texts, or a list holds it.
+    Columns of arrays, and of frames whose labels are numbers, are called ``x0, x1, ...`` as scikit-learn
+    calls them; the labels of a MultiIndex are written as texts. Each column is read on its own, so that
+    one odd cell (a text, a missing one) changes the type of its own column at most, and a column of
+    numbers has the same type whether an array of numbers, objects or texts, or a list holds it.
 
     Parameters
     ----------
-    X : pandas.DataFrame, polars.DataFrame or array-like of shape (n_rows, n_columns)
+    X : pandas.DataFrame, polars.DataFrame, pyarrow.Table or array-like of shape (n_rows, n_columns)
 
     Returns
     -------
@@ -44,6 +50,8 @@ def as_frame(X: Any) -> pd.DataFrame:
     """
     if is_polars(X):
         return pd.DataFrame({name: _polars_values(X.get_column(name)) for name in X.columns})
+    if is_arrow(X):
+        X = X.to_pandas()
     if isinstance(X, pd.DataFrame):
         texts = [str(c) for c in X.columns]
         twice = X.columns.duplicated(keep=False) | pd.Index(texts, dtype=object).duplicated(keep=False)
@@ -51,11 +59,15 @@ def as_frame(X: Any) -> pd.DataFrame:
             raise InvalidInputError(
                 f"Column names {sorted(set(np.array(texts)[twice].tolist()))} occur twice in X; rename them."
             )
-        names = texts if any(isinstance(c, str) for c in X.columns) else _numbered(X.shape[1])
+        names = texts if any(isinstance(c, str | tuple) for c in X.columns) else _numbered(X.shape[1])
         frame = X.set_axis(names, axis=1).reset_index(drop=True)
-        objects = [c for c in frame if frame[c].dtype == object]
-        return frame.assign(**{c: _narrowed(frame[c]) for c in objects}) if objects else frame
+        odd = {c: _narrowed(frame[c]) for c in frame if frame[c].dtype == object}
+        swapped = [c for c in frame if getattr(frame[c].dtype, "byteorder", "=") == _SWAPPED]
+        odd |= {c: frame[c].astype(frame[c].dtype.newbyteorder("=")) for c in swapped}
+        return frame.assign(**odd) if odd else frame
     X = np.asarray(own_cells(X))
+    if X.dtype.byteorder == _SWAPPED:
+        X = X.astype(X.dtype.newbyteorder("="))
     if X.ndim != 2:
         raise InvalidInputError(f"X has shape {X.shape}; a table has two dimensions.")
     names = _numbered(X.shape[1])
@@ -137,6 +149,8 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
             f"X={os.fspath(X)!r} is a path, and {name} needs its table in memory; read it first, for example "
             "with pandas.read_parquet."
         )
+    if is_arrow(X) or (isinstance(X, pd.DataFrame) and isinstance(X.columns, pd.MultiIndex)):
+        X = as_frame(X)  # with names that scikit-learn compares
     if not is_frame(X):
         X = validate_data(
             estimator, own_cells(X), dtype=None, ensure_all_finite=False, reset=reset, ensure_min_samples=1
@@ -198,7 +212,7 @@ def is_numeric(column: pd.Series) -> bool:
         return False
     if column.dtype == object:
         kinds = {type(v) for v in column[~missing_cells(column)].tolist()}
-        return bool(kinds) and all(issubclass(k, int | float | complex | np.number | np.bool_) for k in kinds)
+        return bool(kinds) and all(issubclass(k, Complex | Decimal | np.number | np.bool_) for k in kinds)
     return pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
 
 
@@ -267,6 +281,8 @@ def _read_text(text: str) -> Any:
     return {"True": True, "False": False}.get(text, text)
 
 
+# Byte order of numbers that other machines have written, which pandas and torch do not read.
+_SWAPPED = ">" if sys.byteorder == "little" else "<"
 _WHOLE_IN_FLOATS = 2**53
 _NUMBERS = (int, float, np.integer, np.floating)
 _NO_NUMBERS = (bool, np.timedelta64)
@@ -299,9 +315,15 @@ def _numbered(n: int) -> list[str]:
     return [f"x{i}" for i in range(n)]
 
 
-def _polars_values(series: Any) -> np.ndarray | list:
+def _polars_values(series: Any) -> np.ndarray | pd.Series:
+    kind = series.dtype
     # numpy has no numbers of 128 bits, and one large cell gives them to the whole column.
-    if series.dtype.is_numeric() and str(series.dtype) not in ("Int128", "UInt128"):
+    if kind.is_numeric() and str(kind) not in ("Int128", "UInt128"):
         return series.to_numpy()
+    if str(kind).startswith(("Date", "Duration")):  # Python's own dates end with the year 9999
+        zone = getattr(kind, "time_zone", None)
+        plain = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else series
+        cells = pd.Series(plain.to_numpy())
+        return cells.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else cells
     # np.array would turn a column of lists of one length into a matrix.
     return np.fromiter(series.to_list(), dtype=object, count=len(series))

@@ -136,6 +136,14 @@ class PairedTable:
             None if self.expected is None else {c: v[rows] for c, v in self.expected.items()},
         )
 
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        # What numpy makes of two tables no estimator could use.
+        raise TypeError(
+            "This is a PairedTable, two views of the same rows, which only FusionDPClassifier and "
+            "FusionDPRegressor take; give another estimator one view: paired.hybrid, which is free to read, or "
+            "FoundationImputer(output='hybrid') in a pipeline."
+        )
+
     @property
     def encoded(self) -> Mapping[str, np.ndarray]:
         """Encoding of the sensitive columns of the hybrid view, column by column."""

@@ -2,132 +2,144 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..exceptions import InvalidInputError
-from ._frames import as_text, is_numeric, missing_cells, numeric_values
+from ._calendar import Calendar
+from ._cells import example, sorts_of, word, words_of
+from ._frames import numeric_values
+from ._moments import KINDS, are_all, days, zone_of
 
-_MICROSECONDS_A_DAY = 86_400_000_000
-_ISO_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", flags=re.ASCII
-)
+_KIND_OF = {"numbers": "number", **{sort: kind for kind, sort in KINDS.items()}}
+# Sorts of cells that are read as each kind. Texts that are no dates or times are refused cell by cell.
+_READ_AS = {
+    "number": {"numbers"},
+    "date": {"dates", "texts"},
+    "time": {"times of day", "texts"},
+    "duration": {"durations"},
+}
+_REMEDY = {
+    "numbers": "pandas.to_numeric, or read the column as numbers",
+    "dates": "pandas.to_datetime",
+    "durations": "pandas.to_timedelta",
+    "texts": "column.astype(str), or read the column as texts",
+}
 
 
 @dataclass(frozen=True)
 class PublicColumn:
     """How the cells of a public column are read.
 
-    Truth values are numbers. Dates, times and durations of any type, resolution and time zone are numbers of
-    days (since 1970, in UTC), and so are texts that are all dates such as 2024-02-29 or
-    2024-02-29T12:00+01:00. A column that pandas holds as categories is one of categories; so is one that is
-    missing as a whole, unless its type is one of numbers or dates.
+    Truth values are numbers. Dates, times of day and durations of any type, resolution and time zone are
+    numbers of days (dates: since 1970, in UTC), and so are texts that are all dates such as 2024-02-29 or
+    2024-02-29T12:00+01:00, or all times such as 12:30. A column that pandas holds as categories is one of
+    categories; so is one that is missing as a whole, unless its type is one of numbers or dates. Categories
+    are equal if their values are: 1, 1.0 and True are one, and the text "1" is another.
 
     Parameters
     ----------
     name : str
-    kind : {"number", "date", "category"}
+    kind : {"number", "date", "time", "duration", "category"}
+    holds : tuple of str
+        The sorts of cells seen in a column of categories, such as "texts".
+    calendar : Calendar
+        What is read off dates beside the day.
     """
 
     _plain_values = True
 
     name: str
     kind: str
+    holds: tuple[str, ...] = ()
+    calendar: Calendar = Calendar()
 
     @classmethod
     def of(cls, cells: pd.Series) -> PublicColumn:
-        """Decide by the public rows that an encoder is fitted on."""
-        kind = "date" if _is_date(cells) else "number" if is_numeric(cells) else "category"
-        return cls(str(cells.name), kind)
+        """Decide by the public rows that an encoder is fitted on.
+
+        Raises
+        ------
+        InvalidInputError
+            If a cell is a list or another object that is neither a number, a text nor a date.
+        """
+        name, sorts = str(cells.name), sorts_of(cells)
+        kind = _kind(cells, sorts)
+        if kind == "date":
+            return cls(name, kind, calendar=Calendar.of(days(cells), zone_of(cells)))
+        if kind == "time":
+            return cls(name, kind, calendar=Calendar.of_times())
+        return cls(name, kind, tuple(sorted(sorts)) if kind == "category" else ())
 
     @property
     def is_number(self) -> bool:
         """Whether it is encoded as a number, else as a category."""
         return self.kind != "category"
 
+    def check(self, cells: pd.Series, where: str = "holds") -> None:
+        """Refuse cells of another sort than those that the column was fitted on.
+
+        Raises
+        ------
+        InvalidInputError
+            That names the column, both sorts and the remedy.
+        """
+        sorts = sorts_of(cells)
+        known = set(self.holds or sorts) if self.kind == "category" else _READ_AS[self.kind]
+        for other in sorted(sorts - known):
+            raise InvalidInputError(self._differs(cells, other, where))
+
     def numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        """The column of a table as float64, NaN where it is missing.
+        """The column of a table as float64, NaN where it is missing: numbers, or days.
 
         Raises
         ------
         InvalidInputError
             If a cell is not of the column's kind.
         """
-        return numeric_values(frame[self.name]) if self.kind == "number" else days(frame[self.name])
+        cells = frame[self.name]
+        self.check(cells)
+        return numeric_values(cells) if self.kind == "number" else days(cells, self.kind)
 
     def words(self, frame: pd.DataFrame) -> np.ndarray:
-        """The column's cells as texts, so that 1, 1.0 and "1" meet; None where one is missing."""
-        words = np.array([as_text(v) for v in frame[self.name].astype(object)], dtype=object)
-        words[missing_cells(frame[self.name])] = None
-        return words
+        """The column's cells as texts, equal where their values are; None where one is missing.
+
+        Raises
+        ------
+        InvalidInputError
+            If a cell is of a sort that the column was not fitted on.
+        """
+        cells = frame[self.name]
+        self.check(cells)
+        mixed = len(self.holds) > 1
+        return words_of(cells, _quoted if mixed else str)
+
+    def _differs(self, cells: pd.Series, other: str, where: str) -> str:
+        was = " and ".join(self.holds) if self.kind == "category" else KINDS.get(self.kind, "numbers")
+        why = " (1 and '1' are different values)" if {was, other} == {"numbers", "texts"} else ""
+        return (
+            f"The public column {self.name!r} was fitted on {was} and {where} {other} such as "
+            f"{example(cells, other)!r}{why}; convert it with {_REMEDY.get(was, 'one function in all tables')}."
+        )
 
 
-def days(cells: pd.Series) -> np.ndarray:
-    """Dates as days since 1970 in UTC, durations as days; NaN where missing.
-
-    Parameters
-    ----------
-    cells : Series of shape (n_rows,)
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), float64
-
-    Raises
-    ------
-    InvalidInputError
-        If a cell is no date.
-    """
-    if isinstance(cells.dtype, pd.DatetimeTZDtype):
-        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
-    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "mM":
-        exact = cells.to_numpy().astype(f"{cells.dtype.kind}8[us]")
-        return np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / _MICROSECONDS_A_DAY)
-    found = np.full(len(cells), np.nan)
-    values = cells.astype(object).tolist()
-    for i in np.flatnonzero(~missing_cells(cells)):
-        try:
-            found[i] = _microseconds(values[i]) / _MICROSECONDS_A_DAY
-        except (ValueError, TypeError, OverflowError) as error:
-            raise InvalidInputError(
-                f"Column {cells.name!r} was fitted as dates but holds something that is no date ({error}); "
-                "convert it with pandas.to_datetime, or to another form of text before the fit."
-            ) from None
-    return found
-
-
-def _is_date(cells: pd.Series) -> bool:
+def _kind(cells: pd.Series, sorts: frozenset[str]) -> str:
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        return False
-    if getattr(cells.dtype, "kind", "O") in "mM":
-        return True
-    present = cells[~missing_cells(cells)]
-    try:
-        for cell in present:  # of most columns of numbers and categories, the first cell decides
-            _microseconds(cell)
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return len(present) > 0
+        return "category"
+    if not sorts:
+        if pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_bool_dtype(cells.dtype):
+            return "number"
+        return {"M": "date", "m": "duration"}.get(getattr(cells.dtype, "kind", "O"), "category")
+    if sorts <= {"texts", "dates"} and are_all(cells, "date"):
+        return "date"
+    if sorts <= {"texts", "times of day"} and are_all(cells, "time"):
+        return "time"
+    return _KIND_OF.get(next(iter(sorts)), "category") if len(sorts) == 1 else "category"
 
 
-def _microseconds(cell: Any) -> int:
-    """A date as microseconds since 1970, or a duration as its own."""
-    if isinstance(cell, str):
-        if not _ISO_DATE.fullmatch(cell):
-            raise ValueError(repr(cell))
-        cell = datetime.fromisoformat(cell)
-    elif isinstance(cell, pd.Period):
-        cell = cell.start_time
-    if isinstance(cell, datetime) and cell.tzinfo is not None:
-        cell = cell.astimezone(UTC).replace(tzinfo=None)
-    if isinstance(cell, timedelta | np.timedelta64):
-        return int(np.timedelta64(cell, "us").astype(np.int64))
-    if isinstance(cell, date | np.datetime64):
-        exact: np.datetime64 = np.datetime64(cell, "us")  # type: ignore[call-overload]
-        return int(exact.astype(np.int64))
-    raise TypeError(repr(cell))
+def _quoted(text: Any) -> str:
+    """A text among cells that are not all texts, so that "1" is not 1."""
+    return f"'{word(text)}'" if text[:1].isdigit() or text[:1] in "-'" else text

@@ -34,9 +34,10 @@ class PublicEncoder:
     ----------
     form : {"dense", "ordinal"}
         "dense" suits any estimator: numbers are standardised and their gaps filled with the
-        median beside an indicator; the most frequent categories become indicators.
+        median beside an indicator; the most frequent categories become indicators, and so do
+        weekdays; hours and days of the year are points on a circle.
         "ordinal" suits trees and other models that know gaps: numbers as they are, categories
-        as positions, NaN for missing or unknown.
+        as positions, parts of a date as numbers, NaN for missing or unknown.
     order : {"frequency", "name"}
         Of categories.
 
@@ -52,9 +53,18 @@ class PublicEncoder:
         self.form = form
         self.order = order
 
-    def fit(self, frame: pd.DataFrame) -> PublicEncoder:
-        """Learn kinds, medians, scales and categories from a table of public columns."""
-        self.learnt_ = [self._learn(PublicColumn.of(frame[name]), frame) for name in frame.columns]
+    def fit(self, frame: pd.DataFrame, more: pd.DataFrame | None = None) -> PublicEncoder:
+        """Learn kinds, medians, scales and categories from a table of public columns.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_rows, n_public)
+        more : DataFrame of shape (n_more, at least n_public), optional
+            Further rows, which give medians, scales and categories too, but no kinds.
+        """
+        columns = [PublicColumn.of(frame[name]) for name in frame.columns]
+        tables = [frame] if more is None else [frame, more]
+        self.learnt_ = [self._learn(column, tables) for column in columns]
         self.n_features_ = self.transform(frame.iloc[:1]).shape[1]
         return self
 
@@ -69,17 +79,20 @@ class PublicEncoder:
 
     @property
     def category_positions(self) -> list[int]:
-        """Which columns are categories."""
-        return [i for i, known in enumerate(self.learnt_) if not known.column.is_number]
+        """Which features are categories, in the ordinal form."""
+        widths = [1 + len(known.column.calendar.parts) for known in self.learnt_]
+        first = np.cumsum([0, *widths]).tolist()
+        return [i for i, known in zip(first, self.learnt_, strict=False) if not known.column.is_number]
 
-    def _learn(self, column: PublicColumn, frame: pd.DataFrame) -> _Learnt:
+    def _learn(self, column: PublicColumn, tables: list[pd.DataFrame]) -> _Learnt:
         if not column.is_number:
-            counts = pd.Series(column.words(frame), dtype=object).value_counts().sort_index()
+            words = np.concatenate([column.words(table) for table in tables])
+            counts = pd.Series(words, dtype=object).value_counts().sort_index()
             if self.order == "frequency":
                 # Ties are broken by name, so that the order of the rows does not matter.
                 counts = counts.sort_values(ascending=False, kind="stable")
             return _Learnt(column, tuple(str(c) for c in counts.index))
-        values = self._finite(column, frame)
+        values = np.concatenate([self._finite(column, table) for table in tables])
         present = values[~np.isnan(values)]
         if not present.size:
             return _Learnt(column)
@@ -97,12 +110,13 @@ class PublicEncoder:
         return np.where(np.isfinite(values), values, np.nan)
 
     def _number(self, known: _Learnt, frame: pd.DataFrame) -> np.ndarray:
-        values = self._finite(known.column, frame)
+        values, calendar = self._finite(known.column, frame), known.column.calendar
         if self.form == "ordinal":
-            return np.clip(values, -_LARGEST, _LARGEST)[:, None]
+            return np.column_stack([np.clip(values, -_LARGEST, _LARGEST), calendar.numbers(values)])
         missing = np.isnan(values)
         scaled = np.where(missing, 0.0, (values - known.median) / known.scale)
-        return np.column_stack([scaled, missing]) if known.gaps else scaled[:, None]
+        marks = [missing] if known.gaps else []
+        return np.column_stack([scaled, *marks, calendar.features(values)])
 
     def _category(self, known: _Learnt, frame: pd.DataFrame) -> np.ndarray:
         codes = pd.Index(known.categories, dtype=object).get_indexer(known.column.words(frame))

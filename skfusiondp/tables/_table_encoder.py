@@ -30,8 +30,9 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
     """Encode a table as numbers: public columns from the data, sensitive ones from their domains.
 
     Public numbers and dates are encoded piecewise-linearly between their quartiles and marked where
-    they are missing, so that no outlier can blow up an activation; public categories are one-hot
-    encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
+    they are missing, so that no outlier can blow up an activation. Dates have features of their own for
+    what they differ in beside the day: weekdays, the hour, the time of the year. Public categories are
+    one-hot encoded, the rarest beyond 64 together. Sensitive columns are encoded by their declared domain
     alone, piecewise-linearly or one-hot, so that fitting reads no sensitive cell.
 
     Parameters
@@ -111,6 +112,7 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
         for column, knots in self._knots.items():
             names += [f"{column}_piece{i}" for i in range(len(knots) - 1)]
         names += [f"{column}_(missing)" for column in self._marked]
+        names += [name for c in self._numeric for name in c.calendar.feature_names(c.name)]
         if self._categorical:
             self._one_hot = OneHotEncoder(
                 handle_unknown="infrequent_if_exist",
@@ -122,9 +124,9 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
         sensitive = [n for c, d in schema.domains.items() for n in d.feature_names(c)]
         self._names = [f"public__{n}" for n in names] + [f"sensitive__{n}" for n in sensitive]
         self.sensitive_features_ = np.arange(len(self._names)) >= len(names)
-        if len(frame) < len(table) and self._numeric:
-            for _, piece in table.chunks([c.name for c in self._numeric]):
-                self._numbers(piece)
+        if len(frame) < len(table) and columns:
+            for _, piece in table.chunks(schema.public):
+                self._check(piece)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -150,6 +152,7 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
             numbers = dict(zip(self._knots, self._numbers(frame).T, strict=True))
             parts += [piecewise_linear(numbers[c], knots) for c, knots in self._knots.items()]
             parts += [np.isnan(numbers[c])[:, None] for c in self._marked]
+            parts += [c.calendar.features(numbers[c.name]) for c in self._numeric if c.calendar.parts]
         if self._one_hot is not None:
             parts.append(self._one_hot.transform(self._categories(frame)))
         for column, domain in self.schema_.domains.items():
@@ -177,6 +180,13 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
         public = len(self._names) - len(sensitive)
         return np.array([False] * public + sensitive)
 
+    def _check(self, frame: pd.DataFrame) -> None:
+        """Refuse public cells that cannot be encoded."""
+        if self._numeric:
+            self._numbers(frame)
+        for column in self._categorical:
+            column.check(frame[column.name])
+
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
         values = np.column_stack([c.numbers(frame) for c in self._numeric])
         infinite = np.isinf(values).any(axis=0)
@@ -190,7 +200,8 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
     def _facts(self) -> str:
         """What was learnt, as a text: equal for equal public columns and domains."""
         numbers = {c: knots.tolist() for c, knots in self._knots.items()}
-        return repr((self._names, numbers, dict(self.schema_.domains)))
+        zones = [c.calendar.zone for c in self._numeric]
+        return repr((self._names, numbers, zones, dict(self.schema_.domains)))
 
     def _categories(self, frame: pd.DataFrame) -> np.ndarray:
         words = np.column_stack([c.words(frame) for c in self._categorical])

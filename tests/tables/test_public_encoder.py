@@ -27,7 +27,7 @@ def public():
 
 def test_dense(public):
     encoded = PublicEncoder().fit(public).transform(public)
-    assert encoded.shape == (4, 2 + 2 + 2 + 1)
+    assert encoded.shape == (4, 2 + 2 + (2 + 7) + 1)  # a date has weekdays beside its day
     assert np.isfinite(encoded).all()
     assert encoded[2, :2].tolist() == [0.0, 1.0]  # the median, and the mark of a gap
     assert encoded[:, 2:4].tolist() == [[1, 0], [0, 1], [1, 0], [0, 0]]
@@ -35,8 +35,8 @@ def test_dense(public):
 
 def test_ordinal_keeps_gaps(public):
     encoded = PublicEncoder("ordinal").fit(public).transform(public)
-    assert encoded.shape == (4, 4)
-    assert np.isnan(encoded[2, 0]) and np.isnan(encoded[3, 1]) and np.isnan(encoded[3, 2])
+    assert encoded.shape == (4, 5)
+    assert np.isnan(encoded[2, 0]) and np.isnan(encoded[3, 1:4]).all()
     assert encoded[:3, 1].tolist() == [0.0, 1.0, 0.0]
 
 
@@ -92,11 +92,13 @@ def encoders(column):
 @pytest.mark.parametrize("name", DATES)
 def test_dates_are_the_same_numbers_whatever_holds_them(name):
     days = 19779.5 + np.arange(7)
-    for found, number in zip(encoders(DATES[name]), encoders(pd.Series(days)), strict=True):
-        assert np.array_equal(found, number)
+    numbers = list(encoders(pd.Series(days)))
+    for found, wanted, number in zip(encoders(DATES[name]), encoders(DATES["ns"]), numbers, strict=True):
+        assert np.array_equal(found, wanted)
+        assert np.array_equal(found[:, : number.shape[1]], number)  # then the weekdays
     with_gap = DATES[name].where(np.arange(7) != 3)
     *_, found = encoders(with_gap)
-    assert np.isnan(found[3, 0]) and np.array_equal(np.delete(found[:, 0], 3), np.delete(days, 3))
+    assert np.isnan(found[3]).all() and np.array_equal(np.delete(found[:, 0], 3), np.delete(days, 3))
 
 
 def test_plain_dates_and_durations_are_days():
@@ -127,5 +129,5 @@ def test_what_is_not_all_dates_is_a_category(cells):
 def test_a_date_that_turns_into_something_else_is_named():
     encoder = PublicEncoder().fit(pd.DataFrame({"day": ["2024-02-29", "2024-03-01"]}))
     for cell in ("soon", 3.5):
-        with pytest.raises(InvalidInputError, match="'day' was fitted as dates"):
+        with pytest.raises(InvalidInputError, match="'day' was fitted on dates"):
             encoder.transform(pd.DataFrame({"day": [cell]}))

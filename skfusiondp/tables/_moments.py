@@ -1,0 +1,141 @@
+"""Dates, times and durations of any type as numbers of days."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import InvalidInputError
+from ._frames import missing_cells
+
+_MICROSECONDS_A_DAY = 86_400_000_000
+_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": _MICROSECONDS_A_DAY, "D": 1}
+_ISO_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", flags=re.ASCII
+)
+_ISO_TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", flags=re.ASCII)
+# Kinds of public columns that are read as days, as messages call them.
+KINDS = {"date": "dates", "time": "times of day", "duration": "durations"}
+
+
+def days(cells: pd.Series, kind: str = "date") -> np.ndarray:
+    """Dates as days since 1970 in UTC, where dates without a zone are taken to be; others as days too.
+
+    Parameters
+    ----------
+    cells : Series of shape (n_rows,)
+    kind : {"date", "time", "duration"}
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        NaN where a cell is missing.
+
+    Raises
+    ------
+    InvalidInputError
+        If a cell is of another kind.
+    """
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
+    native = isinstance(cells.dtype, np.dtype) and {"date": "M", "duration": "m"}.get(kind) == cells.dtype.kind
+    return _native_days(cells.to_numpy()) if native else _days_of_objects(cells, kind)
+
+
+def _native_days(cells: np.ndarray) -> np.ndarray:
+    unit = np.datetime_data(cells.dtype)[0]
+    if unit not in _A_DAY:
+        cells, unit = cells.astype(f"{cells.dtype.kind}8[us]"), "us"
+    return np.where(np.isnat(cells), np.nan, cells.astype(np.int64) / _A_DAY[unit])
+
+
+def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
+    found = np.full(len(cells), np.nan)
+    values = cells.astype(object).tolist()
+    known: dict[Any, float] = {}
+    for i in np.flatnonzero(~missing_cells(cells)):
+        cell = values[i]
+        try:
+            if cell not in known:
+                known[cell] = _microseconds(cell, kind) / _MICROSECONDS_A_DAY
+            found[i] = known[cell]
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InvalidInputError(
+                f"Column {cells.name!r} was fitted on {KINDS[kind]} and holds something that is none "
+                f"({error}); convert it with pandas.{_CONVERT[kind]}, or to another form of text before the "
+                "fit."
+            ) from None
+    return found
+
+
+_CONVERT = {"date": "to_datetime", "time": "to_datetime(...).dt.time", "duration": "to_timedelta"}
+
+
+def are_all(cells: pd.Series, kind: str) -> bool:
+    """Whether all of a column's present cells can be read as this kind, and there are some."""
+    present = cells[~missing_cells(cells)].astype(object)
+    try:
+        for cell in pd.unique(present):  # of most columns of categories the first cell decides
+            _microseconds(cell, kind)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return len(present) > 0
+
+
+def zone_of(cells: pd.Series) -> str:
+    """The time zone in which a column of dates is written, if it is one; else UTC."""
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        return _known_zone(str(cells.dtype.tz))
+    if getattr(cells.dtype, "kind", "O") == "M" and not isinstance(cells.dtype, pd.ArrowDtype):
+        return "UTC"
+    zones = {_zone(v) for v in pd.unique(cells[~missing_cells(cells)].astype(object))}
+    return _known_zone(zones.pop()) if len(zones) == 1 else "UTC"
+
+
+def _zone(cell: Any) -> str:
+    if isinstance(cell, str):
+        cell = datetime.fromisoformat(cell)
+    return str(cell.tzinfo) if isinstance(cell, datetime) and cell.tzinfo is not None else "UTC"
+
+
+def _known_zone(name: str) -> str:
+    """The zone of a name, or UTC where the name alone does not say which it is."""
+    try:
+        pd.Timestamp(0, tz=name)
+    except Exception:
+        return "UTC"
+    return name
+
+
+def _microseconds(cell: Any, kind: str) -> int:
+    """A date as microseconds since 1970, a time as those since midnight, a duration as its own."""
+    if kind == "time":
+        if isinstance(cell, str) and _ISO_TIME.fullmatch(cell):
+            cell = time.fromisoformat(cell)
+        if not isinstance(cell, time):
+            raise TypeError(repr(cell))
+        return ((cell.hour * 60 + cell.minute) * 60 + cell.second) * 1_000_000 + cell.microsecond
+    if kind == "duration":
+        if not isinstance(cell, timedelta | np.timedelta64):
+            raise TypeError(repr(cell))
+        return int(np.timedelta64(cell, "us").astype(np.int64))
+    return _microseconds_of_date(cell)
+
+
+def _microseconds_of_date(cell: Any) -> int:
+    if isinstance(cell, str):
+        if not _ISO_DATE.fullmatch(cell):
+            raise ValueError(repr(cell))
+        cell = datetime.fromisoformat(cell)
+    elif isinstance(cell, pd.Period):
+        cell = cell.start_time
+    if isinstance(cell, datetime) and cell.tzinfo is not None:
+        cell = cell.astimezone(UTC).replace(tzinfo=None)
+    if isinstance(cell, date | np.datetime64):
+        exact: np.datetime64 = np.datetime64(cell, "us")  # type: ignore[call-overload]
+        return int(exact.astype(np.int64))
+    raise TypeError(repr(cell))
