@@ -42,7 +42,9 @@ def days(cells: pd.Series, kind: str = "date") -> np.ndarray:
     """
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
         cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
-    native = isinstance(cells.dtype, np.dtype) and {"date": "M", "duration": "m"}.get(kind) == cells.dtype.kind
+    native = (
+        isinstance(cells.dtype, np.dtype) and {"date": "M", "duration": "m"}.get(kind) == cells.dtype.kind
+    )
     return _native_days(cells.to_numpy()) if native else _days_of_objects(cells, kind)
 
 
@@ -65,9 +67,9 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
             found[i] = known[cell]
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
-                f"Column {cells.name!r} was fitted on {KINDS[kind]} and holds something that is none "
-                f"({error}); convert it with pandas.{_CONVERT[kind]}, or to another form of text before the "
-                "fit."
+                f"The public column {cells.name!r} holds {KINDS[kind]} in the fit and something that is none "
+                f"now ({error}); convert it with pandas.{_CONVERT[kind]}, or to another form of text before "
+                "the fit."
             ) from None
     return found
 

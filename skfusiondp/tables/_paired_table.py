@@ -139,9 +139,9 @@ class PairedTable:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         # What numpy makes of two tables no estimator could use.
         raise TypeError(
-            "This is a PairedTable, two views of the same rows, which only FusionDPClassifier and "
-            "FusionDPRegressor take; give another estimator one view: paired.hybrid, which is free to read, or "
-            "FoundationImputer(output='hybrid') in a pipeline."
+            "A PairedTable is two views of the same rows, for FusionDPClassifier and FusionDPRegressor; give "
+            "other estimators one view: paired.hybrid, which is free to read, or, in a pipeline, "
+            "FoundationImputer(output='hybrid')."
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,10 @@ _READ_AS = {
     "duration": {"durations"},
 }
 _REMEDY = {
-    "numbers": "pandas.to_numeric, or read the column as numbers",
+    "numbers": "pandas.to_numeric, or read the column as numbers everywhere",
     "dates": "pandas.to_datetime",
     "durations": "pandas.to_timedelta",
-    "texts": "column.astype(str), or read the column as texts",
+    "texts": "column.astype(str), or read the column as texts everywhere",
 }
 
 
@@ -55,7 +55,7 @@ class PublicColumn:
     name: str
     kind: str
     holds: tuple[str, ...] = ()
-    calendar: Calendar = Calendar()
+    calendar: Calendar = field(default_factory=Calendar)
 
     @classmethod
     def of(cls, cells: pd.Series) -> PublicColumn:
@@ -79,18 +79,22 @@ class PublicColumn:
         """Whether it is encoded as a number, else as a category."""
         return self.kind != "category"
 
-    def check(self, cells: pd.Series, where: str = "holds") -> None:
-        """Refuse cells of another sort than those that the column was fitted on.
+    def check(self, cells: pd.Series, seen: str = "in the fit", here: str = "now") -> None:
+        """Refuse cells that cannot be read as the column that was fitted.
+
+        Parameters
+        ----------
+        cells : Series of shape (n_rows,)
+        seen, here : str
+            Where the column was fitted, and where these cells are, for the message.
 
         Raises
         ------
         InvalidInputError
-            That names the column, both sorts and the remedy.
+            That names the column, what it holds in both places and the remedy.
         """
-        sorts = sorts_of(cells)
-        known = set(self.holds or sorts) if self.kind == "category" else _READ_AS[self.kind]
-        for other in sorted(sorts - known):
-            raise InvalidInputError(self._differs(cells, other, where))
+        if self.kind in ("date", "time") and "texts" in self._checked(cells, seen, here):
+            days(cells, self.kind)
 
     def numbers(self, frame: pd.DataFrame) -> np.ndarray:
         """The column of a table as float64, NaN where it is missing: numbers, or days.
@@ -101,7 +105,7 @@ class PublicColumn:
             If a cell is not of the column's kind.
         """
         cells = frame[self.name]
-        self.check(cells)
+        self._checked(cells)
         return numeric_values(cells) if self.kind == "number" else days(cells, self.kind)
 
     def words(self, frame: pd.DataFrame) -> np.ndarray:
@@ -113,17 +117,24 @@ class PublicColumn:
             If a cell is of a sort that the column was not fitted on.
         """
         cells = frame[self.name]
-        self.check(cells)
-        mixed = len(self.holds) > 1
-        return words_of(cells, _quoted if mixed else str)
+        self._checked(cells)
+        return words_of(cells, _quoted if len(self.holds) > 1 else str)
 
-    def _differs(self, cells: pd.Series, other: str, where: str) -> str:
-        was = " and ".join(self.holds) if self.kind == "category" else KINDS.get(self.kind, "numbers")
-        why = " (1 and '1' are different values)" if {was, other} == {"numbers", "texts"} else ""
-        return (
-            f"The public column {self.name!r} was fitted on {was} and {where} {other} such as "
-            f"{example(cells, other)!r}{why}; convert it with {_REMEDY.get(was, 'one function in all tables')}."
-        )
+    def _checked(self, cells: pd.Series, seen: str = "in the fit", here: str = "now") -> frozenset[str]:
+        """Sorts of cells, of which none is one that the column was not fitted on."""
+        sorts = sorts_of(cells)
+        known = set(self.holds or sorts) if self.kind == "category" else _READ_AS[self.kind]
+        for other in sorted(sorts - known):
+            was = " and ".join(self.holds) if self.kind == "category" else KINDS.get(self.kind, "numbers")
+            why = (
+                " (a text is not a number, even if it is '1')" if {was, other} == {"numbers", "texts"} else ""
+            )
+            raise InvalidInputError(
+                f"The public column {self.name!r} holds {was} {seen} and {other} such as "
+                f"{example(cells, other)!r} {here}{why}; convert one of them by "
+                f"{_REMEDY.get(was, 'the same function in all tables')}."
+            )
+        return sorts
 
 
 def _kind(cells: pd.Series, sorts: frozenset[str]) -> str:

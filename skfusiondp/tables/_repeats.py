@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from scipy.stats import binom
 
 from ..exceptions import report_leak
 from ._groups import Units
-from ._same_rows import compared_as_numbers, row_codes
+from ._public_columns import PublicColumn
+from ._same_rows import row_codes
 from ._schema import SensitiveSchema
 from ._table import Table
 
@@ -89,42 +89,42 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     Rows of nothing but the commonest cells (nothing earned, nothing measured) coincide without having
     neighbours. Copying does not prefer them, so the rarer half of the rows must look copied too.
     """
-    numbers = compared_as_numbers([frame], columns)
+    readers = [PublicColumn.of(frame[c]) for c in columns]
+    numbers = {reader.name: reader.numbers(frame) for reader in readers if reader.is_number}
     parts: dict[str, np.ndarray] = {}
     kinds: set[bytes] = set()
     labels: list[np.ndarray] = []
-    for i, column in enumerate(columns):
-        codes = row_codes(frame, [column], numbers)
+    for i, reader in enumerate(readers):
+        codes = row_codes(frame, [reader])
         # Of columns that determine each other, such as a code and its name, only one is used: rows never
         # differ in just one of them, and so would never have neighbours.
         kind = pd.factorize(codes)[0]
         if kind.tobytes() not in kinds:
             kinds.add(kind.tobytes())
-            parts[column] = codes * _odd(i)
+            parts[reader.name] = codes * _odd(i)
             labels.append(kind)
     if not parts:
         return 1
     whole = np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.uint64))
     first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
-    if counts.max(initial=1) == 1 or not _copied(frame, parts, whole, numbers):
+    if counts.max(initial=1) == 1 or not _copied(parts, whole, numbers):
         return 1
     rarity = -np.sum([np.log(np.bincount(kind[first])[kind]) for kind in labels], axis=0)
     rare = rarity >= np.median(rarity[first]) - 1e-9
     halves = {column: part[rare] for column, part in parts.items()}
-    return int(counts.max()) if _copied(frame[rare], halves, whole[rare], numbers) else 1
+    few = {column: values[rare] for column, values in numbers.items()}
+    return int(counts.max()) if _copied(halves, whole[rare], few) else 1
 
 
-def _copied(
-    frame: pd.DataFrame, parts: dict[str, np.ndarray], whole: np.ndarray, numbers: Sequence[str]
-) -> bool:
+def _copied(parts: dict[str, np.ndarray], whole: np.ndarray, numbers: dict[str, np.ndarray]) -> bool:
     """Whether some rows repeat, and in no column do neighbours explain half of them."""
     if len(np.unique(whole)) == len(whole):
         return False
     for column, part in parts.items():
         others = whole - part
-        values = frame[column]
-        if column in numbers and values.nunique() > _FEW:
-            same, near = _beside(others, pd.to_numeric(values, errors="coerce").to_numpy(dtype=float))
+        values = numbers.get(column, np.empty(0))
+        if len(np.unique(values[~np.isnan(values)])) > _FEW:
+            same, near = _beside(others, values)
         else:
             same, near = _mixed(others, whole)
         if binom.sf(same - 1, same + near, 0.5) > _CHANCE:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import gammaln
 from scipy.stats import binom
 
-from ._frames import is_numeric
+from ._public_columns import PublicColumn
 
 # A coincidence less probable than this is taken as proof. Two tables differ in their distributions, so
 # rates of coincidence are trusted only up to a factor.
@@ -18,40 +18,30 @@ _CHANCE = 1e-6
 _FACTOR = 1.5
 
 
-def row_codes(frame: pd.DataFrame, columns: Sequence[str], as_numbers: Sequence[str]) -> np.ndarray:
-    """A number for each row, equal where all cells of `columns` are.
+def row_codes(frame: pd.DataFrame, columns: Sequence[PublicColumn]) -> np.ndarray:
+    """A number for each row, equal where the values of all cells of `columns` are.
 
     Parameters
     ----------
     frame : pandas.DataFrame of shape (n_rows, n_columns)
-    columns : sequence of str
-        Public columns.
-    as_numbers : sequence of str
-        Those that are compared as numbers, in single precision, whatever type holds them.
+    columns : sequence of PublicColumn
+        Numbers are compared in single precision, whatever type holds them.
 
     Returns
     -------
     ndarray of shape (n_rows,), dtype uint64
     """
     codes = np.zeros(len(frame), dtype=np.uint64)
-    for name in columns:
-        column = frame[name]
-        if name in as_numbers:
-            cells = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    for column in columns:
+        if column.is_number:
+            cells = column.numbers(frame) + 0.0
             with np.errstate(over="ignore"):
-                hashed = pd.util.hash_array((cells + 0.0).astype(np.float32).astype(np.float64))
+                cells = cells.astype(np.float32).astype(np.float64) if column.kind == "number" else cells
         else:
-            missing = column.isna().to_numpy()
-            texts = np.array([str(v) for v in column.astype(object)], dtype=object)
-            texts[missing] = ""
-            hashed = pd.util.hash_array(texts)
-        codes = (codes * np.uint64(1_000_003)) ^ (hashed + np.uint64(0x9E3779B97F4A7C15))
+            words = column.words(frame)
+            cells = np.where(words == None, "", words)  # noqa: E711
+        codes = (codes * np.uint64(1_000_003)) ^ (pd.util.hash_array(cells) + np.uint64(0x9E3779B97F4A7C15))
     return codes
-
-
-def compared_as_numbers(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> list[str]:
-    """Columns that are numbers in every table."""
-    return [c for c in columns if all(is_numeric(f[c]) for f in frames)]
 
 
 def training_rows_given(

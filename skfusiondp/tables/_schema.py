@@ -15,7 +15,8 @@ from ..exceptions import PrivacyBudgetError, report_leak
 from ._domain import Domain
 from ._frames import as_frame
 from ._kinds import leaked_domain, remedy, support_domain
-from ._same_rows import compared_as_numbers, row_codes, training_rows_given
+from ._public_columns import PublicColumn
+from ._same_rows import row_codes, training_rows_given
 from ._select import MOST_NAMED, Lookup, Selector, brief, select_columns
 from ._table import Table
 
@@ -184,11 +185,11 @@ def _training_support(
 
     `support` is what the user passed, and `public` the same as a frame.
     """
-    columns = [c for c in schema.public if c in public]
-    numbers = compared_as_numbers([table.sample(columns), public], columns)
-    codes = [row_codes(piece, columns, numbers) for _, piece in table.chunks(columns)]
+    names = [c for c in schema.public if c in public]
+    columns = _of_the_same_kind(table.sample(names), public, names)
+    codes = [row_codes(piece, columns) for _, piece in table.chunks(names)]
     training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
-    how = training_rows_given(training, row_codes(public, columns, numbers), (table.given, support))
+    how = training_rows_given(training, row_codes(public, columns), (table.given, support))
     if how:
         report_leak(
             f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "
@@ -197,6 +198,16 @@ def _training_support(
             on_leak,
         )
     return how
+
+
+def _of_the_same_kind(sample: pd.DataFrame, public: pd.DataFrame, names: list[str]) -> list[PublicColumn]:
+    """How public columns are read, after refusing those that hold something else among the support rows."""
+    columns = [PublicColumn.of(sample[c]) for c in names]
+    for column in columns:
+        cells = public[column.name]
+        column.check(cells, "in X", "in support")
+        PublicColumn.of(cells).check(sample[column.name], "in support", "in X")
+    return columns
 
 
 def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict[str, Domain]:

@@ -21,7 +21,8 @@ from skfusiondp import (
 )
 from skfusiondp.accounting import privacy_report
 from skfusiondp.datasets import load_adult
-from skfusiondp.tables._same_rows import compared_as_numbers, row_codes, training_rows_given
+from skfusiondp.tables._public_columns import PublicColumn
+from skfusiondp.tables._same_rows import row_codes, training_rows_given
 
 SEPSIS = Path(__file__).parents[2] / "shared" / "data" / "sepsis"
 
@@ -47,8 +48,8 @@ FAST = {"steps": 2, "batch_size": 30, "public_epochs": 0, "module__hidden": (4,)
 
 def found(train, support, public):
     frames = [train.reset_index(drop=True), support.reset_index(drop=True)]
-    numbers = compared_as_numbers(frames, public)
-    codes = [row_codes(f, public, numbers) for f in frames]
+    columns = [PublicColumn.of(frames[0][c]) for c in public]
+    codes = [row_codes(f, columns) for f in frames]
     return training_rows_given(*codes, (train, support))
 
 
