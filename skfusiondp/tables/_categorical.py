@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from ._domain import OWN_EPSILON, Countable, as_column, epsilon_text, own_epsilo
 from ._frames import as_text, missing_cells, short_text
 
 _MOST_SHOWN = 8
+_UNKNOWN = "unknown categories"
+# How files spell a missing cell, in lower case.
+_SPELT_MISSING = frozenset(("", "?", "-", ".", "na", "n/a", "nan", "<na>", "nat", "none", "null", "missing"))
 # What PrivateCategories writes for the categories that it merges.
 OTHER = "(other)"
 
@@ -95,8 +99,9 @@ class Categorical(Countable):
     def codes(self, values: Any) -> np.ndarray:
         """Return each cell's position among the categories.
 
-        Nothing is refused: a cell that cannot be looked up, such as a list, is "other". A number is
-        found among texts too, since arrays of texts hold numbers as texts.
+        Cells are looked up by value: 1, 1.0 and True are one, and a text is no number. Nothing is refused: a
+        cell that cannot be looked up, such as a list, is "other". Only a number is found among declared
+        texts too (1 as "1"), since arrays of texts hold numbers as texts.
 
         Parameters
         ----------
@@ -136,8 +141,24 @@ class Categorical(Countable):
 
     def outside(self, cells: pd.Series) -> dict[str, int]:
         # Rare categories that PrivateCategories has merged are "other" on purpose.
-        merged = np.array([type(v) is str and v == OTHER for v in cells.astype(object).tolist()], dtype=bool)
-        return super().outside(cells[~merged])
+        others = cells[self.codes(cells) == len(self.categories)].astype(object).tolist()
+        return Counter(self._what_is_wrong(v) for v in others if not (type(v) is str and v == OTHER))
+
+    def _what_is_wrong(self, cell: Any) -> str:
+        """Why a cell is none of the categories, in words that quote nothing of it."""
+        texts = [c for c in self.categories if isinstance(c, str)]
+        if not isinstance(cell, str):
+            return "cells that are no texts" if len(texts) == len(self.categories) else _UNKNOWN
+        bare = cell.strip()
+        if bare in texts:
+            return "with blanks before or after a category"
+        if bare.casefold() in {c.strip().casefold() for c in texts}:
+            return "categories in other upper and lower case"
+        if bare.casefold() in _SPELT_MISSING:
+            return "texts such as 'nan' or '?', which are missing only as None or NaN"
+        if not texts:
+            return "texts, where numbers are declared"
+        return _UNKNOWN
 
     def describe(self) -> str:
         """The domain in the words of a report."""
@@ -222,11 +243,18 @@ def _lookup(position: dict, value: Any, other: int) -> int:
     try:
         found = position.get(value)
         if found is None and isinstance(value, int | float | np.number | np.bool_):
-            found = position.get(as_text(value), position.get(str(value)))
+            found = next((position[text] for text in _spellings(value) if text in position), None)
     except Exception:
         # What cannot be hashed, compared or written (a whole number of 5,000 digits) is no declared category.
         return other
     return other if found is None else found
+
+
+def _spellings(number: Any) -> Iterator[str]:
+    """How a number or truth value may stand among declared texts."""
+    yield from (as_text(number), str(number))
+    if number == int(number):
+        yield from (str(int(number)), str(float(number)))
 
 
 def _sorted(cells: Any) -> list:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from decimal import Decimal
+from fractions import Fraction
 from numbers import Complex, Real
 from typing import Any
 
@@ -194,6 +195,7 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
         return _numbers_or_missing(column)
     if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
         column = column.astype(object).where(column.notna(), np.nan)
+        column = column.map(lambda v: float(v) if isinstance(v, Decimal | Fraction) else v)
     try:
         numbers = pd.to_numeric(column)
         if np.iscomplexobj(numbers):

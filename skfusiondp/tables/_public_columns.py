@@ -93,7 +93,8 @@ class PublicColumn:
         InvalidInputError
             That names the column, what it holds in both places and the remedy.
         """
-        if self.kind in ("date", "time") and "texts" in self._checked(cells, seen, here):
+        sorts = self._checked(cells, seen, here)
+        if self.kind in ("date", "time") and "texts" in sorts:
             days(cells, self.kind)
 
     def numbers(self, frame: pd.DataFrame) -> np.ndarray:

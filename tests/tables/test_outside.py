@@ -233,10 +233,49 @@ def test_counts():
     cells = pd.Series([-1, 5, 20, None, "x", np.inf, 10], dtype=object)
     assert outside(cells, Numeric(0, 10)) == Outside(6, Counter({"below": 1, "above": 2, "no number": 1}))
     found = outside(pd.Series(["a", "b", None, [1]], dtype=object), Categorical(["a"]))
-    assert found == Outside(3, Counter({"unknown categories": 2})) and found.share == pytest.approx(2 / 3)
+    assert found == Outside(3, Counter({"unknown categories": 1, "cells that are no texts": 1}))
+    assert found.share == pytest.approx(2 / 3)
     assert outside(pd.Series([None, np.nan]), Numeric(0, 1)).share == 0
     # What PrivateCategories has merged is "other" on purpose.
     assert outside(pd.Series(["a", "(other)"]), Categorical(["a"])).share == 0
+
+
+def test_what_is_wrong_with_a_category_is_said_in_kind():
+    cells = ["f", "m ", " f", "F", "nan", "?", "", " N/A ", "x", 1, None, np.nan, pd.NA]
+    found = outside(pd.Series(cells, dtype=object), Categorical(["f", "m"]))
+    assert found.present == 10 and found.wrong == Counter(
+        {
+            "with blanks before or after a category": 2,
+            "categories in other upper and lower case": 1,
+            "texts such as 'nan' or '?', which are missing only as None or NaN": 4,
+            "unknown categories": 1,
+            "cells that are no texts": 1,
+        }
+    )
+    texts = outside(pd.Series(["0", "1", 1.0, True], dtype=object), Categorical([0, 1]))
+    assert texts.wrong == Counter({"texts, where numbers are declared": 2})
+
+
+NUMBERS = {
+    "int": [0, 1, 2, None],
+    "float": [0.0, 1.0, 2.0, np.nan],
+    "bool": [False, True, 2, None],
+    "numpy": [np.int8(0), np.True_, np.float32(2), np.nan],
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("kind", [object, "category"])
+@pytest.mark.parametrize("declared", [[0, 1, 2], [0.0, 1.0, 2.0], ["0", "1", "2"], ["0.0", "1.0", "2.0"]])
+def test_categories_are_found_by_value(name, kind, declared):
+    """Numbers are found among declared texts too: arrays of texts hold numbers as texts."""
+    cells = pd.Series(NUMBERS[name], dtype=object).astype(kind)
+    assert Categorical(declared).codes(cells).tolist() == [0, 1, 2, 4]
+    assert Categorical([*declared, 0.5]).codes(pd.Series([0.5, 2.5])).tolist() == [3, 4]
+
+
+def test_a_text_is_no_number():
+    assert Categorical([0, 1]).codes(["0", "1", "1 ", "True"]).tolist() == [2] * 4
 
 
 def said(model, cells=X):
