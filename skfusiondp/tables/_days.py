@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ._frames import missing_cells
-from ._public_columns import _microseconds
+from ._moments import exact_days, microseconds
 
-# Parts of a day of the resolutions that pandas has, but for nanoseconds.
-_UNITS_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
+_MICROSECONDS_A_DAY = 86_400_000_000
+_KINDS = {"M": "date", "m": "duration"}
 
 
 def date_days(cells: pd.Series) -> np.ndarray:
@@ -67,7 +66,7 @@ def _all_are(cells: pd.Series, kind: str) -> bool:
 
 def _days(cells: pd.Series, kind: str) -> np.ndarray:
     if isinstance(cells.dtype, np.dtype) and cells.dtype.kind == kind:
-        return _exact_days(cells.to_numpy())
+        return exact_days(cells.to_numpy())
     found = np.full(len(cells), np.nan)
     if pd.api.types.is_numeric_dtype(cells.dtype):
         return found
@@ -77,22 +76,8 @@ def _days(cells: pd.Series, kind: str) -> np.ndarray:
     return found
 
 
-def _exact_days(moments: np.ndarray) -> np.ndarray:
-    """Days of an array of datetime64 or timedelta64, the same whatever its resolution is.
-
-    Nanoseconds are cut off, since one cell of another type leaves a column none.
-    """
-    unit = np.datetime_data(moments.dtype)[0]
-    ticks = moments.astype(np.int64)
-    if unit == "ns":
-        unit, ticks = "us", ticks // 1000
-    return np.where(np.isnat(moments), np.nan, ticks / _UNITS_A_DAY[unit])
-
-
 def _day(cell: Any, kind: str) -> float:
     try:
-        if isinstance(cell, timedelta | np.timedelta64) is (kind == "M"):
-            return np.nan
-        return _microseconds(cell) / _UNITS_A_DAY["us"]
+        return microseconds(cell, _KINDS[kind]) / _MICROSECONDS_A_DAY
     except Exception:  # cells of other libraries may raise anything
         return np.nan

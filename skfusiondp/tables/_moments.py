@@ -45,10 +45,14 @@ def days(cells: pd.Series, kind: str = "date") -> np.ndarray:
     native = (
         isinstance(cells.dtype, np.dtype) and {"date": "M", "duration": "m"}.get(kind) == cells.dtype.kind
     )
-    return _native_days(cells.to_numpy()) if native else _days_of_objects(cells, kind)
+    return exact_days(cells.to_numpy()) if native else _days_of_objects(cells, kind)
 
 
-def _native_days(cells: np.ndarray) -> np.ndarray:
+def exact_days(cells: np.ndarray) -> np.ndarray:
+    """Days of an array of datetime64 or timedelta64, the same whatever its resolution is.
+
+    Nanoseconds are cut off, since one cell of another type leaves a column none.
+    """
     unit = np.datetime_data(cells.dtype)[0]
     if unit not in _A_DAY:
         cells, unit = cells.astype(f"{cells.dtype.kind}8[us]"), "us"
@@ -63,7 +67,7 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
         cell = values[i]
         try:
             if cell not in known:
-                known[cell] = _microseconds(cell, kind) / _MICROSECONDS_A_DAY
+                known[cell] = microseconds(cell, kind) / _MICROSECONDS_A_DAY
             found[i] = known[cell]
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
@@ -82,7 +86,7 @@ def are_all(cells: pd.Series, kind: str) -> bool:
     present = cells[~missing_cells(cells)].astype(object)
     try:
         for cell in pd.unique(present):  # of most columns of categories the first cell decides
-            _microseconds(cell, kind)
+            microseconds(cell, kind)
     except (ValueError, TypeError, OverflowError):
         return False
     return len(present) > 0
@@ -113,7 +117,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _microseconds(cell: Any, kind: str) -> int:
+def microseconds(cell: Any, kind: str) -> int:
     """A date as microseconds since 1970, a time as those since midnight, a duration as its own."""
     if kind == "time":
         if isinstance(cell, str) and _ISO_TIME.fullmatch(cell):
