@@ -201,7 +201,7 @@ def fitted():
 
 
 def test_a_string_in_a_public_number_at_prediction(fitted):
-    with pytest.raises(InvalidInputError, match=r"'lab' .*fitted as numeric.*pandas.to_numeric"):
+    with pytest.raises(InvalidInputError, match=r"'lab' holds numbers .* texts.*pandas.to_numeric"):
         fitted.predict(with_string("lab"))
 
 

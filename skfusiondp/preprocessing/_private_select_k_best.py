@@ -14,7 +14,7 @@ from .._parameters import Integer, constraints, store_parameters
 from ..exceptions import InvalidInputError
 from ..tables._containers import replace_columns
 from ..tables._domain import Domain
-from ..tables._frames import check_table
+from ..tables._frames import check_table, is_arrow
 from ..tables._targets import read_labels
 from ._private_transformer import N_BINS, PrivateTransformer, Release, with_shared_docs
 
@@ -170,6 +170,8 @@ class PrivateSelectKBest(PrivateTransformer):
         kept = [c for c in frame.columns if self._stays(c)]
         if hasattr(X, "columns"):
             positions = [frame.columns.get_loc(c) for c in kept]
+            if is_arrow(X):
+                return self._contain(X.select(positions))
             return self._contain(_safe_indexing(X, positions, axis=1))
         return self._contain(replace_columns(X, frame[kept], frame[[]], kept))
 

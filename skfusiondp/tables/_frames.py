@@ -150,7 +150,7 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
             f"X={os.fspath(X)!r} is a path, and {name} needs its table in memory; read it first, for example "
             "with pandas.read_parquet."
         )
-    if is_arrow(X) or (isinstance(X, pd.DataFrame) and isinstance(X.columns, pd.MultiIndex)):
+    if is_arrow(X) or (isinstance(X, pd.DataFrame) and any(isinstance(c, tuple) for c in X.columns)):
         X = as_frame(X)  # with names that scikit-learn compares
     if not is_frame(X):
         X = validate_data(
@@ -203,8 +203,8 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError(
-            f"Column {column.name!r} was fitted as numeric but holds something that is not a number "
-            f"({error}); convert it with pandas.to_numeric, or to texts before the fit."
+            f"The public column {column.name!r} holds numbers in the fit and something that is not a number "
+            f"now ({error}); convert it with pandas.to_numeric, or to texts before the fit."
         ) from None
 
 

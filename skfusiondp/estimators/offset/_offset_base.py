@@ -34,6 +34,7 @@ from ...tables._table import FrameTable
 from .._private_estimator import PrivateEstimator
 from ._correction import Loss, accountant_clipping, fit_correction, release_noise
 from ._offset_constraints import OFFSET_RULES
+from ._public_view import PublicView, views_for
 from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure, SupportRows
 
@@ -221,9 +222,7 @@ class BaseOffsetFusion(PrivateEstimator):
         n, schema, support, seeds = job.n_rows, job.schema, job.support, self._seeds()
         labelled = None if support is None or not support.labelled else support.frame[list(schema.public)]
         public = job.table.sample(schema.public)
-        columns = PublicEncoder("ordinal", order="name").fit(
-            public if labelled is None else pd.concat([public, labelled])
-        )
+        columns = PublicEncoder("ordinal", order="name").fit(public, labelled)
         score = self._fit_public(columns, job, seeds[0])
         if support is not None and labelled is not None:
             support = replace(support, public=columns.transform(labelled), score=score[n:])
@@ -269,31 +268,49 @@ class BaseOffsetFusion(PrivateEstimator):
             labels = labels + OffsetTarget(support.target, support.strata)
             weight = np.concatenate([weight, np.ones(len(support.target))])
         target, strata = labels.values, labels.strata
-        default = self._boosted = self.public_model is None
-        table: Any = columns.transform(public) if default else public
-        aims = self._model_target(target)
-        base = self._default_model(seed) if default else self.public_model
         self.public_constant_ = self._constant_score(target, weight)
         self.public_models_: list[Any] = []
+        self._view = PublicView(columns)
         folds = min(_FOLDS, int(np.unique(strata, return_counts=True)[1].min()))
         if not public.shape[1] or folds < 2:
             return np.tile(self.public_constant_, (len(target), 1))
-
-        def fitted(chosen: Any) -> Any:
-            part = table[chosen] if default else table.iloc[chosen].reset_index(drop=True)
-            # Equal weights are left out: boosting is much faster without any.
-            given = {"sample_weight": weight[chosen]} if default and np.ptp(weight) else {}
-            return own(base).fit(part, aims[chosen], **given)
-
-        score = np.empty((len(target), len(self.public_constant_)))
         splitter = StratifiedKFold if self._stratified else KFold
-        for k, (train, held) in enumerate(
-            splitter(folds, shuffle=True, random_state=seed).split(target, strata), 1
-        ):
-            self._tell(1, f"public model, fold {k} of {folds}")
-            model = fitted(train)
-            score[held] = self._score_of(model, table[held] if default else table.iloc[held])
-            self.public_models_.append(model)
+        splits = list(splitter(folds, shuffle=True, random_state=seed).split(target, strata))
+        if self.public_model is None:
+            # Equal weights are left out: boosting is much faster without any.
+            given = weight if np.ptp(weight) else None
+            return self._fit_folds(self._default_model(seed), self._view, public, target, splits, given)
+        said = []
+        for view in views_for(self.public_model, columns, public):
+            self._view = view
+            try:
+                return self._fit_folds(self.public_model, view, public, target, splits)
+            except Exception as error:  # whatever a model raises at columns that it cannot read
+                said.append(error)
+        raise InvalidInputError(
+            f"public_model={type(self.public_model).__name__} can be fitted on the public columns neither as "
+            f"they are nor as numbers ({said[0]}); give one that can, such as a Pipeline that encodes them."
+        ) from said[0]
+
+    def _fit_folds(
+        self,
+        base: Any,
+        view: PublicView,
+        public: pd.DataFrame,
+        target: np.ndarray,
+        splits: list[tuple[np.ndarray, np.ndarray]],
+        weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Fit a model on each fold's rows; return the scores of the rows that each has not seen."""
+        table, aims = view(public), self._model_target(target)
+        score = np.empty((len(target), len(self.public_constant_)))
+        models = []
+        for k, (train, held) in enumerate(splits, 1):
+            self._tell(1, f"public model, fold {k} of {len(splits)}")
+            given = {} if weight is None else {"sample_weight": weight[train]}
+            models.append(own(base).fit(view.rows(table, train), aims[train], **given))
+            score[held] = self._score_of(models[-1], view(public.iloc[held]))
+        self.public_models_ = models
         return score
 
     def _correct(self, job: OffsetJob, score: np.ndarray, seed: int | None, begin: Begin) -> None:
@@ -330,7 +347,7 @@ class BaseOffsetFusion(PrivateEstimator):
         """Mean score of the folds' models: less noisy than that of one model of all rows."""
         if not self.public_models_:
             return np.tile(self.public_constant_, (len(public), 1))
-        table: Any = self._columns.transform(public) if self._boosted else public
+        table = self._view(public)
         # A copy each: a model may standardise its table in place.
         return np.mean([self._score_of(m, table.copy()) for m in self.public_models_], axis=0)
 
