@@ -102,7 +102,7 @@ def a_list_is_read_by_numpy(patch):
 
 
 def categories_are_written_by_their_type(patch):
-    patch.setattr("skfusiondp.tables._public_columns.as_text", str)
+    patch.setattr("skfusiondp.tables._cells.as_text", str)
 
 
 def a_leaked_domain_costs_nothing(patch):

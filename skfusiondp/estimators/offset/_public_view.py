@@ -67,7 +67,7 @@ def views_for(model: Any, columns: PublicEncoder, public: pd.DataFrame) -> Itera
 
 
 def _prepares_columns(model: Any) -> bool:
-    """Whether a model has parts, as a pipeline has, that may read dates: not those that turn all to numbers."""
+    """Whether a model has parts, as a pipeline has, that may read dates before all becomes numbers."""
     parts = [part for part in model.get_params(deep=True).values() if hasattr(part, "fit")]
     return any(
         isinstance(part, ColumnTransformer | FunctionTransformer)
