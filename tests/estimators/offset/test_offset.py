@@ -479,9 +479,3 @@ def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
     with pytest.raises(InvalidInputError, match=words):
         model.fit(TRAIN, Y)
     assert not hasattr(model, "ledger_")
-
-
-def test_cells_that_are_lists_are_categories_of_a_public_column():
-    notes = pd.Series([[], ["a", "b"], np.arange(2), None] * (len(TRAIN) // 4), dtype=object)
-    table = TRAIN.assign(notes=notes)
-    assert np.isfinite(classifier(epsilon=1.0).fit(table, Y).predict_proba(table)).all()
