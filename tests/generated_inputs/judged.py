@@ -1,0 +1,116 @@
+"""One fit of a generated input, judged: what every fit must keep to, be it refused or not."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from skfusiondp import PrivacyBudget
+from skfusiondp.exceptions import (
+    DataHolderWarning,
+    PrivacyLeakWarning,
+    WeakPrivacyWarning,
+)
+
+from .outcomes import finite, refused, snapshot
+from .tables import length
+
+# Warnings that say something to whoever fits; all others come from inside.
+TOLD = (DataHolderWarning, PrivacyLeakWarning, WeakPrivacyWarning, ConvergenceWarning)
+
+
+class Fault(AssertionError):
+    """An input that was neither refused in words nor dealt with."""
+
+
+def judged(model: Any, X: Any, y: Any, **given: Any) -> str:
+    """Fit and use a model; "works", or "refused"; a `Fault` if the fit keeps to neither.
+
+    A refused fit pays nothing, and leaves no model. One that works gives finite predictions, and has paid
+    what it planned. No fit changes what it was given, nor warns of what happens inside it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no fit may be refused for what it costs
+        budget = PrivacyBudget(1e9, 0.9)
+    model.set_params(budget=budget)
+    parameters = {k: v for k, v in model.get_params(deep=False).items() if k not in ("budget", "sensitive")}
+    before = [snapshot(v) for v in (X, y, given, parameters)]
+    try:
+        quietly(model.fit, X, y, **given)
+        outcome = "works"
+    except Exception as error:
+        if not refused(error):
+            raise Fault(f"fit: {type(error).__name__}: {error}") from error
+        outcome = "refused"
+        _check_refused(model, budget, error)
+    after = [snapshot(v) for v in (X, y, given, parameters)]
+    for name, one, other in zip(("X", "y", "an argument of fit", "a parameter"), before, after, strict=True):
+        if one != other:
+            raise Fault(f"changed: {name}")
+    if outcome == "works":
+        _check_fitted(model, budget, X)
+    return outcome
+
+
+def quietly(call: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call something, of which only warnings that are meant for the user may come."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = call(*args, **kwargs)
+    for warning in caught:
+        from_here = "skfusiondp" in str(warning.filename) or "sklearn" in str(warning.filename)
+        if not issubclass(warning.category, TOLD) and not (
+            warning.category is UserWarning and not from_here
+        ):
+            raise Fault(
+                f"warning from inside: {warning.category.__name__} at {warning.filename}:{warning.lineno}: "
+                f"{warning.message}"
+            )
+    return result
+
+
+def _check_refused(model: Any, budget: PrivacyBudget, error: Exception) -> None:
+    if len(budget.ledger) or len(getattr(model, "ledger_", ())):
+        raise Fault(f"paid, then refused: {error}") from error
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        return
+    raise Fault(f"refused, and yet fitted: {error}") from error
+
+
+def _check_fitted(model: Any, budget: PrivacyBudget, X: Any) -> None:
+    ledger = model.ledger_
+    if budget.ledger.entries != ledger.entries:
+        raise Fault(f"the budget was charged {budget.ledger}, the ledger says {ledger}")
+    planned = model.planned_ledger(length(X))
+    if ledger.entries != planned.entries:
+        raise Fault(f"planned {planned}, paid {ledger}")
+    try:
+        predictions = predicted(model, X)
+    except Exception as error:
+        raise Fault(f"fitted, but its own table: {type(error).__name__}: {error}") from error
+    if len(predictions) != length(X):
+        raise Fault(f"{len(predictions)} predictions for {length(X)} rows")
+    if not finite(predictions):
+        raise Fault("predictions that are not finite")
+
+
+def predicted(model: Any, X: Any) -> np.ndarray:
+    """Numbers that a model predicts: probabilities, where it has them."""
+    method = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    quietly(model.predict, X)
+    result = quietly(method, X)
+    return np.column_stack(result) if isinstance(result, list) else np.asarray(result)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two sets of predictions are alike, up to the rounding of other types of numbers."""
+    return one.shape == other.shape and bool(
+        pd.api.types.is_numeric_dtype(one.dtype) and np.allclose(one, other, rtol=1e-4, atol=1e-5)
+    )
