@@ -96,12 +96,16 @@ NUMBERS: dict[str, Kind] = {
     "objects of numpy": partial(each, np.float32),
     "objects of decimals": partial(each, lambda v: Decimal(str(v))),
     "objects of fractions": partial(each, fractions.Fraction),
-    "complex": lambda values: pd.Series(np.array([np.nan if v is None else v for v in values], dtype=complex)),
+    "complex": lambda values: pd.Series(
+        np.array([np.nan if v is None else v for v in values], dtype=complex)
+    ),
     "sparse": lambda values: pd.Series(pd.arrays.SparseArray(np.array(values, dtype=float))),
     "sparse ints": lambda values: pd.Series(pd.arrays.SparseArray(np.array(values, dtype=float).astype(int))),
     "categories of floats": lambda values: pd.Series(pd.Categorical(np.array(values, dtype=float))),
     "categories of ints": lambda values: pd.Series(pd.Categorical(pd.array(values, dtype="Int64"))),
-    "ordered categories": lambda values: pd.Series(pd.Categorical(np.array(values, dtype=float), ordered=True)),
+    "ordered categories": lambda values: pd.Series(
+        pd.Categorical(np.array(values, dtype=float), ordered=True)
+    ),
     "texts of numbers": partial(each, str),
     "bytes of numbers": partial(each, lambda v: str(v).encode()),
 }
@@ -109,7 +113,9 @@ NUMBERS: dict[str, Kind] = {
 FULL: dict[str, Kind] = {name: partial(typed, name) for name in WHOLE}
 TRUTHS: dict[str, Kind] = {
     "bool": lambda values: pd.Series([bool(v % 2) for v in values]),
-    "boolean": lambda values: typed("boolean", [None if v is None or v != v else bool(v % 2) for v in values]),
+    "boolean": lambda values: typed(
+        "boolean", [None if v is None or v != v else bool(v % 2) for v in values]
+    ),
     "bool[pyarrow]": lambda values: arrow(pa.bool_(), each(lambda v: bool(v % 2), values).tolist()),
     "objects of bools": partial(each, lambda v: bool(v % 2)),
     "categories of bools": lambda values: each(lambda v: bool(v % 2), values).astype("category"),
@@ -245,7 +251,7 @@ ODD_TEXTS: dict[str, Kind] = {
     ),
 }
 
-# What no table should hold, nothing at all, and everything together ------------------------------------------
+# What no table should hold, nothing at all, and everything together ----------------------------------------
 
 NESTED: dict[str, Kind] = {
     "lists": partial(each, lambda v: [v, v]),
@@ -294,7 +300,9 @@ EXTREME: dict[str, Kind] = {
     "numbers and texts of them": lambda values: cells([i if i % 2 else str(i) for i in range(len(values))]),
     "bools and texts": lambda values: cells([True if i % 2 else "True" for i in range(len(values))]),
     "bools and numbers": lambda values: cells([True if i % 2 else float(i) for i in range(len(values))]),
-    "signalling decimals": lambda values: cells([Decimal("sNaN"), Decimal(1)] * len(values)).head(len(values)),
+    "signalling decimals": lambda values: cells([Decimal("sNaN"), Decimal(1)] * len(values)).head(
+        len(values)
+    ),
 }
 
 # Kinds that hold the same values, cell by cell.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skfusiondp import PrivacyBudget
@@ -21,19 +21,26 @@ from .outcomes import finite, refused, snapshot
 from .tables import length
 
 # Warnings that say something to whoever fits; all others come from inside.
-TOLD = (DataHolderWarning, PrivacyLeakWarning, WeakPrivacyWarning, ConvergenceWarning)
+TOLD = (DataHolderWarning, PrivacyLeakWarning, WeakPrivacyWarning, ConvergenceWarning, DataConversionWarning)
 
 
 class Fault(AssertionError):
     """An input that was neither refused in words nor dealt with."""
 
 
-def judged(model: Any, X: Any, y: Any, **given: Any) -> str:
-    """Fit and use a model; "works", or "refused"; a `Fault` if the fit keeps to neither.
+def judged(model: Any, X: Any, y: Any, said: Any = "", **given: Any) -> str:
+    """Fit and use a model; "works", or "refused"; a `Fault` if the fit keeps to neither, with what is `said`.
 
     A refused fit pays nothing, and leaves no model. One that works gives finite predictions, and has paid
     what it planned. No fit changes what it was given, nor warns of what happens inside it.
     """
+    try:
+        return _judged(model, X, y, **given)
+    except Fault as fault:
+        raise Fault(f"{fault} [{type(model).__name__}; {said}]") from fault.__cause__
+
+
+def _judged(model: Any, X: Any, y: Any, **given: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no fit may be refused for what it costs
         budget = PrivacyBudget(1e9, 0.9)
@@ -45,7 +52,8 @@ def judged(model: Any, X: Any, y: Any, **given: Any) -> str:
         outcome = "works"
     except Exception as error:
         if not refused(error):
-            raise Fault(f"fit: {type(error).__name__}: {error}") from error
+            paid = " after payment" if len(budget.ledger) else ""
+            raise Fault(f"fit{paid}: {type(error).__name__}: {error}") from error
         outcome = "refused"
         _check_refused(model, budget, error)
     after = [snapshot(v) for v in (X, y, given, parameters)]
@@ -63,10 +71,11 @@ def quietly(call: Any, *args: Any, **kwargs: Any) -> Any:
         warnings.simplefilter("always")
         result = call(*args, **kwargs)
     for warning in caught:
-        from_here = "skfusiondp" in str(warning.filename) or "sklearn" in str(warning.filename)
-        if not issubclass(warning.category, TOLD) and not (
-            warning.category is UserWarning and not from_here
-        ):
+        # Files that another fit left open are closed whenever Python collects them, which may be now.
+        for_users = issubclass(warning.category, (*TOLD, ResourceWarning))
+        # A warning that is meant for users points at their line.
+        for_users |= warning.category is UserWarning and "/skfusiondp/" not in warning.filename
+        if not for_users:
             raise Fault(
                 f"warning from inside: {warning.category.__name__} at {warning.filename}:{warning.lineno}: "
                 f"{warning.message}"
@@ -88,8 +97,8 @@ def _check_fitted(model: Any, budget: PrivacyBudget, X: Any) -> None:
     ledger = model.ledger_
     if budget.ledger.entries != ledger.entries:
         raise Fault(f"the budget was charged {budget.ledger}, the ledger says {ledger}")
-    planned = model.planned_ledger(length(X))
-    if ledger.entries != planned.entries:
+    planned = model.planned_ledger(length(X), model.rows_per_unit_)
+    if list(map(_unordered, ledger)) != list(map(_unordered, planned)):
         raise Fault(f"planned {planned}, paid {ledger}")
     try:
         predictions = predicted(model, X)
@@ -101,8 +110,14 @@ def _check_fitted(model: Any, budget: PrivacyBudget, X: Any) -> None:
         raise Fault("predictions that are not finite")
 
 
+def _unordered(entry: Any) -> dict:
+    return {**vars(entry), "protects": set(entry.protects)}
+
+
 def predicted(model: Any, X: Any) -> np.ndarray:
     """Numbers that a model predicts: probabilities, where it has them."""
+    if not hasattr(model, "predict"):
+        return np.asarray(quietly(model.transform, X))
     method = model.predict_proba if hasattr(model, "predict_proba") else model.predict
     quietly(model.predict, X)
     result = quietly(method, X)

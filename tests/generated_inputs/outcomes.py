@@ -1,4 +1,4 @@
-"""What came of a generated input: it worked, or was refused in words; and nothing that was given is changed."""
+"""What came of a generated input: it worked or was refused in words, and changed nothing it was given."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ CONTAINERS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "dict": lambda frame: frame.to_dict("list"),
     "records": lambda frame: frame.to_dict("records"),
     "generator": lambda frame: (row for row in frame.to_numpy().tolist()),
-    "a column": lambda frame: frame["lab"] if "lab" in frame else frame,
+    "a column": lambda frame: frame.get("lab", frame),
     "transposed": lambda frame: frame.T,
     "three dimensions": lambda frame: frame.to_numpy()[:, :, None],
     "flat": lambda frame: frame.to_numpy().ravel(),
@@ -77,7 +77,18 @@ CONTAINERS: dict[str, Callable[[pd.DataFrame], Any]] = {
 OF_NUMBERS: dict[str, Callable[[np.ndarray], Any]] = {
     **{
         name: lambda X, name=name: X.astype(name)
-        for name in [">f8", ">f4", ">i4", "<i2", "float16", "longdouble", "complex64", "uint8", "bool", "object"]
+        for name in [
+            ">f8",
+            ">f4",
+            ">i4",
+            "<i2",
+            "float16",
+            "longdouble",
+            "complex64",
+            "uint8",
+            "bool",
+            "object",
+        ]
     },
     "matrix": np.matrix,
     "masked": lambda X: np.ma.masked_array(X, mask=X > 12),
@@ -170,7 +181,9 @@ def tables(draw):
         kind = draw(st.sampled_from(LABELS))
         return labelled(kind, frame), [*said, kind]
     if change == "shape":
-        how = draw(st.sampled_from(["no row", "one row", "two rows", "no column", "one column", "many columns"]))
+        how = draw(
+            st.sampled_from(["no row", "one row", "two rows", "no column", "one column", "many columns"])
+        )
         shaped = {
             "no row": frame[:0],
             "one row": frame[:1],

@@ -18,7 +18,9 @@ WIDTH = 7  # of an encoded row of `tables.PLAIN`: found by each module's first p
 class Own(nn.Module):
     """A module that is told its width and the number of its outputs, and makes its layers of them."""
 
-    def __init__(self, n_features: int, n_outputs: int, layers: Callable | None = None, after: Callable | None = None):
+    def __init__(
+        self, n_features: int, n_outputs: int, layers: Callable | None = None, after: Callable | None = None
+    ):
         super().__init__()
         self.body = layers(n_features) if layers else nn.Linear(n_features, 6)
         self.head = nn.Linear(6, n_outputs)
@@ -243,7 +245,10 @@ OPTIMIZERS |= {
     "betas of junk": {"optimizer__betas": "ab"},
     "maximize": {"optimizer": torch.optim.SGD, "optimizer__maximize": True},
     "lr twice": {"optimizer__lr": 0.1, "lr": 0.1},
-    **{f"lr {rate}": {"lr": rate} for rate in (1e-30, 1e3, 1e10, 1e30, 1e299, float("nan"), -1, 0, True, "0.1")},
+    **{
+        f"lr {rate}": {"lr": rate}
+        for rate in (1e-30, 1e3, 1e10, 1e30, 1e299, float("nan"), -1, 0, True, "0.1")
+    },
     **{f"SGD lr {rate}": {"lr": rate, "optimizer": torch.optim.SGD} for rate in (1e3, 1e10, 1e30, 1e299)},
     **{f"public_lr {rate}": {"public_lr": rate} for rate in (1e10, 1e30, 1e299)},
 }
@@ -345,7 +350,11 @@ CALLBACKS: dict[str, Any] = {
     "one that spoils": [Spoils()],
     "one that sets the rate": [Raising()],
 }
-PARTS = {"module": MODULES, "optimizer": OPTIMIZERS, "callbacks": {k: {"callbacks": v} for k, v in CALLBACKS.items()}}
+PARTS = {
+    "module": MODULES,
+    "optimizer": OPTIMIZERS,
+    "callbacks": {k: {"callbacks": v} for k, v in CALLBACKS.items()},
+}
 
 WEIGHTS: dict[str, Any] = {
     "balanced": "balanced",
