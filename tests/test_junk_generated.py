@@ -1,4 +1,4 @@
-"""Generated tables and parameters of junk: each works, or is refused in words and leaves nothing half-made."""
+"""Generated tables and parameters of junk: each works, or is refused in words; nothing is half-made."""
 
 from __future__ import annotations
 
