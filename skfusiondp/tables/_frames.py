@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from ..exceptions import InvalidInputError
+from ._no_table import check_two_dimensional
 
 
 def is_polars(X: Any) -> bool:
@@ -66,11 +67,9 @@ def as_frame(X: Any) -> pd.DataFrame:
         swapped = [c for c in frame if getattr(frame[c].dtype, "byteorder", "=") == _SWAPPED]
         odd |= {c: frame[c].astype(frame[c].dtype.newbyteorder("=")) for c in swapped}
         return frame.assign(**odd) if odd else frame
-    X = np.asarray(own_cells(X))
+    X = as_cells(X)
     if X.dtype.byteorder == _SWAPPED:
         X = X.astype(X.dtype.newbyteorder("="))
-    if X.ndim != 2:
-        raise InvalidInputError(f"X has shape {X.shape}; a table has two dimensions.")
     names = _numbered(X.shape[1])
     if X.dtype.kind in "biu":
         # Floats with or without a missing cell, which would turn whole numbers into floats.
@@ -80,6 +79,25 @@ def as_frame(X: Any) -> pd.DataFrame:
     cells = X.astype(object)
     columns = {n: _narrowed(pd.Series(cells[:, j], dtype=object)) for j, n in enumerate(names)}
     return pd.DataFrame(columns, index=range(len(X)), columns=names)
+
+
+def as_cells(X: Any) -> np.ndarray:
+    """Return anything with rows and columns as an array of them; masked cells are missing ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If `X` has no rows and columns.
+    """
+    if isinstance(X, np.ma.MaskedArray) and X.ndim == 2 and X.dtype.kind != "V":
+        plain = np.asarray(own_cells(X.data))
+        return np.where(np.ma.getmaskarray(X), None, plain.astype(object)) if X.mask.any() else plain
+    try:
+        cells = np.asarray(own_cells(X))
+    except Exception:  # whatever an object's own conversion to an array raises, which may quote its cells
+        cells = None
+    check_two_dimensional(X, cells)
+    return cells
 
 
 def own_cells(X: Any) -> Any:
@@ -153,8 +171,10 @@ def check_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tupl
     if is_arrow(X) or (isinstance(X, pd.DataFrame) and any(isinstance(c, tuple) for c in X.columns)):
         X = as_frame(X)  # with names that scikit-learn compares
     if not is_frame(X):
+        # scikit-learn refuses a matrix; its words about other shapes would show cells.
+        cells = X if isinstance(X, np.matrix) else as_cells(X)
         X = validate_data(
-            estimator, own_cells(X), dtype=None, ensure_all_finite=False, reset=reset, ensure_min_samples=1
+            estimator, cells, dtype=None, ensure_all_finite=False, reset=reset, ensure_min_samples=1
         )
         return _named_as_fitted(estimator, as_frame(X), reset)
     frame = as_frame(X)
