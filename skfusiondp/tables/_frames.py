@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from ..exceptions import InvalidInputError
-from ._no_table import check_two_dimensional
+from ._no_table import two_dimensional
 
 
 def is_polars(X: Any) -> bool:
@@ -89,15 +89,18 @@ def as_cells(X: Any) -> np.ndarray:
     InvalidInputError
         If `X` has no rows and columns.
     """
-    if isinstance(X, np.ma.MaskedArray) and X.ndim == 2 and X.dtype.kind != "V":
-        plain = np.asarray(own_cells(X.data))
-        return np.where(np.ma.getmaskarray(X), None, plain.astype(object)) if X.mask.any() else plain
+    masked = None
+    if isinstance(X, np.ma.MaskedArray):
+        X, masked = X.data, np.ma.getmaskarray(X)
     try:
         cells = np.asarray(own_cells(X))
     except Exception:  # whatever an object's own conversion to an array raises, which may quote its cells
         cells = None
-    check_two_dimensional(X, cells)
-    return cells
+    read = two_dimensional(X, cells)
+    if masked is not None and masked.any():
+        read = read.astype(object)
+        read[masked] = None
+    return read
 
 
 def own_cells(X: Any) -> Any:

@@ -13,23 +13,27 @@ _FRAME = "pass pandas.DataFrame(X)"
 _ROWS = "pass a pandas or polars frame, or an array or a list of rows of one length"
 
 
-def check_two_dimensional(X: Any, cells: Any) -> None:
-    """Refuse what numpy has not read as rows and columns.
+def two_dimensional(X: Any, cells: np.ndarray | None) -> np.ndarray:
+    """Return cells that numpy has read as rows and columns; refuse what it has not.
 
     Parameters
     ----------
     X : object
         What the user passed.
-    cells : object
+    cells : ndarray or None
         The same as an array, if numpy could make one.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns)
 
     Raises
     ------
     InvalidInputError
-        Unless `cells` is an array of shape (n_rows, n_columns) of single values.
+        Unless `cells` has two dimensions and holds single values.
     """
-    if isinstance(cells, np.ndarray) and cells.ndim == 2 and cells.dtype.kind != "V":
-        return
+    if cells is not None and cells.ndim == 2 and cells.dtype.kind != "V":
+        return cells
     what, remedy = _kind_of(X)
     raise InvalidInputError(f"X is {what}, which is no table of rows and columns; {remedy}.")
 
