@@ -32,6 +32,10 @@ class PrivacyBudgetError(SkfusiondpError, ValueError):
     """A fit would overdraw the budget that it was given; nothing was read."""
 
 
+class TrainingDivergedError(SkfusiondpError, ValueError):
+    """Training ended in a model that computes no numbers; the message says what was paid, and the remedy."""
+
+
 class PrivacyLeakWarning(UserWarning):
     """Something reads sensitive training cells without paying for them in the ledger."""
 

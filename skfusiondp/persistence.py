@@ -306,13 +306,15 @@ def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
     from skorch.history import History
 
     from .training._net import FusionDPNet
+    from .training._own_randomness import OwnRandomness
+    from .training._surroundings import usual_modes
 
     parameters = dict(saved.parameters)
     if parameters["device"].startswith("cuda") and not torch.cuda.is_available():
         parameters["device"] = "cpu"
     if not (isinstance(parameters["module"], type) and issubclass(parameters["module"], torch.nn.Module)):
         raise ValueError(f"{parameters['module']!r} is no torch module")
-    with torch.random.fork_rng():  # the initial weights are replaced at once
+    with usual_modes(), OwnRandomness(0):  # the initial weights are replaced at once
         net = FusionDPNet(**parameters, verbose=0).initialize()
     prefix = f"{saved.number}."
     own = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}

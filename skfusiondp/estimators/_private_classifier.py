@@ -10,7 +10,11 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
+from .._parameters import shown
 from ..exceptions import InvalidInputError
+
+# Training in single precision stays finite with weights up to this one.
+LARGEST_WEIGHT = 1e9
 
 
 class PrivateClassifier(ClassifierMixin):
@@ -25,10 +29,18 @@ class PrivateClassifier(ClassifierMixin):
         """Public weight of each row by its class."""
         if self.class_weight is None:
             return np.ones(n_rows)
+        given = f"class_weight={shown(self.class_weight)}"
         try:
-            return compute_sample_weight(self.class_weight, y)
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(f"class_weight={self.class_weight!r} does not fit y: {error}") from error
+            with np.errstate(all="ignore"):  # what overflows is refused below
+                weight = compute_sample_weight(self.class_weight, y).astype(np.float32)
+        except Exception as error:
+            raise InvalidInputError(f"{given} does not fit y: {error}") from error
+        if not ((weight >= 0) & (weight <= LARGEST_WEIGHT)).all() or not weight.any():
+            raise InvalidInputError(
+                f"{given} gives a class of y a weight that is no number from 0 to {LARGEST_WEIGHT:g}, or all "
+                "of them 0; give each class such a number, or pass 'balanced'."
+            )
+        return weight.astype(np.float64)
 
     def _encode_classes(self, y: np.ndarray) -> np.ndarray:
         """Set `classes_`; return the position of each row's class among them."""

@@ -47,9 +47,16 @@ class PrivateEstimator(Spender):
         if sample_weight is None:
             return np.ones(len(table))
         like = np.empty((len(table), 1))
-        weight = _check_sample_weight(sample_weight, like, ensure_non_negative=True)
-        if not weight.sum() > 0:
+        try:
+            weight = _check_sample_weight(sample_weight, like, ensure_non_negative=True)
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(
+                f"sample_weight cannot be used: {error}; give each row a finite number of at least 0."
+            ) from error
+        if not weight.any():
             raise InvalidInputError("sample_weight is zero for every row; give some rows a weight.")
+        # Relative to the largest: sums of weights near the largest float would overflow.
+        weight = weight / weight.max()
         return weight / weight.mean()
 
     def _unfitted_imputer(self, seed: Callable[[], int | None]) -> FoundationImputer:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from ..exceptions import TrainingDivergedError
 from ..training._driver import Driver
 
 # Settings that nothing depends on but the private steps.
@@ -151,17 +152,23 @@ class SharedWork(Driver):
 
     def finish(self, fits: Sequence[FoldFit]) -> None:
         """Train the nets that wait, and write down which of the fits had a net that did not."""
+        from ..training._surroundings import usual_modes
         from ._head_stack import train_heads
 
         began = time.perf_counter()
         if self._waiting:
-            train_heads(self._waiting, self._represented)
+            with usual_modes():
+                train_heads(self._waiting, self._represented)
         share = (time.perf_counter() - began) / max(1, len(self._waiting))
         waited = {id(net) for net in self._waiting}
         for fit in fits:
             number = id(getattr(fit.estimator, "net_", None))
             if number in waited:
                 fit.seconds += share
+                try:
+                    fit.estimator.net_.refuse_diverged()
+                except TrainingDivergedError as error:
+                    fit.error = error
             elif fit.error is None:
                 fit.alone = self._alone[number]
             else:

@@ -35,7 +35,7 @@ def why_alone(net: FusionDPNet, rows: TrainingRows) -> str | None:
     if net.plan.clipping.kind == "automatic":
         return "automatic clipping does not scale with its norm"
     optimizer = net.optimizer_
-    if type(optimizer) not in _BY_NUMBER or len(optimizer.param_groups) > 1:
+    if type(optimizer) not in _BY_NUMBER or len(optimizer.param_groups) > 1 or any(net._own_lr):
         return (
             f"optimizer {type(optimizer).__name__} may mix what is not one net's, or has groups of parameters"
         )

@@ -33,7 +33,13 @@ from .._refit import all_or_nothing
 from .._spender import Spender, without_rows
 from ..accounting._enclosing import check_enclosing
 from ..accounting._privacy_report import PrivacyReport
-from ..exceptions import InvalidInputError, PrivacyLeakError, SkfusiondpError, WeakPrivacyWarning
+from ..exceptions import (
+    InvalidInputError,
+    PrivacyLeakError,
+    SkfusiondpError,
+    TrainingDivergedError,
+    WeakPrivacyWarning,
+)
 from ..privacy import BoundEntry, LedgerEntry, PrivacyLedger, compute_epsilon
 from ..privacy._budget import BUDGET
 from ..privacy._constraints import DELTA, EPSILON
@@ -57,6 +63,7 @@ from ._trials import (
     check_kept,
     final_name,
     leaks_of,
+    leaks_of_failed,
     planned,
     prepared,
     refuse_leaks,
@@ -463,19 +470,31 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         `leaks` gets the columns whose domains were read off the training cells.
         """
         best: tuple[Any, dict, float] | None = None
+        diverged: Exception | None = None
         candidates, sigmas, delta = plan.candidates, plan.sigmas, plan.delta
         for _ in range(how_many):
             i = bits.integer(len(candidates))
             model = prepared(self.estimator, candidates[i], sigmas[i], delta, bits)
             if self.budget is not None:
                 refuse_leaks(model)
-            with one_for_all():
-                model.fit(*train)
+            try:
+                with one_for_all():
+                    model.fit(*train)
+            except TrainingDivergedError as error:
+                # The worst outcome of all: told apart from others only if it is the best of the trials.
+                diverged = error
+                leaks.update(dict.fromkeys(leaks_of_failed(model)))
+                continue
             leaks.update(dict.fromkeys(leaks_of(model)))
             check_kept(model, candidates[i], sigmas[i])
             score = self._score(model, held_out, sigmas[-1], candidates[i].adjacency, bits, unscored)
             if best is None or score > best[2]:
                 best = model, clone(candidates[i].parameters, safe=False), score
+        if best is None and diverged is not None:
+            raise TrainingDivergedError(
+                "Training diverged in every trial that ran, so that there is no model; the search is paid "
+                "for. Lower the candidates' learning rates."
+            ) from diverged
         if best is None:
             raise SkfusiondpError(
                 "distribution='poisson' drew no trial, so there is no model; the search is paid for. "

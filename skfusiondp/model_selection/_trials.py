@@ -206,6 +206,13 @@ def refuse_leaks(model: Any) -> None:
             step.set_params(on_leak="raise")
 
 
+def leaks_of_failed(model: Any) -> tuple[str, ...]:
+    """Columns that steps whose fit has failed had read without noise, by what they have written down."""
+    ledgers = (getattr(step, "ledger_", ()) for step in spenders_of(model))
+    entries = (e for ledger in ledgers for e in ledger if getattr(e, "noise_multiplier", None) == 0)
+    return tuple(dict.fromkeys(c for entry in entries for c in entry.protects))
+
+
 def leaks_of(model: Any) -> tuple[str, ...]:
     """Columns whose domains a fitted model's steps have read off training cells."""
     leaks = (getattr(getattr(step, "schema_", None), "leaks", ()) for step in spenders_of(model))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from ..exceptions import InvalidInputError
 from ._dropout import shared_dropout
 from ._objective import forward_with_representation
+from ._own_randomness import OwnRandomness
+from ._throwaway import Throwaway, copied
 from ._traces import traces
 
 _MIXES_ROWS = {
@@ -59,17 +59,20 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
         for training in (True, False):
             _run(module, torch.cat([3 * x + 1, 1 - 3 * x]), training=training)
         after, state = traces(module), _state_after(module, x)
-    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a module of the user's own may raise
         raise InvalidInputError(
-            f"module cannot run on encoded rows of shape {tuple(x.shape)} ({error}); it gets one float32 "
-            f"tensor (n_rows, n_features) and takes n_features and n_outputs as arguments."
+            f"module cannot run on encoded rows of shape {tuple(x.shape)} ({type(error).__name__}: {error}); "
+            "it gets one float32 tensor (n_rows, n_features), as its parameters are, and takes n_features "
+            "and n_outputs as arguments."
         ) from error
     if after != before:
         raise InvalidInputError(
             "module writes to something that its copies share when it is called (an attribute of a class, a "
             "global, a cache, a variable of a closure such as a hook's, or an object whose copy is itself), "
             "so that sensitive rows could stay in it; write to attributes of the module itself, whose copies "
-            "are thrown away."
+            "are thrown away. A count of calls is no exception: it follows how many rows are sampled."
         )
     if state != _state(module):
         raise InvalidInputError(
@@ -83,23 +86,37 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
         )
     if outputs.grad_fn is None:
         raise InvalidInputError("module has no trainable parameter that its outputs depend on.")
+    if not outputs.isfinite().all():
+        raise InvalidInputError(
+            "module gives outputs that are NaN or infinite for rows of standard normal numbers, as encoded "
+            "rows may be; keep what it computes within its range (such as log(1 + x * x) for log(x))."
+        )
     # Private steps run in training mode; rows are represented, and predicted, in evaluation mode.
     for training in (True, False):
         _check_rows_apart(module, x, training)
     both, _ = _run(module, torch.cat([x, x]), n_views=2)
     if not torch.allclose(both[: len(x)], both[len(x) :], rtol=1e-4, atol=1e-5):
-        raise InvalidInputError(
-            "module draws randomness that the two views of a row do not share; use nn.Dropout layers, "
-            "whose masks are shared (unless inplace=True), and no functional dropout or other random layer."
-        )
+        raise _unshared_randomness()
+
+
+def _unshared_randomness() -> InvalidInputError:
+    return InvalidInputError(
+        "module draws randomness that the two views of a row do not share; use nn.Dropout layers, "
+        "whose masks are shared (unless inplace=True), and no functional dropout or other random layer."
+    )
 
 
 def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
     """Refuse a module in which a change of one row reaches another's outputs or representation."""
+    throwaway = Throwaway(module)
+
+    def passed(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return _forward(throwaway.copy(torch.float32, training=training), rows)
+
     for rows in (x, torch.sigmoid(x)):
-        before = _run(module, rows, training=training)
+        before = passed(rows)
         for change in (rows[-1:] + 1.0, *(torch.full_like(rows[-1:], value) for value in _CHANGES)):
-            after = _run(module, torch.cat([rows[:-1], change]), training=training)
+            after = passed(torch.cat([rows[:-1], change]))
             for a, b in zip(before, after, strict=True):
                 if not torch.allclose(a[:-1], b[:-1], rtol=1e-4, atol=1e-5, equal_nan=True):
                     raise InvalidInputError(
@@ -110,8 +127,15 @@ def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
 
 
 def _run(module: nn.Module, x: Tensor, n_views: int = 1, *, training: bool = True) -> tuple[Tensor, Tensor]:
-    """Outputs and representation of made-up rows, by a copy: the module keeps nothing of them."""
-    return _passed(copy.deepcopy(module).train(training), x, n_views)
+    """Outputs and representation of made-up rows, by a copy: the module keeps nothing of them.
+
+    Refuses a module with randomness of its own.
+    """
+    with OwnRandomness(0) as own:
+        result = _forward(copied(module).train(training), x, n_views)
+    if own.draws:
+        raise _unshared_randomness()
+    return result
 
 
 def _state(module: nn.Module) -> dict[str, tuple]:
@@ -125,17 +149,14 @@ def _state(module: nn.Module) -> dict[str, tuple]:
 
 def _state_after(module: nn.Module, x: Tensor) -> dict[str, tuple]:
     """Shapes of the parameters and buffers of a copy after a pass, where the module's are final."""
-    module = copy.deepcopy(module)
+    module = copied(module)
     lazy = any(isinstance(p, UninitializedBuffer | UninitializedParameter) for p in module.parameters())
     if not lazy:
-        _passed(module, x, 1)
+        _forward(module, x)
     return _state(module)
 
 
-def _passed(module: nn.Module, x: Tensor, n_views: int) -> tuple[Tensor, Tensor]:
+def _forward(module: nn.Module, x: Tensor, n_views: int = 1) -> tuple[Tensor, Tensor]:
     masks = np.random.Generator(np.random.PCG64(0))
-    # A module with randomness of its own is refused; until then it must not move torch's global stream.
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        with shared_dropout(module, n_views, lambda shape: torch.from_numpy(masks.random(shape, np.float32))):
-            return forward_with_representation(module, x)
+    with shared_dropout(module, n_views, lambda shape: torch.from_numpy(masks.random(shape, np.float32))):
+        return forward_with_representation(module, x)

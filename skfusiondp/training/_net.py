@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
@@ -16,7 +14,6 @@ from ..privacy import PrivatePlan
 from ..privacy._noise import GaussianNoise
 from ..privacy._random_bits import RandomBits
 from ..training import (
-    IterateAverage,
     PerRowEngine,
     RowLoss,
     Throwaway,
@@ -24,15 +21,21 @@ from ..training import (
     check_module,
     forward_with_representation,
 )
-from ._batches import Batch, BatchSchedule, RepresentedRows, Rows, TrainingRows
+from ._batches import Batch, BatchSchedule, Rows, TrainingRows
+from ._dropout import shared_dropout
+from ._made_up import made_up_rows, made_up_views
+from ._own_randomness import OwnRandomness
+from ._phases import PhasedNet
 from ._process_group import Ranks
+from ._surroundings import refuse_anomaly_detection, usual_modes
+from ._throwaway import copied
 
 _PREDICT_ROWS = 65_536
 # Private rows that are read and differentiated at once, so that memory does not grow with the batch.
 _MICRO_BATCH = 4096
 
 
-class FusionDPNet(NeuralNet):
+class FusionDPNet(PhasedNet):
     """Train a module by a free public gradient plus a clipped and noised private one.
 
     Each step sets ``gradient = public + alpha * private`` and lets the optimizer go on from there.
@@ -131,41 +134,55 @@ class FusionDPNet(NeuralNet):
         Parameters
         ----------
         rows : TrainingRows
-            Only shapes, and public targets of a few rows, are used.
+            Only shapes and types are used.
         n_outputs : int
+
+        Raises
+        ------
+        InvalidInputError
+            For a module that cannot be used, and parts that cannot be made.
         """
-        self.initialize()
-        if any(isinstance(p, UninitializedParameter) for p in self.module_.parameters()):
-            self.module_(self._made_up(rows)[0])  # lazy layers take their shape from the first rows they see
+        seed = self.seed or np.random.SeedSequence()
+        if self.plan is not None:
+            refuse_anomaly_detection()
+        self._made_up = made_up_views(rows)[0].to(self.device)
+        initial, masks = seed.spawn(1)[0].generate_state(2).tolist()
+        self._public_masks = torch.Generator().manual_seed(masks)
+        with OwnRandomness(initial):
+            self.initialize()
+            if any(isinstance(p, UninitializedParameter) for p in self.module_.parameters()):
+                # Lazy layers take their shape from the first rows that they see.
+                self.module_(self._made_up)
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
         self.begin: Callable[[], None] | None = None
-        self._fresh_optimizer = copy.deepcopy(self.optimizer_.state_dict())
-        made_up = self._made_up(rows)
-        check_module(self.module_, made_up[0], n_outputs)
+        check_module(self.module_, self._made_up, n_outputs)
         self._throwaway = Throwaway(self.module_)
         self.engine_ = None
         self._head_only = False
-        if self.plan is None:
-            return
-        assert rows.views is not None and self.seed is not None
+        if self.plan is not None:
+            self._prepare_engines(made_up_rows(rows, n_outputs))
+
+    def _prepare_engines(self, made_up: TrainingRows) -> None:
+        """Make each tier's engine and noise."""
+        assert self.plan is not None and made_up.views is not None and self.seed is not None
         names, beta = self.private_parameters, self.beta
-        views = made_up[: len(rows.views)]
+        views = torch.stack([torch.as_tensor(view, device=self.device) for view in made_up.views])
         self._precision = torch.float64
         if self._only_head_is_private():
             # What is before the head is fixed by then, and so is the penalty on it.
             self._head_only, beta = True, 0.0
             names = [n.removeprefix("head.") for n in names or ()]
             try:
-                self._represent(made_up[0])
-            except RuntimeError:
+                self._represent(views[0])
+            except Exception:
                 # As for the engine: constants of the module's own may be in single precision.
                 self._precision = torch.float32
             views = torch.stack([self._represent(view) for view in views])
+            self._width = views.shape[2:]
         objective = TwoViewObjective(self.criterion_, beta, self.consistency_bound)
-        few = made_up.shape[1]
-        y, weight = rows.y[:few].to(made_up.device), rows.weight[:few].to(made_up.device)
+        y, weight = made_up.y.to(views.device), made_up.weight.to(views.device)
         self.module_.train()
         self._tiers = []
         for tier in self.plan.tiers:
@@ -181,104 +198,15 @@ class FusionDPNet(NeuralNet):
             self._tiers.append((engine, noise))
         self.engine_ = self._tiers[0][0]
 
-    def _made_up(self, rows: TrainingRows) -> Tensor:
-        """Two views of a few made-up rows, in the shape of encoded ones."""
-        like = rows.views[0] if rows.views is not None else rows.free
-        assert like is not None
-        generator = torch.Generator().manual_seed(0)
-        return torch.randn((2, min(4, len(rows)), *like.shape[1:]), generator=generator).to(self.device)
-
     def _bits(self) -> RandomBits:
         """A separate source of bits for one use: the samples, the masks or the noise of a tier."""
         assert self.seed is not None
         return RandomBits(None if self.secret else self.seed.spawn(1)[0])
 
-    def fit_more(self, rows: TrainingRows) -> None:
-        """Train an initialised net; Ctrl-C ends it early and keeps what was trained."""
-        if self._head_only:
-            after = self.warm_up(rows)
-            if after is not None:
-                self.train_head(after)
-            return
-        self._run(rows, self.plan, self.epoch_steps, self.lr if self.plan else self.public_lr)
-
-    def warm_up(self, rows: TrainingRows) -> RepresentedRows | None:
-        """Train all of the module in the public epochs; then the rows are what the head is trained on.
-
-        Returns
-        -------
-        RepresentedRows or None
-            The rows' representations, which read no sensitive cell but the row's own; None after Ctrl-C.
-        """
-        self._head_only = False
-        self._run(rows, None, self._warm_epochs, self.public_lr)
-        self._head_only = True
-        return None if self._batches.remaining else RepresentedRows.of(rows, self._represent)
-
-    def warm_up_as(self, other: FusionDPNet) -> None:
-        """Take over the public warm-up of a net that differs in private settings alone."""
-        assert self.seed is not None
-        self.module_.load_state_dict(other.module_.state_dict())
-        self.history = copy.deepcopy(other.history)  # type: ignore[has-type]
-        self.seed.spawn(1)  # that of the public order, which the other has drawn
-
-    @property
-    def head_epochs(self) -> tuple[int, ...]:
-        """Steps of the epochs in which the head alone is trained."""
-        return tuple(self.epoch_steps[len(self._warm_epochs) :])
-
-    def train_head(self, rows: TrainingRows) -> None:
-        """Train what is private of the head, with a fresh optimizer; all else stays as it is."""
-        assert self.engine_ is not None
-        private = {id(p) for n, p in self._trained.named_parameters() if n in self.engine_.names}
-        fixed = [p for p in self.module_.parameters() if p.requires_grad and id(p) not in private]
-        for parameter in fixed:
-            parameter.requires_grad_(False)
-            parameter.grad = None
-        try:
-            self._run(rows, self.plan, self.head_epochs, self.head_lr)
-        finally:
-            for parameter in fixed:
-                parameter.requires_grad_(True)
-
-    def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
-        """Some epochs from a fresh optimizer, after which the module is the iterates' average."""
-        self._throwaway.forget()
-        self.start_optimizer(lr)
-        self._schedule = (plan, tuple(epochs))
-        self.average_ = IterateAverage(self.module_, self.ema_decay)
-        self.partial_fit(rows, epochs=len(epochs))
-        self.average_.copy_to_module()
-        self.ranks_.broadcast(self.module_)
-        self._throwaway.forget()
-        self._set_training(False)
-
-    def start_optimizer(self, lr: float) -> None:
-        """Put the optimizer back to its beginning, with a learning rate."""
-        self.optimizer_.load_state_dict(self._fresh_optimizer)
-        if lr != self.lr:
-            for group in self.optimizer_.param_groups:
-                group["lr"] = lr
-
     @property
     def _default_callbacks(self) -> list:
         # Durations follow the sizes of the private batches, which nobody may know.
         return [c for c in super()._default_callbacks if c[0] != "epoch_timer"]
-
-    @property
-    def _warm_epochs(self) -> tuple[int, ...]:
-        """Steps of the epochs before the first private one."""
-        assert self.plan is not None
-        private, count = 0, len(self.epoch_steps)
-        while private < self.plan.steps:
-            count -= 1
-            private += self.epoch_steps[count]
-        return tuple(self.epoch_steps[:count])
-
-    @property
-    def _trained(self) -> nn.Module:
-        """What the current steps train: the module, or its head alone."""
-        return self.module_.head if self._head_only else self.module_
 
     def _only_head_is_private(self) -> bool:
         """Whether nothing before the module's head takes part in the private gradient."""
@@ -289,7 +217,20 @@ class FusionDPNet(NeuralNet):
         return names is not None and has_head and all(n.startswith("head.") for n in names)
 
     def _represent(self, x: Tensor) -> Tensor:
-        """Representation of encoded rows; of each row on its own, without dropout, in double precision."""
+        """Representation of encoded rows; of each row on its own, without dropout, in double precision.
+
+        Zeros for a row on which the module fails: a sensitive cell may decide whether it does.
+        """
+        try:
+            return self._represent_at_once(x)
+        except Exception:
+            if not hasattr(self, "_width"):  # no sensitive row yet
+                raise
+            if len(x) == 1:
+                return torch.zeros((1, *self._width), dtype=torch.float64, device=x.device)
+            return torch.cat([self._represent(half) for half in x.tensor_split(2)])
+
+    def _represent_at_once(self, x: Tensor) -> Tensor:
         module = self._throwaway.copy(self._precision, training=False)
         with torch.no_grad():
             hidden = module.represent(x.to(self.device, self._precision))  # type: ignore[operator]
@@ -341,21 +282,30 @@ class FusionDPNet(NeuralNet):
         self.notify(
             "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=shown, training=True
         )
-        self.optimizer_.step()
+        self.step_optimizer()
         self.average_.update()
         return {"loss": loss, "y_pred": outputs}
+
+    def step_optimizer(self) -> None:
+        """Let the optimizer move the parameters by the gradients that are there."""
+        self.optimizer_.step()
 
     def _add_public_gradient(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Backpropagate the mean loss; return it and the outputs."""
         loss, outputs = torch.zeros((), device=self.device), []
         for piece in rows.pieces(self.micro_batch_size or _MICRO_BATCH):
             x, y, weight = piece.to(self.device)
-            output, _ = forward_with_representation(self._trained, x)
+            with shared_dropout(self._trained, 1, self._public_mask):
+                output, _ = forward_with_representation(self._trained, x)
             part = (self.criterion_(output, y) * weight).sum() / len(rows.y)
             (part / self.ranks_.world).backward()
             loss += part.detach()
             outputs.append(output.detach())
         return self.ranks_.mean(loss), torch.cat(outputs)
+
+    def _public_mask(self, shape: tuple[int, ...]) -> Tensor:
+        # Torch's own dropout would draw from the generator that all threads share.
+        return torch.rand(shape, generator=self._public_masks, dtype=torch.float32)
 
     def _add_private_gradient(self, batch: Batch) -> None:
         assert batch.private is not None
@@ -377,8 +327,10 @@ class FusionDPNet(NeuralNet):
 
     def begin_private_step(self) -> None:
         """Pay for a step and count it before its rows are used: if it fails half-way it has read them."""
-        if self.private_steps_ == 0 and self.begin is not None:
-            self.begin()
+        if self.private_steps_ == 0:
+            self.refuse_diverged()
+            if self.begin is not None:
+                self.begin()
         self.private_steps_ += 1
 
     def noised(self, total: Tensor, beside_public: bool, tier: int = 0) -> Tensor:
@@ -397,7 +349,7 @@ class FusionDPNet(NeuralNet):
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Outputs, computed by a copy: what a forward pass writes to its module must not be saved."""
-        return copy.deepcopy(self.module_)(x.to(self.device))
+        return copied(self.module_)(x.to(self.device))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Raw outputs of encoded rows.
@@ -410,9 +362,9 @@ class FusionDPNet(NeuralNet):
         -------
         ndarray of shape (n_rows, n_outputs), float32
         """
-        module = copy.deepcopy(self.module_).eval()
+        module = copied(self.module_).eval()
         parts: list[Tensor] = []
-        with torch.no_grad():
+        with usual_modes(), torch.no_grad():
             for start in range(0, len(x), _PREDICT_ROWS):
                 rows = torch.from_numpy(x[start : start + _PREDICT_ROWS]).to(self.device)
                 parts.append(forward_with_representation(module, rows)[0].cpu())
@@ -429,6 +381,8 @@ class FusionDPNet(NeuralNet):
             "_batches",
             "_fresh_optimizer",
             "_throwaway",
+            "_made_up",
+            "_public_masks",
             "begin",
         )
         return {k: v for k, v in state.items() if k not in running}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..exceptions import InvalidInputError
 
 
 class RowLoss(nn.Module):
@@ -114,5 +118,10 @@ def forward_with_representation(module: nn.Module, x: Tensor) -> tuple[Tensor, T
     return outputs, outputs
 
 
-def _two_dimensional(outputs: Tensor) -> Tensor:
+def _two_dimensional(outputs: Any) -> Tensor:
+    if not isinstance(outputs, Tensor):
+        raise InvalidInputError(
+            f"module gives a {type(outputs).__name__} where it must give one tensor (n_rows, n_outputs); "
+            "return the outputs alone (a hidden representation is what a method represent(x) gives)."
+        )
     return outputs.unsqueeze(-1) if outputs.dim() == 1 else outputs

@@ -44,8 +44,7 @@ class PerRowEngine:
     micro_batch_size : int, optional
         Rows handled at once; memory is bounded by it and not by the batch.
     masks : numpy.random.Generator, optional
-        Draws the dropout masks, which must be secret. None: seeded by torch's global stream, as dropout is
-        elsewhere, which hides nothing.
+        Draws the dropout masks, which must be secret. None: seeded by the operating system.
 
     Attributes
     ----------
@@ -60,9 +59,9 @@ class PerRowEngine:
     Notes
     -----
     Formal guarantee: each row adds a vector of L2 norm at most ``clipping.max_grad_norm``; a row
-    whose views are equal, or whose gradient is not finite, adds exactly zero, and changes nothing of what
-    the others add: their masks, their factors and their gradients stay as they are. A pass leaves nothing
-    in the module.
+    whose views are equal, whose gradient is not finite, or on which the module fails, adds exactly zero, and
+    changes nothing of what the others add: their masks, their factors and their gradients stay as they are.
+    A pass leaves nothing in the module.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class PerRowEngine:
         self.micro_batch_size = micro_batch_size
         self.precision = torch.float64
         self.names = _chosen(module, private_parameters)
-        self._masks = masks
+        self._masks = np.random.default_rng() if masks is None else masks
         self._masks_a_row: int | None = None
         self._throwaway = Throwaway(module)
         self._layers, self.reason = _book_kept(module, self.names)
@@ -107,12 +106,12 @@ class PerRowEngine:
         """
         try:
             self._take(views, y, weight)
-        except RuntimeError:
+        except Exception:
             # Constants of the module's own may be in single precision, and mix with nothing else.
             self.precision = torch.float32
             try:
                 self._take(views, y, weight)
-            except RuntimeError as error:
+            except Exception as error:  # whatever a module of the user's own may raise
                 reason = str(error).partition("\n")[0]
                 raise InvalidInputError(
                     f"module cannot be differentiated row by row: {self.reason}, and torch.func refuses it "
@@ -123,9 +122,13 @@ class PerRowEngine:
         """Take the path of book-keeping if it gives what automatic differentiation gives."""
         masks = np.random.Generator(np.random.PCG64(0))
         views, y, weight = self._precise(views, y, weight)
+        if self._layers is not None and (why_not := self._why_not_kept(views, y, weight, masks)):
+            self._layers, self.path, self.reason = None, "vmap", why_not
         if self._layers is None:
             self._sum_formed(views, y, weight, self._draw_masks(views, masks))
-            return
+
+    def _why_not_kept(self, views: Tensor, y: Tensor, weight: Tensor, masks: np.random.Generator) -> str:
+        """Why book-keeping does not give what automatic differentiation gives; empty if it does."""
         factor = torch.linspace(0.5, 1.5, len(y), device=views.device, dtype=torch.float64)
         module, uniform = self._throwaway.copy(self.precision), self._draw_masks(views, masks)
         with shared_dropout(module, len(views), taken_from(uniform)):
@@ -136,15 +139,13 @@ class PerRowEngine:
         )
         kept = self._forward_backward(views, y, weight, uniform)
         if isinstance(kept, str):
-            self._layers, self.path, self.reason = None, "vmap", kept
-            return
+            return kept
         got = self._weighted_sum(kept, dict.fromkeys(self.names, factor))
         for name, expected in zip(self.names, wanted, strict=True):
             expected = torch.zeros_like(got[name]) if expected is None else expected.double()
             if not torch.allclose(got[name], expected, rtol=1e-3, atol=1e-5):
-                self._layers, self.path = None, "vmap"
-                self.reason = f"the gradient of {name} is not seen through its layer's inputs and outputs"
-                return
+                return f"the gradient of {name} is not seen through its layer's inputs and outputs"
+        return ""
 
     def clipped_sum(self, views: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Sum of clipped per-row gradients.
@@ -182,7 +183,24 @@ class PerRowEngine:
 
     def _part(self, views: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Clipped sum of one micro-batch."""
-        uniform = self._draw_masks(views, self._masks)
+        return self._of_rows(views, y, weight, self._draw_masks(views, self._masks))
+
+    def _of_rows(self, views: Tensor, *rest: Tensor) -> dict[str, Tensor]:
+        """Clipped sum of some rows, with their targets, weights and masks."""
+        try:
+            return self._at_once(views, *rest)
+        except Exception:
+            # A sensitive cell may decide whether a module fails, so no error may leave this pass: the row
+            # that it fails on adds nothing, as one without a finite gradient, and the others what they
+            # always add.
+            n_rows = views.shape[1]
+            if n_rows == 1:
+                return self._zeros()
+            halves = slice(n_rows // 2), slice(n_rows // 2, None)
+            one, other = (self._of_rows(views[:, half], *(r[half] for r in rest)) for half in halves)
+            return {n: one[n] + other[n] for n in self.names}
+
+    def _at_once(self, views: Tensor, y: Tensor, weight: Tensor, uniform: Tensor) -> dict[str, Tensor]:
         if self._layers is not None:
             kept = self._forward_backward(views, y, weight, uniform)
             if not isinstance(kept, str):
@@ -224,7 +242,7 @@ class PerRowEngine:
             }
         return {n: torch.tensordot(factors[n], g, 1) for n, g in gradients.items()}
 
-    def _draw_masks(self, views: Tensor, masks: np.random.Generator | None) -> Tensor:
+    def _draw_masks(self, views: Tensor, masks: np.random.Generator) -> Tensor:
         """Uniform numbers for each row's dropout, of shape (n_rows, n_numbers)."""
         if self._masks_a_row is None:
             module, counted = self._throwaway.copy(self.precision), Counted()
@@ -236,8 +254,6 @@ class PerRowEngine:
         if not self._masks_a_row:
             # One number that nobody uses: vmap cannot pass on a row of no numbers.
             return torch.zeros((views.shape[1], 1), device=views.device)
-        if masks is None:
-            masks = np.random.default_rng(torch.randint(2**62, (2,)).tolist())
         shape = (views.shape[1], self._masks_a_row)
         return torch.from_numpy(masks.random(shape, dtype=np.float32)).to(views.device)
 
@@ -345,7 +361,8 @@ def _book_kept(module: nn.Module, names: Sequence[str]) -> tuple[dict[str, type]
         if not own:
             continue
         rule = rule_for(layer)
-        if rule is None:
+        # Weight normalisation and its like make a layer's weight from other parameters.
+        if rule is None or not {n.removeprefix(prefix) for n in own} <= {"weight", "bias"}:
             return None, f"{type(layer).__name__} has no book-keeping rule"
         layers[path] = rule
         owned.update(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class Throwaway:
 
     def __init__(self, module: nn.Module):
         self._module = module
-        self._pristine = copy.deepcopy(module)
+        self._pristine = copied(module)
         # Torch's layers and this package's write at most to buffers, which are set before every pass: one
         # copy can serve all passes.
         self._writes_nothing = all(_is_ours_or_torchs(layer) for layer in module.modules())
@@ -65,6 +66,36 @@ class Throwaway:
                 delattr(layer, name)
             for name, value in copy.deepcopy(own_attributes(before)).items():
                 setattr(layer, name, value)
+
+
+def copied(module: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """A deep copy of a module, also where it keeps what it has computed with a gradient.
+
+    Torch refuses to copy such tensors; ``torch.nn.utils.weight_norm`` keeps one, and so does a module that
+    keeps a layer's output. Their copies have no gradient.
+
+    Parameters
+    ----------
+    module : nn.Module
+    memo : dict, optional
+        As of ``copy.deepcopy``: gets the copies that were made.
+    """
+    memo = {} if memo is None else memo
+    for layer in module.modules():
+        for value in _tensors(list(own_attributes(layer).values())):
+            if not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(module, memo)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple | set):
+        for part in value:
+            yield from _tensors(part)
 
 
 def _is_ours_or_torchs(layer: nn.Module) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from abc import abstractmethod
@@ -340,7 +339,13 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return training_rows(*args)
 
     def _train(self, job: Job, begin: Begin) -> None:
+        from ...training._surroundings import usual_modes
+
         assert isinstance(job, FusionJob)
+        with usual_modes():
+            self._train_on(job, begin)
+
+    def _train_on(self, job: FusionJob, begin: Begin) -> None:
         ranks, n, target = Ranks.current(), job.n_rows, job.target
         schedule, plan = self._schedule(n), self.plan_
         seeds = ranks.same(self._seeds())
@@ -380,12 +385,14 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
         from ...nets import MLP, WideAndDeep
         from ...training._net import FusionDPNet
+        from ...training._parts import own_copy
+        from ...training._rehearsal import rehearse
 
         plan = self.plan_
         # Copies, so that a fit neither changes what it was given nor carries its training to the next fit.
-        own = copy.deepcopy(self._net_parameters())
+        own = {name: own_copy(name, value) for name, value in self._net_parameters().items()}
         lr = own.pop("optimizer__lr", None) or self.lr
-        module = WideAndDeep if self.module is None else copy.deepcopy(self.module)
+        module = WideAndDeep if self.module is None else own_copy("module", self.module)
         if self.module is None and self._method.free_view is None:
             # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
             module = MLP
@@ -409,7 +416,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         net = FusionDPNet(
             module,
             criterion__task=target.task,
-            optimizer=torch.optim.Adam if self.optimizer is None else copy.deepcopy(self.optimizer),
+            optimizer=torch.optim.Adam if self.optimizer is None else own_copy("optimizer", self.optimizer),
             lr=_LR if lr is None else lr,
             head_lr=_HEAD_LR if lr is None else lr,
             public_lr=self.public_lr,
@@ -426,19 +433,17 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             ranks=ranks,
             seed=seeds,
             secret=self.random_state is None,
-            callbacks=copy.deepcopy(self.callbacks),
+            callbacks=own_copy("callbacks", self.callbacks),
             device=self.device,
             verbose=self.verbose,
             **own,
         )
-        # Leave the user's torch random state as it was.
-        with torch.random.fork_rng():
-            torch.manual_seed(int(seeds.spawn(1)[0].generate_state(1)[0]))
-            net.prepare(rows, target.n_outputs)
-            net.begin = begin
-            if plan is None:
-                begin()
-            self._driver.train(self, net, rows)
+        net.prepare(rows, target.n_outputs)
+        rehearse(net, rows, target.n_outputs)
+        net.begin = begin
+        if plan is None:
+            begin()
+        self._driver.train(self, net, rows)
         self.net_ = net
         self.history_ = net.history
 

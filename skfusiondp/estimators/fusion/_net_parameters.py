@@ -48,6 +48,7 @@ class OfTorchParts:
     def check(self, owner: Any) -> None:
         given = owner._net_parameters()
         LEARNING_RATE.check("optimizer__lr", given.get("optimizer__lr"))
+        PARAM_GROUPS.check("optimizer__param_groups", given.get("optimizer__param_groups"))
         if any(name.startswith(("module__", "optimizer__")) for name in given):
             _check_names(given, "module__", _module_of(owner))
             _check_names(given, "optimizer__", _optimizer_of(owner))
@@ -107,12 +108,32 @@ def _is_optimizer(value: Any) -> bool:
     return callable(value) and not inspect.isbuiltin(value)
 
 
-LEARNING_RATE = Real(0, none=True)
+def _are_groups(value: Any) -> bool:
+    if not isinstance(value, list | tuple):
+        return False
+    pairs = [p for p in value if isinstance(p, list | tuple) and len(p) == 2]
+    return len(pairs) == len(value) and all(
+        isinstance(pattern, str)
+        and isinstance(settings, dict)
+        and Real(0, _MOST, closed="both").allows(settings.get("lr", 0))
+        for pattern, settings in pairs
+    )
+
+
+# A step of this length, and the numbers of a network after it, are finite in single precision.
+_MOST = 1e6
+LEARNING_RATE = Real(0, _MOST, closed="right", none=True)
+PARAM_GROUPS = Satisfies(
+    _are_groups,
+    "a list of pairs of a pattern of parameters and their settings, such as [('head.*', {'lr': 0.1})], "
+    f"with each lr from 0 to {_MOST:g}",
+    none=True,
+)
 TORCH_PARTS = constraints(
     module=Satisfies(callable, "a torch module class or instance", none=True),
     optimizer=Satisfies(_is_optimizer, "a torch optimizer class, such as torch.optim.SGD", none=True),
     lr=LEARNING_RATE,
-    public_lr=Real(0),
+    public_lr=Real(0, _MOST, closed="right"),
     private_parameters=Satisfies(are_names, "a list of names or patterns such as ['head.*']", none=True),
     micro_batch_size=Integer(1, none=True),
     callbacks=Satisfies(
