@@ -105,8 +105,8 @@ CASES = {
     "beta": ({"beta": np.nan}, "beta=nan"),
     "bound": ({"consistency_bound": 0}, "consistency_bound=0"),
     "lr": ({"lr": -0.1}, "lr=-0.1"),
-    "public_lr": ({"public_lr": None}, "public_lr=None must be a positive"),
-    "optimizer__lr": ({"optimizer__lr": 0}, "optimizer__lr=0 must be a positive"),
+    "public_lr": ({"public_lr": None}, "public_lr=None must be a number above 0 and at most"),
+    "optimizer__lr": ({"optimizer__lr": 0}, "optimizer__lr=0 must be a number above 0"),
     "imputer": ({"imputer": "mean"}, "imputer='mean' is no FoundationImputer"),
     "private_parameters": (
         {"private_parameters": ["tail.*"]},

@@ -40,7 +40,8 @@ class OwnRandomness(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         names = [a.name for a in func._schema.arguments]
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
+        given = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
         random = "generator" in names or torch.Tag.nondeterministic_seeded in func.tags
         if not random or given.get("generator") is not None or self._draws_nothing(given):
             return func(*args, **kwargs)

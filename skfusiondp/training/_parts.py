@@ -84,6 +84,12 @@ class NetParts(NeuralNet):
         """Make the callbacks; schedules of the learning rate begin anew with each phase's optimizer."""
         with refused_as("callbacks", self.callbacks, "cannot be made", _REMEDIES["callbacks"]):
             super().initialize_callbacks()
+        names = [name for name, _ in self.callbacks_]
+        for parameter in (n for n in vars(self) if n.startswith("callbacks__")):
+            if parameter.split("__")[1] not in names:
+                raise InvalidInputError(
+                    f"{parameter} names no callback of the net; its callbacks are {', '.join(names)}."
+                )
         for _, callback in self.callbacks_:
             if not isinstance(callback, LRScheduler) or callback.policy_ is ReduceLROnPlateau:
                 continue
