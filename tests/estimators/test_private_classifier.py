@@ -8,7 +8,7 @@ from skfusiondp import FusionDPClassifier, Numeric, OffsetFusionClassifier, Priv
 from skfusiondp.exceptions import InvalidInputError
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:FoundationImputer has no support:UserWarning", "ignore::skfusiondp.WeakPrivacyWarning"
+    "ignore:No support rows:UserWarning", "ignore::skfusiondp.WeakPrivacyWarning"
 )
 
 N, DELTA = 60, 1e-4

@@ -14,7 +14,7 @@ from skfusiondp.exceptions import TrainingDivergedError
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:FoundationImputer has no support:UserWarning", "ignore::skfusiondp.WeakPrivacyWarning"
+    "ignore:No support rows:UserWarning", "ignore::skfusiondp.WeakPrivacyWarning"
 )
 
 N = 120

@@ -11,7 +11,7 @@ from torch import nn
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
 from skfusiondp.exceptions import InvalidInputError
 
-pytestmark = pytest.mark.filterwarnings("ignore:FoundationImputer has no support:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N = 60
 RNG = np.random.default_rng(0)
