@@ -9,9 +9,12 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _num_samples
 
 from .._parameters import shown
 from ..exceptions import InvalidInputError
+from ..tables._domain import plain
+from ..tables._targets import read_labels
 
 # Training in single precision stays finite with weights up to this one.
 LARGEST_WEIGHT = 1e9
@@ -47,18 +50,30 @@ class PrivateClassifier(ClassifierMixin):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidInputError(
-                f"y has only one class, {self.classes_[0]!r}; a classifier needs rows of at least two."
+                f"y has only one class, {plain(self.classes_[0])!r}; a classifier needs rows of at least two."
             )
         return codes
 
-    def _encode_support_classes(self, y: np.ndarray) -> np.ndarray:
+    def _encode_support_classes(self, y: Any) -> np.ndarray:
         """Position of each support row's class among those of the training target."""
-        unknown = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()), key=str)
+        labels, kind = read_labels(y, _num_samples(y), name="support_target")
+        if kind.startswith("multilabel"):
+            raise InvalidInputError(
+                f"support_target has {labels.shape[1]} columns and y one label a row; give each support row "
+                "its label, as y does."
+            )
+        theirs, ours = np.unique(labels).tolist(), self.classes_.tolist()
+        if isinstance(theirs[0], str) != isinstance(ours[0], str):
+            raise InvalidInputError(
+                f"support_target holds labels such as {theirs[0]!r} and y such as {ours[0]!r}: one are texts "
+                "and the others are not; give both one type."
+            )
+        unknown = sorted(set(theirs) - set(ours), key=str)
         if unknown:
             raise InvalidInputError(
                 f"support_target has the class(es) {unknown}, which y does not have; drop these support rows."
             )
-        return np.searchsorted(self.classes_, y)
+        return np.searchsorted(self.classes_, labels)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score of each row.

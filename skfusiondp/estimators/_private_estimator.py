@@ -16,7 +16,7 @@ from ..impute import FoundationImputer
 from ..tables._frames import as_frame
 from ..tables._groups import without_column
 from ..tables._table import Table
-from ..tables._targets import support_labels
+from ..tables._targets import check_support_target
 
 _MIN_ROWS = 11
 SUPPORT_OF_TARGET = Together(
@@ -81,7 +81,7 @@ class PrivateEstimator(Spender):
         if not len(support):
             raise InvalidInputError("support has no rows; give public rows, or support=None.")
         if self.support_target is not None:
-            support_labels(self.support_target, len(support))
+            check_support_target(self.support_target, len(support))
         return support
 
     def _common_facts(self) -> list[str]:

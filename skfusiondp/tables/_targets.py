@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d
 
 from ..exceptions import InvalidInputError
+from ._domain import plain
 
 
 def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") -> tuple[np.ndarray, str]:
@@ -27,6 +29,7 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") 
     Returns
     -------
     labels : ndarray of shape (n_rows,) or (n_rows, n_labels)
+        Several columns are scikit-learn's indicator matrix of 0 and 1.
     kind : str
         As `sklearn.utils.multiclass.type_of_target` names it.
 
@@ -44,10 +47,12 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") 
         kind = type_of_target(labels, input_name=name)
         if kind == "unknown":
             raise ValueError("Unknown label type: objects that are no labels, or texts and numbers together.")
-        if kind == "multiclass-multioutput":
+        if kind == "multiclass-multioutput" or (kind.startswith("multilabel") and not _indicates(labels)):
+            some = plain(labels.ravel()[0])
             raise InvalidInputError(
-                f"{name} has several columns with more than two values each; fit one classifier a column, "
-                "for example with sklearn.multioutput.MultiOutputClassifier."
+                f"{name} has several columns that hold other labels than 0 and 1, which say whether a label "
+                f"applies: pass such indicators, as ({name} == {some!r}).astype(int), or fit one classifier "
+                "a column, for example with sklearn.multioutput.MultiOutputClassifier."
             )
         if not kind.startswith("multilabel"):
             labels = column_or_1d(labels, warn=True)
@@ -88,8 +93,8 @@ def read_numbers(y: Any, n_rows: int, name: str = "y") -> np.ndarray:
     return numbers
 
 
-def support_labels(target: Any, n_rows: int) -> np.ndarray:
-    """Targets of the support rows, one a row, still to be read as labels or numbers.
+def check_support_target(target: Any, n_rows: int) -> None:
+    """Refuse targets of the support rows that are not one a row; they are still to be read.
 
     Parameters
     ----------
@@ -102,23 +107,64 @@ def support_labels(target: Any, n_rows: int) -> np.ndarray:
     InvalidInputError
         If there is not one entry for each row.
     """
-    labels = np.asarray(target)
-    if len(labels) != n_rows:
+    try:
+        n_labels = _num_samples(target)
+    except TypeError as error:
+        raise _refusal(error, "support_target", "one label or number a support row") from error
+    if n_labels != n_rows:
         raise InvalidInputError(
-            f"support_target has {len(labels)} entries for {n_rows} support rows; give each row its label."
+            f"support_target has {n_labels} entries for {n_rows} support rows; give each row its label."
         )
-    return labels
+
+
+def mean_and_scale(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each target, the latter 1 where a target is constant.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_rows, n_targets)
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_targets,)
+    """
+    mean = numbers.mean(axis=0)
+    reach = np.abs(numbers - mean).max(axis=0)
+    reach = np.where(reach > 0, reach, 1.0)
+    # The squares of tiny numbers would be nothing.
+    scale = reach * ((numbers - mean) / reach).std(axis=0)
+    return mean, np.where(scale > 0, scale, 1.0)
 
 
 def _present(y: Any, name: str) -> Any:
-    if np.any(pd.isna(np.asarray(y, dtype=object))):
+    """The target as an array of its own cells' type, none of which is missing or a date."""
+    cells = np.asarray(y, dtype=object)
+    if np.any(pd.isna(cells)):
         raise InvalidInputError(
             f"{name} contains NaN (a missing target); drop those rows: the target is public."
         )
-    return y
+    kinds = {type(v) for v in cells.ravel().tolist()}
+    if any(issubclass(k, date | timedelta | np.datetime64 | np.timedelta64 | pd.Period) for k in kinds):
+        raise InvalidInputError(
+            f"{name} holds dates or durations; give numbers, such as days since a first day, or labels of "
+            "periods as texts."
+        )
+    texts = {k for k in kinds if issubclass(k, str)}
+    if texts and kinds - texts:
+        raise InvalidInputError(
+            f"{name} cannot be used as a target: it holds texts and other labels; give one kind alone."
+        )
+    # Whole numbers and truth values of pandas' own types would become floats.
+    return y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame | pd.Index) else y
+
+
+def _indicates(labels: np.ndarray) -> bool:
+    return bool(np.isin(labels, (0, 1)).all())
 
 
 def _refusal(error: Exception, name: str, wanted: str) -> InvalidInputError:
     if isinstance(error, InvalidInputError):
         return error
-    return InvalidInputError(f"{name} cannot be used as a target: {error} Give {wanted}.")
+    first, *others = str(error).splitlines() or [""]  # scikit-learn may append the whole target
+    reason = (first if others else str(error)).rstrip(". ")
+    return InvalidInputError(f"{name} cannot be used as a target: {reason}. Give {wanted}.")

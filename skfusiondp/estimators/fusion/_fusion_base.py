@@ -68,10 +68,14 @@ class EncodedTarget:
 
 @dataclass(frozen=True)
 class FusionJob(Job):
-    """What a fit of a FusionDP estimator knows before it plans: its table, views and target."""
+    """What a fit of a FusionDP estimator knows before it plans: its table, views and targets.
+
+    `support_target` are the encoded targets of the support rows and their weights, where they are read.
+    """
 
     source: FitTable
     target: EncodedTarget
+    support_target: tuple[np.ndarray, np.ndarray] | None
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Validate y and encode it."""
 
     @abstractmethod
-    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Encode further targets as `_encode_target` did; return them and their weights."""
+    def _encode_more(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Check and encode the support rows' targets as `_encode_target` did; return their weights too."""
 
     @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseFusionDP:
@@ -198,7 +202,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if sample_weight is not None:
             weight = target.weight * self._row_weight(sample_weight, table)
             target = replace(target, weight=weight.astype(np.float32))
-        return FusionJob(table, schema, units, source, target)
+        more = self._encode_more(self.support_target) if self._reads_support_target() else None
+        return FusionJob(table, schema, units, source, target, more)
 
     def _fit_table(self, table: Table, lookup: Lookup) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
@@ -212,6 +217,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             on_leak=self.on_leak,
             budget=self.budget,
             lookup=lookup,
+            whole_rows=method_of(self.method).protects_rows,
         )
         return FitTable(table, schema, self._fitted_imputer(schema))
 
@@ -304,15 +310,15 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Whether the public branch reads support rows with their target."""
         return self.support_target is not None and method_of(self.method).free_view is not None
 
-    def _labelled_support(self, encoder: TableEncoder) -> Any:
+    def _labelled_support(self, encoder: TableEncoder, target: tuple[np.ndarray, np.ndarray] | None) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""
-        if not self._reads_support_target():
+        if target is None:
             return None
         import torch
 
         from ...training._batches import Rows
 
-        y, weight = self._encode_more(np.asarray(self.support_target))
+        y, weight = target
         encoded = encoder._encode(check_table(self, self._support_frame(), reset=False))
         if method_of(self.method).free_view == "masked":
             encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
@@ -353,7 +359,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
-        extra = self._labelled_support(encoder)
+        extra = self._labelled_support(encoder, job.support_target)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
         self._method = method_of(self.method)
         rows = self._driver.rows(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
+from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
 from .._private_classifier import PrivateClassifier
 from ._fusion_base import BaseFusionDP, EncodedTarget
@@ -119,15 +121,28 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
             return EncodedTarget(codes.astype(np.float32)[:, None], weight, "binary", 1)
         return EncodedTarget(codes.astype(np.int64), weight, "multiclass", len(self.classes_))
 
-    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_more(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         if self._multilabel:
-            return np.asarray(y, dtype=np.float32), np.ones(len(y), np.float32)
+            y = self._indicators(y)
+            return y, np.ones(len(y), np.float32)
         codes = self._encode_support_classes(y)
         weights = {None: 1.0} if self.class_weight is None else self._weight_of_class
         weight = np.array([weights.get(c, weights.get(None, 1.0)) for c in codes], dtype=np.float32)
         if len(self.classes_) == 2:
             return codes.astype(np.float32)[:, None], weight
         return codes.astype(np.int64), weight
+
+    def _indicators(self, y: Any) -> np.ndarray:
+        """Which labels apply to each support row, as the training target says it."""
+        labels, kind = read_labels(y, _num_samples(y), name="support_target")
+        n_labels = len(self.classes_)
+        if not kind.startswith("multilabel") or labels.shape[1] != n_labels:
+            given = "one label a row" if labels.ndim == 1 else f"{labels.shape[1]} columns"
+            raise InvalidInputError(
+                f"support_target has {given} and y {n_labels} columns of labels; give each support row the "
+                "same columns."
+            )
+        return np.asarray(labels, dtype=np.float32)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

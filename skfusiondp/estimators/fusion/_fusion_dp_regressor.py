@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import _num_samples
 
-from ...tables._targets import read_numbers
+from ...exceptions import InvalidInputError
+from ...tables._targets import mean_and_scale, read_numbers
 from ._fusion_base import BaseFusionDP, EncodedTarget
 from ._fusion_doc import with_parameters
 
@@ -58,16 +60,20 @@ class FusionDPRegressor(RegressorMixin, BaseFusionDP):
         y = read_numbers(y, n_rows)
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
-        self.target_mean_ = y.mean(axis=0)
-        scale = y.std(axis=0)
-        self.target_scale_ = np.where(scale > 0, scale, 1.0)
+        self.target_mean_, self.target_scale_ = mean_and_scale(y)
         standard = (y - self.target_mean_) / self.target_scale_
         weight = np.ones(len(y), np.float32)
         return EncodedTarget(standard.astype(np.float32), weight, "regression", y.shape[1])
 
-    def _encode_more(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y = read_numbers(y, len(y), "support_target")
-        standard = (y.reshape(len(y), -1) - self.target_mean_) / self.target_scale_
+    def _encode_more(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        y = read_numbers(y, _num_samples(y), "support_target")
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != len(self.target_mean_):
+            raise InvalidInputError(
+                f"support_target has {y.shape[1]} column(s) and y {len(self.target_mean_)}; give each "
+                "support row the same targets."
+            )
+        standard = (y - self.target_mean_) / self.target_scale_
         return standard.astype(np.float32), np.ones(len(y), np.float32)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -104,7 +104,6 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
         return self._targets(codes), Loss("binary" if len(self.classes_) == 2 else "multiclass")
 
     def _encode_support_target(self, y: Any) -> OffsetTarget:
-        y, _ = read_labels(y, len(y), name="support_target")
         return self._targets(self._encode_support_classes(y))
 
     def _targets(self, codes: np.ndarray) -> OffsetTarget:

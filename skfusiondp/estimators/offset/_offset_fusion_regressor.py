@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _num_samples, column_or_1d
 
 from ..._parameters import constraints, store_parameters
 from ...exceptions import InvalidInputError
-from ...tables._targets import read_numbers
+from ...tables._targets import mean_and_scale, read_numbers
 from ._correction import MAX_GRAD_NORM, Loss
 from ._offset_base import BaseOffsetFusion, OffsetTarget, boosting
 from ._offset_constraints import OFFSET, public_model
@@ -99,14 +99,13 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
 
     def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         y = _one_column(read_numbers(y, n_rows))
-        self.target_mean_, scale = float(y.mean()), float(y.std())
-        self.target_scale_ = scale if scale > 0 else 1.0
+        self.target_mean_, self.target_scale_ = (float(v) for v in mean_and_scale(y))
         standard = (y - self.target_mean_) / self.target_scale_
         self._cuts = np.unique(np.quantile(standard, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1]))
         return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard)), Loss("regression")
 
     def _encode_support_target(self, y: Any) -> OffsetTarget:
-        y = _one_column(read_numbers(y, len(y), "support_target"), "support_target")
+        y = _one_column(read_numbers(y, _num_samples(y), "support_target"), "support_target")
         standard = (y - self.target_mean_) / self.target_scale_
         return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard))
 
