@@ -5,6 +5,7 @@ Nothing here pays for what it reads: an audit's results stay with those who may 
 
 from ..privacy._attack_success import attack_success
 from ._attribute import audit_attribute
+from ._check_copies import CopyCheck, check_copies
 from ._check_domains import DomainCheck, check_domains
 from ._inference import AttributeInference, attribute_inference
 from ._reconstruction import linear_reconstruction
@@ -16,6 +17,7 @@ from ._statistics import EpsilonPosterior, epsilon_lower_bound, guess_p_value
 __all__ = [
     "AttributeAudit",
     "AttributeInference",
+    "CopyCheck",
     "DomainCheck",
     "EpsilonPosterior",
     "ReplayCheck",
@@ -24,6 +26,7 @@ __all__ = [
     "attack_success",
     "attribute_inference",
     "audit_attribute",
+    "check_copies",
     "check_domains",
     "epsilon_lower_bound",
     "guess_p_value",

@@ -16,6 +16,7 @@ from ..tables._kinds import declarations
 from ..tables._outside import WORTH_SAYING, Outside, outside
 from ..tables._read_table import as_table
 from ..tables._select import select_columns
+from ..tables._table import Table
 
 HOLDER_ALONE = (
     "For the holder of the data alone: read off sensitive cells without noise, and covered by no guarantee. "
@@ -113,9 +114,19 @@ def check_domains(X: Any, sensitive: Mapping) -> DomainCheck:
     >>> table = pd.DataFrame({"age": [34, 340, 41, None], "sex": ["f", "M", "m", "f"]})
     >>> found = check_domains(table, {"age": Numeric(18, 90), "sex": Categorical(["f", "m"])})
     >>> found.ok, found.to_frame()["what"].tolist()
-    (False, ['1 above', '1 unknown categories'])
+    (False, ['1 above', '1 categories in other upper and lower case'])
     """
     table = as_table(X)
+    domains = declared_domains(table, sensitive)
+    counts = {c: Outside() for c in domains}
+    for _, frame in table.chunks(list(domains)):
+        for column, domain in domains.items():
+            counts[column] += outside(frame[column], domain)
+    return DomainCheck(len(table), MappingProxyType(domains), MappingProxyType(counts))
+
+
+def declared_domains(table: Table, sensitive: Mapping) -> dict[str, Domain]:
+    """The domain of each sensitive column of a table, all of which have to be declared."""
     declared = select_columns(table.columns, table.labels, sensitive).domains
     lacking = [c for c, domain in declared.items() if domain is None]
     if lacking or not declared:
@@ -123,9 +134,4 @@ def check_domains(X: Any, sensitive: Mapping) -> DomainCheck:
             f"sensitive={sensitive!r} declares no domain for {lacking or 'any column'}; give each sensitive "
             f"column {declarations()}."
         )
-    domains: dict[str, Domain] = {c: d for c, d in declared.items() if d is not None}
-    counts = {c: Outside() for c in domains}
-    for _, frame in table.chunks(list(domains)):
-        for column, domain in domains.items():
-            counts[column] += outside(frame[column], domain)
-    return DomainCheck(len(table), MappingProxyType(domains), MappingProxyType(counts))
+    return {c: d for c, d in declared.items() if d is not None}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from .._parameters import ON_LEAK
 from ..exceptions import PrivacyBudgetError, report_leak
+from ._determined import determined
 from ._domain import Domain
 from ._frames import as_frame
 from ._kinds import leaked_domain, remedy, support_domain
@@ -37,6 +38,8 @@ class SensitiveSchema:
         How training rows were found among the support rows (a leak); empty if none were.
     called : mapping of str to str
         What the user calls those sensitive columns that the table has under other names, or under none.
+    determined : tuple of str
+        Which public columns determine which sensitive ones among the support rows.
     """
 
     _plain_values = True
@@ -46,6 +49,7 @@ class SensitiveSchema:
     sources: Mapping[str, str] = field(default_factory=dict)
     training_support: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
+    determined: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", MappingProxyType(dict(self.domains)))
@@ -87,7 +91,7 @@ class SensitiveSchema:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What the leaks leave uncovered, in the words of the report."""
+        """What leaks, and public columns that tell as much, leave uncovered, in the words of the report."""
         guessed = [self.name(c) for c, source in self.sources.items() if source == "training cells"]
         texts = []
         if guessed:
@@ -97,6 +101,9 @@ class SensitiveSchema:
                 f"the support rows: training rows are among them ({self.training_support}), and what is "
                 "learnt from them is released without noise; give rows of other people"
             )
+        texts += [
+            f"{found} among the support rows: who knows one knows the other" for found in self.determined
+        ]
         return tuple(texts)
 
 
@@ -108,6 +115,7 @@ def resolve_schema(
     on_leak: str = "warn",
     budget: Any = None,
     lookup: Lookup | None = None,
+    whole_rows: bool = False,
 ) -> SensitiveSchema:
     """Turn the user's ``sensitive=`` into a schema.
 
@@ -131,13 +139,16 @@ def resolve_schema(
         A shared budget pays for no read without noise, so that with one no domain may be missing.
     lookup : callable, optional
         As in `select_columns`.
+    whole_rows : bool, optional
+        Whether public columns are protected too, so that they may tell what a sensitive column holds.
 
     Raises
     ------
     InvalidInputError
         For an unknown column, a declared domain that is none, or a callable that goes by types or cells.
     PrivacyLeakError
-        If `on_leak` is "raise" and a domain would be read off the training cells.
+        If `on_leak` is "raise", and a domain would be read off the training cells or a public column
+        determines a sensitive one.
     PrivacyBudgetError
         If there is a budget and a domain would be read off the training cells.
     """
@@ -175,7 +186,25 @@ def resolve_schema(
     schema = SensitiveSchema(table.columns, domains, sources, called=selected.called)
     if public is None or not declared:
         return schema
-    return replace(schema, training_support=_training_support(table, schema, public, support, on_leak))
+    return replace(
+        schema,
+        training_support=_training_support(table, schema, public, support, on_leak),
+        determined=() if whole_rows else _determined(schema, public, on_leak),
+    )
+
+
+def _determined(schema: SensitiveSchema, public: pd.DataFrame, on_leak: str) -> tuple[str, ...]:
+    """Which public columns determine which sensitive ones, by public rows, after `on_leak` has been heard."""
+    found = determined(public[[c for c in schema.columns if c in public]], schema.domains)
+    texts = tuple(map(str, found))
+    if texts:
+        report_leak(
+            f"Among the support rows {'; '.join(texts)}: whoever knows those public columns knows what is to "
+            "be protected, so that the guarantee protects nothing there. Name them sensitive too, or leave "
+            "them out.",
+            on_leak,
+        )
+    return texts
 
 
 def _training_support(

@@ -48,7 +48,7 @@ def test_what_is_printed_is_code_that_is_refused_until_it_is_filled_in():
             with pytest.raises(InvalidInputError):
                 eval(code, vars(skfusiondp) | {"Numeric": Numeric, "Categorical": Categorical, "Date": Date})
     with pytest.raises(InvalidInputError, match=r"sensitive\['age'\]=Ellipsis is not a domain; declare"):
-        FusionDPClassifier(domains_from(TABLE[["age"]])).fit(TABLE, [0, 1])
+        FusionDPClassifier(domains_from(TABLE[["age"]])).fit(pd.concat([TABLE] * 30), [0, 1] * 30)
 
 
 def test_support_rows_fill_it_in_and_say_so():
