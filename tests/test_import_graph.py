@@ -92,6 +92,7 @@ LAYERS = {
     "_parameters": ("exceptions",),
     "_random_state": ("exceptions", "_parameters"),
     "_display": (),
+    "_html": (),
     "_copies": (),
     "_contents": (),
     "privacy": ("exceptions", "_keywords", "_parameters"),
@@ -99,7 +100,7 @@ LAYERS = {
     "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("privacy",),
-    "accounting": ("exceptions", "_parameters", "_copies", "privacy", "tables"),
+    "accounting": ("exceptions", "_parameters", "_copies", "_html", "privacy", "tables"),
     "impute": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_copies", "_contents",
         "_refit", "tables", "accounting"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
+from .._html import card
 from .._parameters import ON_LEAK
 from ..exceptions import InvalidInputError, report_leak
 from ..tables._select import refuse_table
@@ -101,8 +102,9 @@ class PipelineCheck(Sequence):
             for f in self.findings
         )
         head = "".join(f"<th>{t}</th>" for t in ("Severity", "Step", "Sensitive columns", "Why", "Remedy"))
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
-        return f"<div class='skfusiondp-check'><p>{e(self._verdict)}</p>{table}</div>"
+        table = f"<table class='wide'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        tone = "bad" if self.leaks else "good"
+        return card(f"<p><b class='{tone}'>{e(self._verdict)}</b></p>{table if rows else ''}")
 
 
 def check_pipeline(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
+from .._html import card, page
 from ..privacy import PrivacyLedger
 from ..privacy._attack_success import attack_success
 from ..privacy._relations import relation, whose_rows
@@ -214,7 +215,7 @@ class PrivacyReport:
     @property
     def _together(self) -> str:
         """Epsilon of all sensitive columns, where there are several."""
-        if len(self.protected) < 2 or not len(self._same):
+        if len(self.protected) < 2 or not len(self._same) or math.isinf(self.epsilon):
             return ""
         return f"{self._stated(self.epsilon_of_all_columns)} where cells of all these columns may differ"
 
@@ -245,36 +246,26 @@ class PrivacyReport:
         public = "".join(f"<li>{_e(item)}</li>" for item in self.public)
         not_covered = "".join(f"<li>{_e(item)}</li>" for item in self.not_covered) or "<li>nothing</li>"
         epsilon = "∞" if math.isinf(self.epsilon) else _up(self.epsilon)
-        return f"""<div class="skfusiondp-report">
-<style>
-.skfusiondp-report {{font: 14px/1.5 system-ui, sans-serif; max-width: 46rem; color: #1c2733;
-  background: #fff; border: 1px solid #d5dde5; border-radius: 8px; padding: 1rem 1.25rem}}
-.skfusiondp-report h3 {{margin: .8rem 0 .2rem; font-size: 15px}}
-.skfusiondp-report .eps {{font-size: 30px; font-weight: 600; color: #0b6e99}}
-.skfusiondp-report table {{border-collapse: collapse}}
-.skfusiondp-report th {{text-align: left; font-weight: 500; padding: 2px 1rem 2px 0; vertical-align: top}}
-.skfusiondp-report td {{padding: 2px 0; font-variant-numeric: tabular-nums}}
-.skfusiondp-report .warn {{border-left: 4px solid #d08700; padding-left: .8rem}}
-.skfusiondp-report ul {{margin: .2rem 0; padding-left: 1.2rem}}
-</style>
-<div><span class="eps">ε = {epsilon}</span> at δ = {_up(self.delta)},
+        tone, title = (
+            ("bad", "Sensitive columns") if math.isinf(self.epsilon) else ("good", "What is protected")
+        )
+        surroundings = f"<p>{_e(self.surroundings)}</p>" if self.surroundings else ""
+        return card(f"""<div><span class="eps {tone}">ε = {epsilon}</span> at δ = {_up(self.delta)},
 relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
-<p>{_e(self.surroundings)}</p>
 <p>{_e(self.promise)} The adversary {_e(self.adversary)}. {_e(self.guessing)}</p>
-<h3>What is protected</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
+{surroundings}
+<h3>{title}</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>
 <h3>Mechanism</h3><table>{rows}</table>
 <h3>Public</h3><ul>{public}</ul>
 <div class="warn"><h3>Not covered</h3><ul>{not_covered}</ul></div>
-<p><small>{_e(self.estimator)}, method {_e(self.method)}, {self.n_rows} rows</small></p>
-</div>"""
+<p><small>{_e(self.estimator)}, method {_e(self.method)}, {self.n_rows:,} rows</small></p>""")
 
     _repr_html_ = to_html
 
     def save_html(self, path: str | Path) -> None:
         """Write the report as an HTML page."""
-        title = f"Privacy report: {_e(self.estimator)}"
-        page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title>"
-        Path(path).write_text(f"{page}<body>{self.to_html()}</body></html>\n", encoding="utf-8")
+        text = page(f"Privacy report: {self.estimator}", self.to_html())
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def _e(text: object) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._html import card
 from ..exceptions import InvalidInputError
 from ..tables._domain import Domain
 from ..tables._kinds import declarations
@@ -79,8 +80,8 @@ class DomainCheck:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.2%}".format)
-        return f"<div><p><b>{html.escape(HOLDER_ALONE)}</b></p>{table}</div>"
+        table = self.to_frame().to_html(float_format="{:.2%}".format, classes="wide", border=0)
+        return card(f"<p><b>{html.escape(HOLDER_ALONE)}</b></p>{table}")
 
 
 def check_domains(X: Any, sensitive: Mapping) -> DomainCheck:

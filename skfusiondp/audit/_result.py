@@ -8,6 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._html import card
+
 
 @dataclass(frozen=True)
 class AttributeAudit:
@@ -98,13 +100,12 @@ class AttributeAudit:
         )
 
     def _repr_html_(self) -> str:
-        colour = "#0b6e99" if self.consistent else "#b3261e"
+        tone = "good" if self.consistent else "bad"
         share = 100 if self.claim == 0 else min(100.0, 100 * self.epsilon_lower / self.claim)
-        return f"""<div style="font:14px/1.5 system-ui,sans-serif;max-width:46rem;border:1px solid #d5dde5;
-border-radius:8px;padding:1rem 1.25rem"><b style="color:{colour}">{html.escape(self.verdict)}</b>
-<div style="background:#e8edf2;margin:.5rem 0"><div style="background:{colour};height:8px;width:{share:.0f}%">
-</div></div>
-<small>{html.escape(self.attack)} Relation {self.adjacency}, δ = {self.delta:.3g}.</small></div>"""
+        bar = f"background:currentColor;height:8px;width:{share:.0f}%"
+        return card(f"""<b class="{tone}">{html.escape(self.verdict)}</b>
+<div class="{tone}" style="border:1px solid var(--line);margin:.5rem 0"><div style="{bar}"></div></div>
+<small>{html.escape(self.attack)} Relation {self.adjacency}, δ = {self.delta:.3g}.</small>""")
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the lower bound against the claim.

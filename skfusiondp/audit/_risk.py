@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._html import card
 from .._parameters import Integer
 from ..accounting._composite_report import account_of
 from ..exceptions import InvalidInputError
@@ -113,11 +114,10 @@ class Risk:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>"
-            for k, v in self._rows()
+            f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self._rows()
         )
         head = f"relation {self.adjacency}, ε = {self.epsilon:.4g} at δ = {self.delta:.3g}"
-        return f"<div><b>Risk at most</b> ({head})<table>{rows}</table></div>"
+        return card(f"<b>Risk at most</b> ({head})<table>{rows}</table>")
 
 
 def risk(estimator: Any) -> Risk:

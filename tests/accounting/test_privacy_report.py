@@ -137,6 +137,8 @@ def test_html_is_escaped_and_can_be_saved(tmp_path):
     report.save_html(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and report.to_html() in page
+    # On a phone, and where the reader prefers dark pages.
+    assert "width=device-width" in page and "prefers-color-scheme: dark" in page
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -511,7 +511,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         }
 
     def _public_facts(self) -> list[str]:
-        facts = ["the number of rows, the plan and its parameters"]
+        plan = ", the plan" if self.plan_ is not None else ""
+        facts = [f"the number of rows{plan} and the parameters"]
         if not self._method.protects_rows:
             public = ", ".join(self.schema_.public) or "none"
             facts += ["the labels and the weights of rows", f"the public columns: {public}"]
@@ -519,7 +520,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
     def _not_covered(self) -> list[str]:
         if self._method.free_view == "true":
-            return ["anything: true sensitive cells are read without noise"]
+            return ["everything: the method is non-private, and reads true sensitive cells without noise"]
         gaps = list(self.schema_.gaps)
         if self._method.protects_rows:
             gaps.append("statistics of the encoding (means, scales, categories) and of the target")
@@ -528,5 +529,6 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 "the hybrid view: it came with X, and whether true cells were read for it is not known"
             )
         if self.plan_ is not None:
-            gaps.append("choosing hyper-parameters by comparing fits on the same sensitive cells")
+            what = "rows" if self._method.protects_rows else "sensitive cells"
+            gaps.append(f"choosing hyper-parameters by comparing fits on the same {what}")
         return gaps

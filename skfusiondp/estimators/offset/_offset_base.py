@@ -439,7 +439,7 @@ class BaseOffsetFusion(PrivateEstimator):
 
     def _public_facts(self) -> list[str]:
         facts = [
-            "the number of rows, the plan and its parameters",
+            f"the number of rows{', the plan' if self.plan_ is not None else ''} and the parameters",
             "the labels and the weights of rows",
             f"the public columns: {', '.join(self.schema_.public) or 'none'}",
         ]
