@@ -14,6 +14,8 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from .._parameters import Device, Integer, Real, Satisfies, constraints
 from ..exceptions import MissingDependencyError
+from ..tables._calendar import date_in_words
+from ..tables._cells import sorts_of
 from ..tables._domain import Domain
 from ..tables._frames import short_text
 from ._backend import Predictive, needed
@@ -160,15 +162,28 @@ def write_sentences(public: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str, of length n_rows
-        Fractions have four significant digits: the rest only costs tokens.
+        Fractions have four significant digits: the rest only costs tokens. Equal values make equal
+        sentences: truth values are written as numbers, dates of any type alike, with the day of the week.
+
+    Raises
+    ------
+    InvalidInputError
+        If a cell is a list or another object that is neither a number, a text nor a date.
     """
     columns = []
     for name in public.columns:
+        sorts_of(public[name])  # refuses what is no value
         cells = public[name].astype(object)
-        words = cells.map(lambda v, name=name: f"{_plain(name)} is {short_text(v)}")
+        words = cells.map(lambda v, name=name: f"{_plain(name)} is {_said(v)}", na_action="ignore")
         columns.append(words.where(cells.notna(), ""))
     rows = zip(*columns, strict=True)
     return [", ".join(part for part in row if part) or "nothing is known" for row in rows]
+
+
+def _said(cell: Any) -> str:
+    if isinstance(cell, bool | np.bool_):
+        return str(int(cell))
+    return date_in_words(cell) or short_text(cell)
 
 
 def load_encoder(model: Any, device: str | None) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ._moments import microseconds
 
 WEEKDAY, HOUR, YEARDAY = "weekday", "hour", "yearday"
 _NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -117,3 +121,13 @@ def _yearday(days: np.ndarray) -> np.ndarray:
     dates[usual] = np.floor(days[usual]).astype(np.int64).astype("datetime64[D]")
     first = dates.astype("datetime64[Y]").astype("datetime64[D]")
     return np.where(np.isnat(dates), np.nan, (dates - first).astype(np.int64) + 1.0)
+
+
+def date_in_words(cell: Any) -> str | None:
+    """A date of any type as a sentence says it, such as "Fri 2024-03-01" (UTC); None for what is no date."""
+    try:
+        moment = datetime(1970, 1, 1) + timedelta(microseconds=microseconds(cell, "date"))
+    except (ValueError, TypeError, OverflowError):
+        return None
+    at = "" if moment.time() == datetime.min.time() else f" {moment:%H:%M}"
+    return f"{_NAMES[moment.weekday()]} {moment.date().isoformat()}{at}"

@@ -44,6 +44,7 @@ class TableReader:
         if not self.rows_ahead:
             return
         index = np.unique(np.concatenate([np.empty(0, np.int64), *public, *private]))
+        index = index[index < len(self._rows)]  # labelled support rows follow, and are in memory
         if len(index) > 2 * self.rows_ahead:
             return  # a single step is larger than that; its rows are fetched piece by piece
         columns = None if private else self._public

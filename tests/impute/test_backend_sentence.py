@@ -18,6 +18,21 @@ def test_sentences():
     assert write_sentences(rows[["hours_per_week", "work-class"]])[1] == "nothing is known"
 
 
+def test_equal_values_make_equal_sentences():
+    day = ["2024-03-01", "2024-03-02"]
+    for cells in (day, pd.to_datetime(day), pd.to_datetime(day).tz_localize("UTC"), pd.to_datetime(day).date):
+        found = write_sentences(pd.DataFrame({"day": pd.Series(cells)}))
+        assert found == ["day is Fri 2024-03-01", "day is Sat 2024-03-02"]
+    assert write_sentences(pd.DataFrame({"at": ["2024-03-01T12:30+02:00", "soon"]})) == [
+        "at is Fri 2024-03-01 10:30",
+        "at is soon",
+    ]
+    for cells in ([True, False], [1, 0], [1.0, 0.0]):
+        assert write_sentences(pd.DataFrame({"ill": cells})) == ["ill is 1", "ill is 0"]
+    with pytest.raises(InvalidInputError, match="'notes' holds cells of type list"):
+        write_sentences(pd.DataFrame({"notes": [[1], [2]]}))
+
+
 def test_domains_say_their_parts():
     assert Numeric(20, 40).phrases(2) == ["between 20 and 30", "between 30 and 40"]
     assert Numeric(20, 40).centers(2).tolist() == [25.0, 35.0]
