@@ -180,7 +180,7 @@ def test_arrow_trains_the_model_of_the_same_frame(ahead, people, on_disk, monkey
 def test_arrow_trains_with_labelled_support_rows(people):
     pa = pytest.importorskip("pyarrow")
     y = (people["lab"].fillna(0) > 0).to_numpy()
-    support = people[:100].assign(lab=np.linspace(-2, 2, 100), age=40, sex="f")
+    support = people[:100].copy().assign(lab=np.linspace(-2, 2, 100), age=40, sex="f")
     known = {"support": support, "support_target": support["lab"] > 0, "on_leak": "ignore"}
     one, two = (made(PEOPLE, **known).fit(X, y) for X in (people, pa.Table.from_pandas(people)))
     assert_same_model(one, two)
