@@ -1,5 +1,6 @@
 """Modules for which clipping a row would not bound its influence are refused, by name."""
 
+import builtins
 import functools
 
 import pytest
@@ -8,7 +9,9 @@ from torch import nn
 
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.nets import MLP
-from skfusiondp.training import _traces, check_module
+from skfusiondp.privacy import Clipping
+from skfusiondp.training import PerRowEngine, RowLoss, TwoViewObjective, _traces, check_module
+from skfusiondp.training._throwaway import copied
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 
@@ -248,3 +251,77 @@ def test_what_other_packages_hold_is_not_looked_at():
         assert len(list(_traces._contents(Clones(), frozenset({"test_checks"})))) < 2000
     finally:
         del Clones.forward.__globals__["clone"]
+
+
+class Gives(nn.Module):
+    """Something else than one tensor of numbers."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.head = kind, nn.Linear(6, 1)
+
+    def forward(self, x):
+        outputs = self.head(x)
+        if self.kind == "log":
+            return torch.log(outputs)
+        if self.kind.endswith("Error"):
+            raise getattr(builtins, self.kind)
+        return {"tuple": (outputs, x), "dict": {"logits": outputs}, "None": None, "list": [outputs]}[
+            self.kind
+        ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("tuple", "^module gives a tuple where it must give one tensor"),
+        ("dict", "^module gives a dict where it must"),
+        ("list", "^module gives a list where it must"),
+        ("None", "^module gives a NoneType where it must"),
+        ("log", "^module gives outputs that are NaN or infinite"),
+        ("KeyError", r"^module cannot run on encoded rows of shape \(4, 6\) \(KeyError"),
+        ("AttributeError", r"^module cannot run .*\(AttributeError"),
+        ("AssertionError", r"^module cannot run .*\(AssertionError"),
+        ("ZeroDivisionError", r"^module cannot run .*\(ZeroDivisionError"),
+    ],
+)
+def test_what_is_no_tensor_of_numbers_is_refused_for_what_it_is(kind, match):
+    with pytest.raises(InvalidInputError, match=match):
+        check_module(Gives(kind), X, 1)
+
+
+class Normalised(nn.Module):
+    def __init__(self, norm):
+        super().__init__()
+        self.body, self.head = norm(nn.Linear(6, 4)), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+NORMS = {
+    "weight": nn.utils.parametrizations.weight_norm,
+    "spectral": nn.utils.parametrizations.spectral_norm,
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+    "old weight": nn.utils.weight_norm,
+    "old spectral": nn.utils.spectral_norm,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", NORMS)
+def test_normalised_weights_are_followed_by_the_general_path(name):
+    """A layer whose weight is made from other parameters; the old kinds keep a tensor with a gradient."""
+    module = Normalised(NORMS[name])
+    check_module(module, X, 1)
+    engine = PerRowEngine(module, TwoViewObjective(RowLoss("binary")), Clipping(1e6))
+    views, y, weight = torch.stack([X, -X]), torch.ones(4, 1), torch.ones(4)
+    engine.prepare(views, y, weight)
+    assert engine.path == "vmap"
+    copy = copied(module).double()
+    got = engine.clipped_sum(views, y, weight)
+    outputs = copy(torch.cat([views[0], views[1]]).double())
+    loss = RowLoss("binary")(outputs, torch.cat([y, y]).double())
+    wanted = torch.autograd.grad((loss[:4] - loss[4:]).sum(), list(copy.parameters()))
+    for value, (name_, _) in zip(wanted, copy.named_parameters(), strict=True):
+        torch.testing.assert_close(got[name_], value, rtol=1e-5, atol=1e-8)

@@ -354,3 +354,50 @@ def test_equal_views_make_the_private_branch_pure_noise():
     _, (with_rows,) = trained(rows, module__dropout=0.5, sigma=1e-12, alpha=1e6)
     _, (without,) = trained(rows, module__dropout=0.5, sigma=1e-12, alpha=0.0)
     torch.testing.assert_close(flat(with_rows), flat(without), rtol=1e-5, atol=1e-5)
+
+
+class FailsToRepresent(torch.nn.Module):
+    private_parameters = ("head.*",)
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.body, self.head = torch.nn.Linear(n_features, 4), torch.nn.Linear(4, n_outputs)
+
+    def represent(self, x):
+        if (x[:, 0] == 77.0).any():
+            raise KeyError("a row of 77")
+        return torch.tanh(self.body(x))
+
+    def forward(self, x):
+        return self.head(self.represent(x))
+
+
+def test_a_row_that_cannot_be_represented_is_zero_and_no_error():
+    net = FusionDPNet(
+        FailsToRepresent,
+        module__n_features=WIDTH,
+        module__n_outputs=1,
+        plan=make_plan(
+            N,
+            batch_size=BATCH,
+            steps=1,
+            epsilon=None,
+            noise_multiplier=SIGMA,
+            delta=None,
+            clipping=Clipping(C),
+            adjacency="replace",
+        ),
+        epoch_steps=(1,),
+        max_epochs=1,
+        private_parameters=["head.*"],
+        seed=np.random.SeedSequence(3),
+        verbose=0,
+    )
+    rows = made_rows(equal=False)
+    net.prepare(rows, 1)
+    wanted = net._represent(rows.views[0])
+    rows.views[0][7, 0] = 77.0
+    got = net._represent(rows.views[0])
+    assert not got[7].any()
+    others = np.arange(N) != 7
+    torch.testing.assert_close(got[others], wanted[others])

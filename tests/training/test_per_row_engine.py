@@ -528,6 +528,37 @@ def test_a_row_without_finite_gradient_leaves_the_others_their_masks(general):
     assert streams[0] == streams[1]  # and the masks of all later steps
 
 
+class Fails(nn.Module):
+    """Raises on rows that no made-up row is like."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(FEATURES, 5), nn.Linear(5, 1)
+        self.drop = nn.Dropout(0.4)
+
+    def forward(self, x):
+        if (x[:, 0].detach() == 77.0).any():
+            raise KeyError("a row of 77")
+        return self.head(self.drop(self.body(x)))
+
+
+@pytest.mark.parametrize("at", [(0, 0, 0), (1, 3, 0)])
+def test_a_row_on_which_the_module_fails_adds_zero_and_others_are_unchanged(at):
+    """Whether a pass fails, a sensitive cell may decide: no error tells of it."""
+    sums = []
+    views, y, weight = made_rows(2, 9, torch.float32)
+    row = at[1]
+    failing, equal = views.clone(), views.clone()
+    failing[at] = 77.0
+    equal[0, row] = equal[1, row]  # what a row that adds nothing is like
+    for rows in (failing, equal):
+        engine = make_engine(made(Fails, torch.float32).train(), masks=np.random.default_rng(7))
+        sums.append(engine.clipped_sum(rows, y, weight))
+    assert_close(*sums, 1e-9)
+    alone = engine.clipped_sum(failing[:, row : row + 1], y[:1], weight[:1])
+    assert not any(t.any() for t in alone.values())
+
+
 def test_both_paths_draw_the_same_masks():
     rows = made_rows(2, 9)
     engines = [make_engine(made(with_dropout).train(), masks=np.random.default_rng(3)) for _ in range(2)]

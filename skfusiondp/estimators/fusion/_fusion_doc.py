@@ -59,9 +59,11 @@ module : torch module class or instance, default=None (``nets.WideAndDeep``)
     The network. For the method "dp-sgd", which has no use for one that tells sensitive features from
     public ones, None is ``nets.MLP`` with 256 units. A class is given ``n_features``, ``n_outputs``,
     ``sensitive_features`` (a mask) and ``feature_means`` (of what the public branch reads) if its
-    constructor takes them. Layers that mix rows, such as batch norm, are refused.
+    constructor takes them. Layers that mix rows, such as batch norm, are refused. It is trained in single
+    precision, and returns one tensor.
 optimizer : torch optimizer class, default=None (``torch.optim.Adam``)
-    Takes the steps of both branches.
+    Takes the steps of both branches, without a closure. Groups of ``optimizer__param_groups`` that have an
+    ``lr`` keep it throughout.
 lr : float, default=None (0.02 for a head alone, 0.01 for a whole module)
     Learning rate of private steps. By default they train the module's head alone.
 public_lr : float, default=0.002
@@ -74,7 +76,9 @@ private_parameters : list of str, default=None (the module's own ``private_param
 micro_batch_size : int, default=None (4,096)
     Rows of a branch differentiated at once: bounds memory, changes nothing else.
 callbacks : list of skorch callbacks, default=None (none)
-    They see the hybrid view only.
+    They see the hybrid view only. Copies of them are tried on made-up rows before anything is paid. A
+    schedule of the learning rate begins anew, and an EarlyStopping ends, with the public epochs and with the
+    private ones.
 device : str, default="cpu"
     Torch device.
 verbose : int, default=0
