@@ -216,8 +216,8 @@ def test_all_noise_and_samples_are_the_operating_systems_bits(path, tmp_path, mo
 def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatch):
     plain, seen = _correction.noised_sum, []
 
-    def watched(features, factors, noise, bits):
-        released = plain(features, factors, noise, bits)
+    def watched(parts, shape, noise, bits):
+        released = plain(parts, shape, noise, bits)
         seen.append(released.ravel() / (noise.noise_multiplier * noise.norm))
         return released
 

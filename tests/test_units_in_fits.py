@@ -154,6 +154,26 @@ def test_other_rows_stay_in_the_free_branch():
     assert capped.n_rows_ == N and capped.plan_.n_rows == N
 
 
+@pytest.mark.parametrize("name", ["fusiondp", "offset"])
+def test_a_column_of_a_table_on_disk_says_whose_row_it_is(name, tmp_path):
+    pytest.importorskip("pyarrow")
+    X.to_parquet(tmp_path / "train.parquet")
+    one, two = (
+        fresh(name, epsilon=1.0, groups="person", max_rows_per_unit=3, random_state=0).fit(table, y)
+        for table in (X, str(tmp_path / "train.parquet"))
+    )
+    assert two.rows_per_unit_ == 3 and one.plan_ == two.plan_ and one.ledger_ == two.ledger_
+    assert "person" not in two.schema_.columns and two.n_features_in_ == 4
+    np.testing.assert_allclose(
+        one.predict_proba(X), two.predict_proba(tmp_path / "train.parquet"), rtol=0, atol=1e-5
+    )
+    with pytest.raises(InvalidInputError, match="no column of X"):
+        fresh(name, groups="nobody").fit(tmp_path / "train.parquet", y)
+    np.save(tmp_path / "numbers.npy", X[["lab", "age"]].to_numpy())
+    with pytest.raises(InvalidInputError, match="have no names"):
+        fresh(name, sensitive={1: Numeric(18, 90)}, groups="lab").fit(tmp_path / "numbers.npy", y)
+
+
 @pytest.mark.parametrize("kind", ["polars", "array", "list", "file"])
 def test_other_tables_take_units_too(kind, tmp_path):
     A = X[["lab", "age"]].to_numpy()
@@ -227,7 +247,7 @@ def test_refuses_units_that_are_none(name, parameters, groups, match):
 
 
 def test_a_name_needs_a_frame_and_a_public_column():
-    with pytest.raises(InvalidInputError, match="only a data frame has"):
+    with pytest.raises(InvalidInputError, match="have no names"):
         FusionDPClassifier({1: Numeric(0, 1)}, groups="x0", **FAST).fit(X[["lab", "age"]].to_numpy(), y)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -69,15 +71,21 @@ def _rounded(values: np.ndarray, unit: float) -> np.ndarray:
     return (np.clip(np.nan_to_num(values, nan=2.0), -2.0, 2.0) * (_SHORTER / unit)).astype(np.int64)
 
 
-def noised_sum(features: sp.csr_matrix, factors: np.ndarray, noise: SumNoise, bits: RandomBits) -> np.ndarray:
+def noised_sum(
+    parts: Iterable[tuple[sp.csr_matrix, np.ndarray]],
+    shape: tuple[int, int],
+    noise: SumNoise,
+    bits: RandomBits,
+) -> np.ndarray:
     """One release: the sum over rows of features times factors, plus noise in every coordinate.
 
     Parameters
     ----------
-    features : csr_matrix of shape (n_rows, n_features)
-        Of `whole_features`.
-    factors : ndarray of shape (n_rows, n_outputs)
-        Of `clipped_factors`.
+    parts : iterable of (features, factors)
+        The rows, some at a time. `features`, of `whole_features`, is a csr_matrix of shape (n_part,
+        n_features), `factors`, of `clipped_factors`, an ndarray of shape (n_part, n_outputs).
+    shape : tuple of int
+        (n_features, n_outputs).
     noise : SumNoise
         Of `noise_of_sums`.
     bits : RandomBits
@@ -94,7 +102,10 @@ def noised_sum(features: sp.csr_matrix, factors: np.ndarray, noise: SumNoise, bi
     lie at most ``sqrt(2)`` times that apart (docs/offset.md, lemma 2). Sums of 64 bits are exact in any
     order, and the noise comes by `privacy._release.release`.
     """
-    return noise.added_to(np.asarray(features.T @ whole_factors(factors)), bits)
+    total = np.zeros(shape, dtype=np.int64)
+    for features, factors in parts:
+        total += np.asarray(features.T @ whole_factors(factors))
+    return noise.added_to(total, bits)
 
 
 def noise_of_sums(noise_multiplier: float, norm: float, n_rows: int) -> SumNoise:

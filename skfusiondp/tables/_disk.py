@@ -44,6 +44,12 @@ class DiskTable(Table):
         table._own = dict(zip(names, own, strict=True))
         return table
 
+    def without(self, column: str) -> DiskTable:
+        """The same table without one of its columns."""
+        table = copy.copy(self)
+        table._own = {name: own for name, own in self._own.items() if name != column}
+        return table
+
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(self._own)
@@ -172,7 +178,7 @@ class ArrowTable(DiskTable):
 
 
 def as_disk_table(X: Any) -> DiskTable | None:
-    """Return `X` as a table that stays on disk; None for every other kind of table.
+    """Return `X` as a table that stays on disk, if it is none already; None for every other kind of table.
 
     Parameters
     ----------
@@ -188,6 +194,8 @@ def as_disk_table(X: Any) -> DiskTable | None:
     MissingDependencyError
         If a path needs pyarrow and it is not installed.
     """
+    if isinstance(X, DiskTable):
+        return X
     source = _opened(os.fspath(X)) if isinstance(X, str | os.PathLike) else X
     if isinstance(source, np.memmap):
         numbers = source.ndim == 2 and source.dtype.kind in "biuf" and source.size > 0

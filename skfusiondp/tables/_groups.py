@@ -11,6 +11,7 @@ import pandas as pd
 
 from .._parameters import check_int
 from ..exceptions import InvalidInputError
+from ._disk import DiskTable, as_disk_table
 from ._frames import is_frame, is_polars
 from ._read_table import count_rows
 
@@ -101,22 +102,36 @@ def _must_be_public(column: Any, sensitive: Any) -> None:
 
 def without_column(X: Any, column: Any) -> Any:
     """Drop the column that says whose row it is from a table to predict on, if the table has it."""
-    if column is None or not is_frame(X) or column not in X.columns:
+    if column is None:
         return X
-    return _taken(X, column)[1]
+    named = X if is_frame(X) else _on_disk(X)
+    if named is None or column not in named.columns:
+        return X
+    return named.without(column) if isinstance(named, DiskTable) else _taken(X, column)[1]
+
+
+def _on_disk(X: Any) -> DiskTable | None:
+    """A table on disk whose columns have names."""
+    table = as_disk_table(X)
+    return None if table is None or table.labels is None else table
 
 
 def _taken(X: Any, column: Any) -> tuple[Any, Any]:
-    if not is_frame(X):
+    on_disk = None if is_frame(X) else _on_disk(X)
+    if on_disk is None and not is_frame(X):
         raise InvalidInputError(
-            f"groups={column!r} names a column, which only a data frame has; pass whose row it is to fit, "
-            "as fit(X, y, groups=array)."
+            f"groups={column!r} names a column, but the columns of this X have no names; pass whose row it is "
+            "to fit, as fit(X, y, groups=array)."
         )
+    X = X if on_disk is None else on_disk
     if column not in X.columns:
         raise InvalidInputError(
             f"groups={column!r} is no column of X; name one of {list(X.columns)[:8]!r}"
             f"{' or of the others' if len(X.columns) > 8 else ''}, or pass fit(X, y, groups=array)."
         )
+    if isinstance(X, DiskTable):
+        parts = [frame[column] for _, frame in X.chunks([column])]
+        return pd.concat(parts, ignore_index=True), X.without(column)
     if is_polars(X):
         return X.get_column(column).to_list(), X.drop(column)
     labels = X[column]

@@ -114,12 +114,14 @@ class FrameTable(Table):
         return self.frame.iloc[:0]
 
     def take(self, index: np.ndarray, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        return self.sample(columns).iloc[index].reset_index(drop=True)
+        # Rows first: a few of them are copied, and not whole columns.
+        rows = self.frame.iloc[index]
+        return (rows if columns is None else rows[list(columns)]).reset_index(drop=True)
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pd.DataFrame]]:
-        frame = self.sample(columns)
         for start in range(0, len(self), CHUNK_ROWS):
-            yield start, frame.iloc[start : start + CHUNK_ROWS]
+            rows = self.frame.iloc[start : start + CHUNK_ROWS]
+            yield start, rows if columns is None else rows[list(columns)]
 
     def sample(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         return self.frame if columns is None else self.frame[list(columns)]

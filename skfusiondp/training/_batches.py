@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     View = Tensor | LazyView
 
-# Rows represented at once, and the most numbers of representations that are kept.
+# Rows represented at once, and the most numbers of representations that are kept of small encodings.
 _REPRESENTED = 4096
 _KEPT_NUMBERS = 2**26
 # Rows that means are taken over.
@@ -191,10 +191,12 @@ class RepresentedRows(TrainingRows):
         # Tiers mix encoded views before they are represented.
         if len(rows.tiers) > 1 or not all(isinstance(v, Tensor) for v in views):
             return cls(**given, represent=represent)
-        width = represent(torch.cat([v[:1] for v in views if isinstance(v, Tensor)])).shape[1]
-        if len({id(v) for v in views}) * len(rows) * width > _KEPT_NUMBERS:
+        few = torch.cat([v[:1] for v in views if isinstance(v, Tensor)])
+        width, rows_width = represent(few).shape[1], few.shape[1]
+        # What is no wider than the encoded rows, which lie in memory too, is kept however many they are.
+        if width > rows_width and len({id(v) for v in views}) * len(rows) * width > _KEPT_NUMBERS:
             return cls(**given, represent=represent)
-        made = {id(v): _in_pieces(represent, v) for v in views}
+        made = {i: _in_pieces(represent, v) for i, v in {id(v): v for v in views}.items()}
         given["free"] = made[id(rows.free)]
         given["views"] = None if private is None else [made[id(v)] for v in private]
         if rows.extra is not None:

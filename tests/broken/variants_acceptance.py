@@ -220,10 +220,10 @@ def members_share_noise(patch):
 def offset_noise_forgotten_once(patch):
     plain, count = _correction.noised_sum, [0]
 
-    def once_without(features, factors, noise, bits):
+    def once_without(parts, shape, noise, bits):
         count[0] += 1
         less = replace(noise, noise_multiplier=0.0) if count[0] == 1 else noise
-        return plain(features, factors, less, bits)
+        return plain(parts, shape, less, bits)
 
     patch.setattr(_correction, "noised_sum", once_without)
 

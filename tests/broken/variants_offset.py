@@ -21,8 +21,8 @@ from skfusiondp.training import PerRowEngine
 
 
 def sums_in_floating_point(patch):
-    def plain(features, factors, noise, bits):
-        total = np.asarray(features.T @ factors) * sums._FEATURE
+    def plain(parts, shape, noise, bits):
+        total = sum(np.asarray(features.T @ factors) for features, factors in parts) * sums._FEATURE
         return total + noise.noise_multiplier * noise.norm * bits.normal(total.size).reshape(total.shape)
 
     patch.setattr(sums, "noised_sum", plain)

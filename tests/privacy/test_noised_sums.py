@@ -15,7 +15,6 @@ from skfusiondp.privacy._noised_sums import (
     UNIT,
     clipped_factors,
     noise_of_sums,
-    noised_sum,
     whole_factors,
     whole_features,
 )
@@ -27,6 +26,10 @@ def whole_contribution(phi, factors):
     """What one row adds to a release, in whole units, as Python's numbers of any size."""
     one = whole_features(sp.csr_matrix(phi)).toarray().astype(object)
     return (one.T @ whole_factors(factors).astype(object)).ravel()
+
+
+def released(phi, factors, noise, bits):
+    return _noised_sums.noised_sum([(phi, factors)], (phi.shape[1], factors.shape[1]), noise, bits)
 
 
 def squared(vector):
@@ -80,7 +83,7 @@ def test_rows_that_are_not_finite_add_exactly_zero():
 @pytest.mark.parametrize("std", [0.1, 5.0])
 def test_noise_has_the_stated_scale_and_shape(std):
     phi = sp.csr_matrix((3, 20_000))
-    noise = noised_sum(whole_features(phi), np.ones((3, 1)), SumNoise(std, 1.0, UNIT), RandomBits(1)).ravel()
+    noise = released(whole_features(phi), np.ones((3, 1)), SumNoise(std, 1.0, UNIT), RandomBits(1)).ravel()
     assert stats.kstest(noise, "norm", args=(0, std)).pvalue > 1e-3
     for wrong in (0.9, 1.1):
         assert stats.kstest(noise, "norm", args=(0, wrong * std)).pvalue < 1e-3
@@ -88,7 +91,7 @@ def test_noise_has_the_stated_scale_and_shape(std):
 
 def test_noise_is_fresh_unless_seeded():
     phi, noise = whole_features(sp.csr_matrix((3, 4))), SumNoise(1.0, 1.0, UNIT)
-    draws = [noised_sum(phi, np.ones((3, 1)), noise, RandomBits(s)).tolist() for s in (7, 7, None, None)]
+    draws = [released(phi, np.ones((3, 1)), noise, RandomBits(s)).tolist() for s in (7, 7, None, None)]
     assert draws[0] == draws[1] and draws[2] != draws[3]
 
 
@@ -100,14 +103,17 @@ def test_a_release_is_exact_in_any_order_and_no_low_bit_tells_the_rows():
     phi, noise = whole_features(sp.csr_matrix(active / math.sqrt(7))), SumNoise(3.3, 1.0, UNIT)
     factors = clipped_factors(rng.normal(size=(n, 1)), np.ones(n), 0.3)
     order = rng.permutation(n)
-    released = _noised_sums.noised_sum(phi, factors, noise, RandomBits(1))
-    reordered = _noised_sums.noised_sum(phi[order], factors[order], noise, RandomBits(1))
-    assert np.array_equal(released, reordered)
+    once = released(phi, factors, noise, RandomBits(1))
+    reordered = released(phi[order], factors[order], noise, RandomBits(1))
+    assert np.array_equal(once, reordered)
+    parts = [(phi[:7], factors[:7]), (phi[7:7], factors[7:7]), (phi[7:], factors[7:])]
+    pieces = _noised_sums.noised_sum(iter(parts), once.shape, noise, RandomBits(1))
+    assert np.array_equal(once, pieces)
     factors[5] = -factors[5]
-    moved = _noised_sums.noised_sum(phi, factors, noise, RandomBits(1))
-    for values in (released, moved, moved - released):
+    moved = released(phi, factors, noise, RandomBits(1))
+    for values in (once, moved, moved - once):
         assert np.array_equal(values / UNIT, np.rint(values / UNIT))
-    assert (moved != released).sum() == 7
+    assert (moved != once).sum() == 7
 
 
 def test_sums_that_64_bits_may_not_hold_are_refused(monkeypatch):

@@ -1,6 +1,6 @@
 """Batches: public epochs first, then private ones; only private batches hold private views."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch
 
 from skfusiondp.accounting import Clipping
 from skfusiondp.privacy import make_plan
+from skfusiondp.training import _batches
 from skfusiondp.training._batches import BatchSchedule, RepresentedRows, TrainingRows
 
 N = 60
@@ -110,3 +111,20 @@ def test_rows_and_samples_are_values_whose_repr_shows_no_cell():
         with pytest.raises(FrozenInstanceError):
             value.kept = None
     assert represented.represent is None and torch.equal(represented.free, rows.free * 10)
+
+
+def test_representations_no_wider_than_the_rows_are_made_once_however_many_rows_there_are(monkeypatch):
+    monkeypatch.setattr(_batches, "_KEPT_NUMBERS", 1)
+    one = made_rows()
+    rows, seen = replace(one, views=[one.views[0], one.free]), []
+
+    def represent(x, width):
+        seen.append(len(x))
+        return x[:, :1].repeat(1, width)
+
+    made = RepresentedRows.of(rows, lambda x: represent(x, rows.free.shape[1]))
+    assert made.represent is None and made.views[1] is made.free
+    # The width is looked at; then each view once, although the free one is the second private one too.
+    assert sum(seen[1:]) == 2 * N
+    wide = RepresentedRows.of(rows, lambda x: represent(x, rows.free.shape[1] + 1))
+    assert wide.represent is not None

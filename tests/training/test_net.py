@@ -1,5 +1,6 @@
 """The training step: what is added to the gradient, what is counted, and what callbacks see."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -224,6 +225,46 @@ def test_small_tables_have_fewer_public_epochs_by_default(adult, given, rows, ep
     model = made_classifier(adult, public_epochs=given, batch_size=None, epochs=2)
     schedule = model._schedule(rows)
     assert sum(schedule.epoch_steps[:epochs]) == sum(schedule.epoch_steps) - schedule.steps
+
+
+def rows_read(schedule, private):
+    """Rows that private steps read in expectation, and the public ones."""
+    public = sum(schedule.epoch_steps) * schedule.public_batch_size
+    return schedule.steps * schedule.batch_size * private, public
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "dp-sgd", "hybrid", "non-private"])
+def test_what_a_default_fit_reads_does_not_grow_with_a_large_table(adult, method):
+    default = {"batch_size": None, "epochs": None, "public_epochs": None, "method": method}
+    model = made_classifier(adult, **default)
+    private = method in ("fusiondp", "dp-sgd")
+    at = {n: rows_read(model._schedule(n), private) for n in (200_000, 1_000_000, 10_000_000)}
+    assert at[1_000_000] == at[10_000_000]
+    assert max(at[10_000_000]) <= 8 * 10**6
+    assert all(one >= 0.9 * other for one, other in zip(at[1_000_000], at[200_000], strict=True))
+    # A fit of so many rows has a whole number of the same epochs, and 640 private steps.
+    assert model._schedule(10_000_000).steps == model._schedule(200_000).steps == 640
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "public", "steps", "epochs"),
+    [(1000, 64, 64, 320, 5), (14_293, 446, 446, 660, 10), (100_000, 3125, 3125, 640, 10)],
+)
+def test_the_default_schedule_of_tables_that_are_not_large(adult, rows, batch, public, steps, epochs):
+    model = made_classifier(adult, batch_size=None, epochs=None, public_epochs=None)
+    schedule = model._schedule(rows)
+    assert (schedule.batch_size, schedule.public_batch_size, schedule.steps) == (batch, public, steps)
+    assert schedule.epoch_steps[:epochs] == (rows // public,) * epochs
+    assert sum(schedule.epoch_steps[epochs:]) == steps
+
+
+def test_what_is_asked_for_is_done_on_a_large_table_too(adult):
+    n = 10_000_000
+    given = {"batch_size": 250_000, "epochs": 3, "public_epochs": 2, "public_batch_size": 100_000}
+    schedule = made_classifier(adult, **given)._schedule(n)
+    assert schedule.epoch_steps == (100, 100, 40, 40, 40)
+    epochs = made_classifier(adult, batch_size=None, epochs=3, public_epochs=None)._schedule(n)
+    assert epochs.steps == 3 * math.ceil(n / epochs.batch_size)
 
 
 @pytest.mark.parametrize("hook", ["on_grad_computed", "on_batch_end"])

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 # Learning rates of private steps where they train a whole network, and where its head alone;
 # docs/benchmarks.md says on which tables they were chosen.
 _LR, _HEAD_LR = 0.01, 0.02
+# Where nothing else is said: the largest batches, the most private steps of an epoch and the most rows of a
+# public one. More of them lowers no loss, however many rows the table has (docs/scaling.md).
+_LARGEST_BATCH, _LARGEST_PUBLIC_BATCH, _EPOCH_STEPS, _EPOCH_ROWS = 2**13, 2**12, 32, 2**18
 
 
 @dataclass(frozen=True)
@@ -272,26 +275,30 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
     def _schedule(self, n_rows: int) -> Schedule:
         method = method_of(self.method)
-        batch = check_int(
-            "batch_size", self.batch_size, default=min(n_rows, max(64, n_rows // 32)), most=n_rows
-        )
-        public = check_int("public_batch_size", self.public_batch_size, default=batch, most=n_rows)
+        share = max(64, n_rows // 32)
+        default = min(n_rows, share, _LARGEST_BATCH)
+        batch = check_int("batch_size", self.batch_size, default=default, most=n_rows)
+        default = min(batch, _LARGEST_PUBLIC_BATCH)
+        public = check_int("public_batch_size", self.public_batch_size, default=default, most=n_rows)
+        n_support = len(np.asarray(self.support_target)) if self._reads_support_target() else 0
+        whole_pass = max(1, (n_rows + n_support) // public)
+        some_pass = min(whole_pass, max(1, _EPOCH_ROWS // public))
         # The fewer the rows, the sooner the network memorises imputed cells.
         few = min(10, max(5, n_rows // 400))
-        warm = check_int("public_epochs", self.public_epochs, 0, default=few)
+        warm = check_int("public_epochs", self.public_epochs, 0, default=few) if method.free_view else 0
+        warmup = (some_pass if self.public_epochs is None else whole_pass,) * warm
         per_epoch = math.ceil(n_rows / batch)
+        if self.batch_size is None and self.epochs is None and share > _LARGEST_BATCH:
+            per_epoch = _EPOCH_STEPS
         if self.steps is not None:
             steps = check_int("steps", self.steps, default=0)
         else:
             steps = per_epoch * check_int("epochs", self.epochs, default=20)
-        n_support = len(np.asarray(self.support_target)) if self._reads_support_target() else 0
-        public_per_epoch = max(1, (n_rows + n_support) // public)
-        warmup = (public_per_epoch,) * (warm if method.free_view else 0)
         private = (per_epoch,) * (steps // per_epoch)
         if steps % per_epoch:
             private += (steps % per_epoch,)
         if not method.private:
-            private = (public_per_epoch,) * len(private)
+            private = (some_pass if self.epochs is None else whole_pass,) * len(private)
         return Schedule(batch, public, steps, warmup + private)
 
     def _budgets(self, job: Job) -> dict[str, float | None]:

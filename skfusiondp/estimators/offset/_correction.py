@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.special import expit, logsumexp, softmax
 
 from ..._parameters import Real
@@ -15,6 +14,7 @@ from ...privacy import Clipping, PrivatePlan, relation
 from ...privacy._noised_sums import clipped_factors, noise_of_sums, noised_sum, whole_features
 from ...privacy._random_bits import RandomBits
 from ...privacy._release import SumNoise
+from ._indicator_rows import IndicatorRows, Piece
 
 # Half the sensitivity has to be a clipping norm of a plan, too.
 MAX_GRAD_NORM = Real(1e-19, 1e19, closed="both", remedy="0.5 is a common start")
@@ -158,10 +158,7 @@ class Groups:
 
 
 def fit_correction(
-    features: sp.csr_matrix,
-    offset: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray,
+    rows: IndicatorRows,
     loss: Loss,
     plan: PrivatePlan,
     bits: RandomBits,
@@ -177,10 +174,8 @@ def fit_correction(
 
     Parameters
     ----------
-    features : csr_matrix of shape (n_rows, n_features)
-        Non-negative, rows of norm at most 1.
-    offset, target : ndarray of shape (n_rows, n_outputs)
-    weight : ndarray of shape (n_rows,)
+    rows : IndicatorRows
+        Features, offsets, targets and weights.
     loss : Loss
     plan : PrivatePlan
     bits : RandomBits
@@ -195,37 +190,12 @@ def fit_correction(
     ndarray of shape (n_features, n_outputs)
     """
     std = plan.noise_multiplier * plan.clipping.max_grad_norm
-    # The plan's clipping norm is the accountant's, see noise_unit.
-    bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
-    noise = release_noise(plan, loss, len(target))
-
-    def noised(rows: sp.csr_matrix, factors: np.ndarray) -> np.ndarray:
-        return bound * noised_sum(rows, factors, noise, bits)
-
-    def releasing(phi: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
-        """Noised gradients of the correction in these features, as a function of its coefficients."""
-        rows = whole_features(phi)
-
-        def gradient(theta: np.ndarray) -> np.ndarray:
-            started()
-            residuals = loss.residuals(offset + phi @ theta, target)
-            return noised(rows, clipped_factors(residuals, weight, bound))
-
-        return gradient
-
-    unscaled = whole_features(features)
-
-    def look() -> np.ndarray:
-        """The gradient at the public score, less its expectation under that score."""
-        started()
-        factors = clipped_factors(loss.residuals(offset, target), weight, bound)
-        return noised(unscaled, centred(factors, offset, weight, loss, bound))
-
+    releases = Releases(rows, loss, plan, bits, started)
+    theta = np.zeros((rows.n_features, rows.n_outputs))
     if isinstance(shape, Groups):
         # A public number: how strongly the loss bends at the public score.
-        bend = float((loss.curvature(offset) * weight[:, None]).sum(axis=0).max())
-        return _descend(look, releasing, features, offset.shape[1], shape, plan.steps, std, bend)
-    theta = np.zeros((features.shape[1], offset.shape[1]))
+        bends = [(loss.curvature(p.offset) * p.weight[:, None]).sum(axis=0) for p in rows.pieces()]
+        return _descend(releases, theta, shape, plan.steps, std, float(np.sum(bends, axis=0).max(initial=0)))
     average = np.zeros_like(theta)
     kept = plan.steps - plan.steps // 2
     # Averaging T releases, each with T times the variance of one, gives the variance of one.
@@ -234,33 +204,78 @@ def fit_correction(
     prior = (variance / h + 1.0) / _PRIOR**2
     damping = 1.0 if plan.steps == 1 else 0.7
     inner = np.zeros_like(h)
-    release_at = releasing(features)
     for step in range(plan.steps):
-        g = shape.basis.T @ release_at(shape.basis @ inner)
+        g = shape.basis.T @ releases.gradient(shape.basis @ inner)
         inner = inner - damping * (g + prior * inner) / (h + prior)
         if step >= plan.steps // 2:
             average += shape.basis @ inner / kept
     return average
 
 
+class Releases:
+    """Noised sums over all rows, piece by piece.
+
+    Parameters
+    ----------
+    rows, loss, plan, bits, started
+        As for `fit_correction`.
+    """
+
+    def __init__(
+        self,
+        rows: IndicatorRows,
+        loss: Loss,
+        plan: PrivatePlan,
+        bits: RandomBits,
+        started: Callable[[], None],
+    ):
+        self._rows, self._loss, self._bits, self._started = rows, loss, bits, started
+        # The plan's clipping norm is the accountant's, see noise_unit.
+        self._bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
+        self._noise = release_noise(plan, loss, rows.n_rows)
+
+    def look(self) -> np.ndarray:
+        """The gradient at the public score, less its expectation under that score."""
+
+        def factors(piece: Piece) -> np.ndarray:
+            return centred(self._clipped(piece, piece.offset), piece.offset, piece.weight, self._loss, self._bound)
+
+        return self._release(factors)
+
+    def gradient(self, theta: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+        """The gradient at coefficients of features of which `scale` multiplies the columns."""
+        values = theta if scale is None else theta * scale[:, None]
+
+        def factors(piece: Piece) -> np.ndarray:
+            return self._clipped(piece, piece.offset + piece.features.height * piece.features.sums(values))
+
+        return self._release(factors, scale)
+
+    def _clipped(self, piece: Piece, score: np.ndarray) -> np.ndarray:
+        return clipped_factors(self._loss.residuals(score, piece.target), piece.weight, self._bound)
+
+    def _release(
+        self, factors: Callable[[Piece], np.ndarray], scale: np.ndarray | None = None
+    ) -> np.ndarray:
+        self._started()
+
+        def parts() -> Iterator[tuple]:
+            for piece in self._rows.pieces():
+                yield whole_features(piece.features.matrix(scale)), factors(piece)
+
+        shape = (self._rows.n_features, self._rows.n_outputs)
+        return self._bound * noised_sum(parts(), shape, self._noise, self._bits)
+
+
 def _descend(
-    look: Callable[[], np.ndarray],
-    releasing: Callable[[sp.csr_matrix], Callable[[np.ndarray], np.ndarray]],
-    features: sp.csr_matrix,
-    n_outputs: int,
-    groups: Groups,
-    steps: int,
-    std: float,
-    bend: float,
+    releases: Releases, theta: np.ndarray, groups: Groups, steps: int, std: float, bend: float
 ) -> np.ndarray:
     """Find the groups that carry signal, then descend in them; coefficients as for equal weights."""
-    theta = np.zeros((features.shape[1], n_outputs))
     looks = int(_SCREENING * steps)
     scale = np.ones(len(theta))
     if looks:
-        seen = np.mean([look() for _ in range(looks)], axis=0)
+        seen = np.mean([releases.look() for _ in range(looks)], axis=0)
         scale = groups.scale(groups.shares(seen, std**2 / looks))
-    release_at = releasing((features @ sp.diags(scale)).tocsr())
     left = steps - looks
     bend = max(bend, 1e-12)
     size = min(_LONGEST / bend, _NOISE_IN_SCORE / (std * math.sqrt(left))) * (1 - _MOMENTUM)
@@ -269,7 +284,7 @@ def _descend(
     velocity, average = np.zeros_like(theta), np.zeros_like(theta)
     for step in range(left):
         pull = penalty * np.clip(theta / small, -1, 1)
-        velocity = _MOMENTUM * velocity + release_at(theta) + pull
+        velocity = _MOMENTUM * velocity + releases.gradient(theta, scale) + pull
         theta = theta - size * velocity
         if step >= left // 2:
             average += theta / (left - left // 2)

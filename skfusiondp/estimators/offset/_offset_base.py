@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -25,30 +25,34 @@ from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
-from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
 from ...tables._public_encoder import PublicEncoder
+from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
-from ...tables._table import FrameTable
 from .._private_estimator import PrivateEstimator
 from ._correction import Loss, accountant_clipping, fit_correction, release_noise
+from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
 from ._offset_constraints import OFFSET_RULES
 from ._public_view import PublicView, views_for
 from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure, SupportRows
 
 _FOLDS = 5
+# Rows that the public model and the structure are learnt from; all of a table of fewer.
+_LEARNT_ROWS = 2**17
 # Releases: curvature from labelled support rows lets one Newton step do; without it steps are short.
 _NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
+# Trees of the public model: of one output, and fewer where there are many.
+_BOOSTED = 40
 
 
-def boosting(seed: int) -> dict[str, Any]:
-    """Settings of the default public model."""
+def boosting(seed: int, n_outputs: int) -> dict[str, Any]:
+    """Settings of the default public model: few trees, which each class needs anew, and five models' mean."""
     return {
-        "max_iter": 200,
-        "learning_rate": 0.05,
+        "max_iter": _BOOSTED if n_outputs <= 3 else max(10, 3 * _BOOSTED // n_outputs),
+        "learning_rate": 0.25,
         "max_leaf_nodes": 15,
         "l2_regularization": 1.0,
         "max_features": 0.3,
@@ -70,6 +74,9 @@ class OffsetTarget:
 
     values: np.ndarray
     strata: np.ndarray
+
+    def __getitem__(self, rows: Any) -> OffsetTarget:
+        return OffsetTarget(self.values[rows], self.strata[rows])
 
     def __add__(self, other: OffsetTarget) -> OffsetTarget:
         """The rows of both, one after the other."""
@@ -106,7 +113,7 @@ class BaseOffsetFusion(PrivateEstimator):
         """Targets of support rows, encoded as the training target was."""
 
     @abstractmethod
-    def _default_model(self, seed: int) -> Any:
+    def _default_model(self, seed: int, n_outputs: int) -> Any:
         """The public model where the user gives none."""
 
     @abstractmethod
@@ -161,9 +168,8 @@ class BaseOffsetFusion(PrivateEstimator):
         self._require_target(y)
         lookup = columns_called(self, X)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
-        frame = check_table(self, X, reset=True)
         support = self._support_frame()
-        table = FrameTable(frame, X)
+        table = read_table(self, X, reset=True)
         schema = resolve_schema(
             table,
             self._stated_sensitive(),
@@ -172,9 +178,9 @@ class BaseOffsetFusion(PrivateEstimator):
             budget=self.budget,
             lookup=lookup,
         )
-        target, loss = self._encode_target(y, len(frame))
-        self._require_rows(*frame.shape)
-        weight = self._class_weight(y, len(frame)) * self._row_weight(sample_weight, table)
+        target, loss = self._encode_target(y, len(table))
+        self._require_rows(*table.shape)
+        weight = self._class_weight(y, len(table)) * self._row_weight(sample_weight, table)
         if support is not None:
             lacking = [c for c in schema.columns if c not in support]
             if lacking:
@@ -220,30 +226,55 @@ class BaseOffsetFusion(PrivateEstimator):
         """Public score, structure, and the correction: only `_correct` reads sensitive cells."""
         assert isinstance(job, OffsetJob)
         n, schema, support, seeds = job.n_rows, job.schema, job.support, self._seeds()
+        learnt = self._learnt_rows(n, seeds[0])
+        public = job.table.sample(schema.public) if learnt is None else job.table.take(learnt, schema.public)
+        rows = slice(None) if learnt is None else learnt
+        target, weight = job.target[rows], job.weight[rows]
         labelled = None if support is None or not support.labelled else support.frame[list(schema.public)]
-        public = job.table.sample(schema.public)
-        columns = PublicEncoder("ordinal", order="name").fit(public, labelled)
-        score = self._fit_public(columns, job, seeds[0])
+        self._columns = PublicEncoder("ordinal", order="name").fit(public, labelled)
+        score = self._fit_public(public, target, weight, support, seeds[0])
         if support is not None and labelled is not None:
-            support = replace(support, public=columns.transform(labelled), score=score[n:])
-            score = score[:n]
+            own = score[len(public) :]
+            support = replace(support, public=self._columns.transform(labelled), score=own)
+            score = score[: len(public)]
         self._tell(1, "structure of the correction, from public rows")
         structure = Structure(schema.domains, job.loss).fit(
-            columns.transform(public),
+            self._columns.transform(public),
             score,
-            job.target.values,
-            job.weight,
-            job.target.strata,
+            target.values,
+            weight,
+            target.strata,
             support,
+            n,
             np.random.default_rng(seeds[1]),
         )
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
-        self._columns, self._structure = columns, structure
+        self._structure = structure
         self._labelled, self._supported = labelled is not None, support is not None
         clear_padding([self.public_models_, structure])
         self._bound_of_fit = self._bound()
-        self._correct(job, score, seeds[3], begin)
+        everywhere = score if learnt is None else self._everywhere(job, learnt, score)
+        self._correct(job, everywhere, seeds[3], begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
+
+    @staticmethod
+    def _learnt_rows(n_rows: int, seed: int) -> np.ndarray | None:
+        """Rows that the free part learns from, in order; None for all."""
+        if n_rows <= _LEARNT_ROWS:
+            return None
+        drawn = np.random.default_rng(seed).choice(n_rows, _LEARNT_ROWS, replace=False, shuffle=False)
+        return np.sort(drawn)
+
+    def _everywhere(self, job: OffsetJob, learnt: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """Public scores of all rows; of those that the models have seen, the cross-fitted ones."""
+        if self.plan_ is None:
+            return score
+        self._tell(1, "public scores of all rows")
+        found = np.empty((job.n_rows, score.shape[1]))
+        for first, frame in job.table.chunks(job.schema.public):
+            found[first : first + len(frame)] = self._public_score(frame, self._columns.transform(frame))
+        found[learnt] = score
+        return found
 
     def _tell(self, level: int, what: str) -> None:
         if self.verbose >= level:
@@ -258,11 +289,16 @@ class BaseOffsetFusion(PrivateEstimator):
     def _fit_imputer(self, job: Job, seed: int) -> FoundationImputer:
         return self._unfitted_imputer(lambda: int(seed) % (2**31 - 1))._fit_schema(job.schema)
 
-    def _fit_public(self, columns: PublicEncoder, job: OffsetJob, seed: int) -> np.ndarray:
+    def _fit_public(
+        self,
+        public: pd.DataFrame,
+        labels: OffsetTarget,
+        weight: np.ndarray,
+        support: SupportRows | None,
+        seed: int,
+    ) -> np.ndarray:
         """Fit the public model on folds of public rows; return cross-fitted scores of all of them."""
-        public, labels, weight = job.table.sample(job.schema.public), job.target, job.weight
-        if job.support is not None and job.support.labelled:
-            support = job.support
+        if support is not None and support.labelled:
             assert support.target is not None and support.strata is not None
             public = pd.concat([public, support.frame[list(public.columns)]], ignore_index=True)
             labels = labels + OffsetTarget(support.target, support.strata)
@@ -270,7 +306,7 @@ class BaseOffsetFusion(PrivateEstimator):
         target, strata = labels.values, labels.strata
         self.public_constant_ = self._constant_score(target, weight)
         self.public_models_: list[Any] = []
-        self._view = PublicView(columns)
+        self._view = PublicView(self._columns)
         folds = min(_FOLDS, int(np.unique(strata, return_counts=True)[1].min()))
         if not public.shape[1] or folds < 2:
             return np.tile(self.public_constant_, (len(target), 1))
@@ -279,9 +315,10 @@ class BaseOffsetFusion(PrivateEstimator):
         if self.public_model is None:
             # Equal weights are left out: boosting is much faster without any.
             given = weight if np.ptp(weight) else None
-            return self._fit_folds(self._default_model(seed), self._view, public, target, splits, given)
+            model = self._default_model(seed, target.shape[1])
+            return self._fit_folds(model, self._view, public, target, splits, given)
         said = []
-        for view in views_for(self.public_model, columns, public):
+        for view in views_for(self.public_model, self._columns, public):
             self._view = view
             try:
                 return self._fit_folds(self.public_model, view, public, target, splits)
@@ -321,51 +358,53 @@ class BaseOffsetFusion(PrivateEstimator):
             return
         begin()
         kept = job.units.of(job.n_rows)
-        frame = job.table.sample(job.schema.columns)[kept]
 
         def started() -> None:
             self.steps_run_ += 1
             self._tell(2, f"release {self.steps_run_} of {plan.steps}")
 
-        encoded = self._columns.transform(frame[list(self.schema_.public)])
-        phi, start = self._structure.expand(encoded, score[kept], frame)
-        shape = self._structure.curvature or self._structure.groups()
-        self._tell(1, f"private correction, {plan.steps} release(s)")
-        self.coef_ = fit_correction(
-            phi,
-            score[kept] + start,
-            job.target.values[kept],
-            job.weight[kept],
-            job.loss,
-            plan,
-            RandomBits(seed),
-            shape,
-            started,
-        )
+        def read() -> Iterator[Piece]:
+            for start, chunk in job.table.chunks(job.schema.columns):
+                for first in range(start, start + len(chunk), PIECE_ROWS):
+                    rows = first + np.flatnonzero(kept[first : min(first + PIECE_ROWS, start + len(chunk))])
+                    if len(rows):
+                        yield self._piece(job, score, chunk.iloc[rows - start], rows)
 
-    def _public_score(self, public: pd.DataFrame) -> np.ndarray:
+        shape = self._structure.curvature or self._structure.groups()
+        rows = IndicatorRows(read, int(kept.sum()), self._structure.n_features, score.shape[1], plan.steps)
+        self._tell(1, f"private correction, {plan.steps} release(s)")
+        self.coef_ = fit_correction(rows, job.loss, plan, RandomBits(seed), shape, started)
+
+    def _piece(self, job: OffsetJob, score: np.ndarray, frame: pd.DataFrame, rows: np.ndarray) -> Piece:
+        """Features, start and target of some rows."""
+        encoded, public = self._columns.transform(frame[list(job.schema.public)]), score[rows]
+        features, start = self._structure.expand(encoded, public, frame)
+        return Piece(features, public + start, job.target.values[rows], job.weight[rows])
+
+    def _public_score(self, public: pd.DataFrame, encoded: np.ndarray) -> np.ndarray:
         """Mean score of the folds' models: less noisy than that of one model of all rows."""
         if not self.public_models_:
             return np.tile(self.public_constant_, (len(public), 1))
-        table = self._view(public)
+        table = encoded if self._view.encoder is self._columns else self._view(public)
         # A copy each: a model may standardise its table in place.
         return np.mean([self._score_of(m, table.copy()) for m in self.public_models_], axis=0)
-
-    def _corrected(self, encoded: np.ndarray, score: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-        phi, start = self._structure.expand(encoded, score, frame)
-        return score + start + phi @ self.coef_
 
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
         check_is_fitted(self, "shapes_")
         X = without_column(X, self.groups)
-        frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
-        frame = completed(frame, self.schema_, self.imputer_).frame
+        table = read_table(self, X, reset=False, optional=self.schema_.sensitive)
+        parts = [self._scores_of(frame, first) for first, frame in table.chunks()]
+        return np.concatenate(parts)
+
+    def _scores_of(self, frame: pd.DataFrame, first: int) -> np.ndarray:
+        frame = completed(frame, self.schema_, self.imputer_, first).frame
         public = frame[list(self.schema_.public)]
-        score = self._public_score(public)
+        encoded = self._columns.transform(public)
+        score = self._public_score(public, encoded)
         if not self.schema_.sensitive:
             return score
-        return self._corrected(self._columns.transform(public), score, frame)
+        return self._structure.corrected(encoded, score, frame, self.coef_)
 
     def _shapes(self, public: pd.DataFrame, rng: np.random.Generator) -> dict:
         """Partial dependence over public cells of training rows; other sensitive cells are drawn."""
@@ -374,7 +413,8 @@ class BaseOffsetFusion(PrivateEstimator):
         for c, d in self.schema_.domains.items():
             frame[c] = d.draw(len(frame), rng)
         seen = public.iloc[rows]
-        encoded, score = self._columns.transform(seen), self._public_score(seen)
+        encoded = self._columns.transform(seen)
+        score = self._public_score(seen, encoded)
         shapes = {}
         for c, d in self.schema_.domains.items():
             grid = d.grid(_SHAPE_POINTS)
@@ -385,7 +425,7 @@ class BaseOffsetFusion(PrivateEstimator):
                 points = cells.iloc[first : first + _SHAPE_POINTS]
                 every = np.tile(np.arange(len(frame)), len(points))
                 moved = frame.iloc[every].assign(**{c: points.repeat(len(frame)).to_numpy()})
-                scores = self._corrected(encoded[every], score[every], moved)
+                scores = self._structure.corrected(encoded[every], score[every], moved, self.coef_)
                 parts.append(scores.reshape(len(points), len(frame), -1).mean(axis=1))
             effect = np.vstack(parts)
             values = np.array(grid.tolist()) if grid.dtype == object else grid

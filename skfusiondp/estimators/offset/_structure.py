@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from scipy.optimize import minimize
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.extmath import randomized_svd
 
 from ...tables._domain import Domain
-from ...tables._ordered import Ordered
 from ._additive import Pieces, fit_additive
+from ._bins import Bins
 from ._correction import Groups, Loss, PublicCurvature
+from ._indicators import Indicators
+from ._trees import Trees, boost, hot_deck
 
-# Trees of the donor forest, weight of a true row against a hybrid one.
-_FOREST, _TRUE_WEIGHT = 60, 3.0
+# Weight of a true row against a hybrid one.
+_TRUE_WEIGHT = 3.0
 # Sums of trees boosted on hybrid and on support rows alone, and how many training rows one of them sees.
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
-_TREES, _SHRINKAGE = 60, 0.1
 _DIRECTIONS, _SVD_ROWS = 200, 8_000
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
-_PAIR_LEVELS = 12
-# Numeric columns are cut finely and coarsely, and in between for products with the score. Halves towards
-# both ends are for skewed columns, which keep their rows there.
-_FINE, _MIDDLE, _COARSE, _SCORE_LEVELS = 32, 16, 8, 4
-_ENDS = np.concatenate([2.0 ** -np.arange(1, 13), 1 - 2.0 ** -np.arange(1, 13)])
-# Belief in a pair of columns before anything is released, against 1 for a column.
-_PAIR_PRIOR = 0.3
-_MOST_PAIRED = 12
 
 
 @dataclass(frozen=True)
@@ -73,114 +62,6 @@ def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.n
     return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
 
 
-@dataclass
-class Trees:
-    """A boosted sum of small trees: what it adds to the score, and which leaf a row falls into."""
-
-    _plain_values = True
-
-    trees: list[tuple[DecisionTreeRegressor, np.ndarray]] = field(default_factory=list)
-
-    def leaves(self, table: np.ndarray) -> list[np.ndarray]:
-        """The node that each row of a float32 table ends in, tree by tree."""
-        # The estimator's own apply checks the table anew for each of hundreds of trees.
-        return [tree.tree_.apply(table) for tree, _ in self.trees]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Number of nodes of each tree."""
-        return [tree.tree_.node_count for tree, _ in self.trees]
-
-    def score(self, leaves: list[np.ndarray]) -> np.ndarray:
-        """Sum of the trees' values at their leaves, of shape (n_rows, n_outputs)."""
-        return np.sum([v[leaf] for (_, v), leaf in zip(self.trees, leaves, strict=True)], axis=0)
-
-
-def boost(
-    table: np.ndarray,
-    target: np.ndarray,
-    offset: np.ndarray,
-    weight: np.ndarray,
-    loss: Loss,
-    depth: int,
-    rng: np.random.Generator,
-) -> Trees:
-    """Newton boosting of small trees from a fixed offset, by row and column subsampling."""
-    found = Trees()
-    score = offset.copy()
-    least = max(15, len(table) // 250)
-    for _ in range(_TREES):
-        residual = loss.residuals(score, target)
-        h = np.maximum(loss.curvature(score), 1e-3)
-        flat = h.mean(axis=1)
-        drawn = rng.random(len(table)) < 0.7
-        if drawn.sum() < 2 * least:
-            drawn[:] = True
-        tree = DecisionTreeRegressor(
-            max_depth=depth,
-            min_samples_leaf=min(least, max(1, len(table) // 4)),
-            max_features=0.4,
-            random_state=int(rng.integers(2**31 - 1)),
-        ).fit(table[drawn], (-residual / flat[:, None])[drawn], sample_weight=(weight * flat)[drawn])
-        nodes = tree.tree_.apply(table)
-        values = np.column_stack(
-            [
-                _SHRINKAGE
-                * -np.bincount(nodes, weight * residual[:, k], tree.tree_.node_count)
-                / (np.bincount(nodes, weight * h[:, k], tree.tree_.node_count) + 1.0)
-                for k in range(score.shape[1])
-            ]
-        )
-        score += values[nodes]
-        found.trees.append((tree, values))
-    return found
-
-
-def hot_deck(
-    public: np.ndarray,
-    strata: np.ndarray,
-    support_public: np.ndarray,
-    support_sensitive: np.ndarray,
-    support_strata: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """A random hot deck: support rows that lend their sensitive cells to training rows alike in public
-    columns and label.
-
-    A row draws a tree of a forest grown on the support rows of its stratum, then a support row of its
-    leaf. Whole rows are lent, so sensitive columns keep their dependence.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        Positions of support rows.
-    """
-    chosen = rng.integers(len(support_public), size=len(public))
-    filled = np.nan_to_num(support_sensitive, nan=0.0)
-    scale = filled.std(axis=0)
-    filled = (filled - filled.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
-    for stratum in np.unique(strata):
-        rows = np.flatnonzero(strata == stratum)
-        pool = np.flatnonzero(support_strata == stratum)
-        if len(pool) < 16 or not public.shape[1]:
-            if len(pool):
-                chosen[rows] = rng.choice(pool, size=len(rows))
-            continue
-        forest = ExtraTreesRegressor(
-            _FOREST, min_samples_leaf=8, max_features=0.4, random_state=int(rng.integers(2**31 - 1))
-        ).fit(support_public[pool], filled[pool])
-        here, there = forest.apply(public[rows]), forest.apply(support_public[pool])
-        trees = rng.integers(_FOREST, size=len(rows))
-        for tree in range(_FOREST):
-            order = np.argsort(there[:, tree], kind="stable")
-            leaves, starts, counts = np.unique(there[order, tree], return_index=True, return_counts=True)
-            mine = np.flatnonzero(trees == tree)
-            leaf = np.searchsorted(leaves, here[mine, tree])
-            pick = starts[leaf] + (rng.random(len(mine)) * counts[leaf]).astype(int)
-            chosen[rows[mine]] = pool[order[pick]]
-    return chosen
-
-
 def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: np.ndarray) -> np.ndarray:
     """The share of each part, from 0 to 1, that added to a score fits public targets best.
 
@@ -194,80 +75,6 @@ def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: 
 
     bounds = [(0.0, 1.0)] * len(parts)
     return minimize(objective, np.full(len(parts), 0.5), jac=True, method="L-BFGS-B", bounds=bounds).x
-
-
-class Bins:
-    """Piecewise-constant bases: each sensitive column, times the public score, and pairs of columns."""
-
-    _plain_values = True
-
-    def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame | None, score: np.ndarray):
-        self.domains = dict(domains)
-        self.edges: dict[str, tuple[np.ndarray, ...]] = {}
-        for c, d in domains.items():
-            if isinstance(d, Ordered):
-                known = d.clean(support[c]) if support is not None and c in support else np.empty(0)
-                self.edges[c] = _edges(d, known[~np.isnan(known)])
-        self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
-        numeric = len(self.edges)
-        self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
-        own = 2 * numeric + (len(self.domains) - numeric) + len(self.domains)
-        self.prior = np.array([1.0] * own + [_PAIR_PRIOR] * len(self.pairs))
-
-    def codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
-        """The active indicator of each group of each row, and the groups' sizes."""
-        level, levels = np.searchsorted(self.score_edges, score[:, 0]), len(self.score_edges) + 1
-        groups, crossed, coarse = [], [], {}
-        for c, d in self.domains.items():
-            if isinstance(d, Ordered):
-                values = d.clean(frame[c])
-                fine, middle, few, pieces = [_cut(values, e) for e in self.edges[c]]
-                groups += [few, fine]
-            else:
-                middle = d.bins(frame[c], _MIDDLE), d.n_bins(_MIDDLE) + 1
-                groups += [middle]
-                pieces = np.minimum(middle[0], _PAIR_LEVELS), min(middle[1], _PAIR_LEVELS + 1)
-            crossed.append((middle[0] * levels + level, middle[1] * levels))
-            coarse[c] = pieces
-        groups += crossed
-        groups += [
-            (coarse[a][0] * coarse[b][1] + coarse[b][0], coarse[a][1] * coarse[b][1]) for a, b in self.pairs
-        ]
-        return [g for g, _ in groups], [k for _, k in groups]
-
-
-def _edges(domain: Ordered, known: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Fine, middle and coarse cuts of an interval, and cuts for pairs, from public facts."""
-
-    low, high = domain.span
-
-    def cut(fractions: np.ndarray, *more: np.ndarray) -> np.ndarray:
-        return np.unique(np.concatenate([low + (high - low) * fractions, *more]))
-
-    def even(pieces: int) -> np.ndarray:
-        return np.linspace(0, 1, pieces + 1)[1:-1]
-
-    knots = np.asarray(domain.edges[1:-1] if domain.knots is not None else [])
-    quantiles = np.quantile(known, even(_FINE)) if len(known) else known
-    return (
-        cut(np.concatenate([even(_FINE), _ENDS]), knots, quantiles),
-        cut(np.concatenate([even(_MIDDLE), _ENDS]), knots),
-        cut(np.concatenate([even(_COARSE), _ENDS]), knots),
-        knots if len(knots) else cut(even(_COARSE)),
-    )
-
-
-def _cut(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, int]:
-    codes = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
-    return codes, len(edges) + 2
-
-
-def indicators(codes: list[np.ndarray], sizes: list[int]) -> sp.csr_matrix:
-    """Indicator columns of all groups, scaled so that each row has norm 1 whatever its cells are."""
-    n, k = len(codes[0]), len(codes)
-    columns = np.column_stack(codes) + np.cumsum([0, *sizes[:-1]])
-    data = np.full(n * k, k**-0.5)
-    return sp.csr_matrix((data, columns.ravel(), np.arange(0, n * k + 1, k)), shape=(n, sum(sizes)))
 
 
 class Structure:
@@ -290,6 +97,8 @@ class Structure:
         self.shares = np.ones(2)
         self.pieces: Pieces | None = None
         self.additive: np.ndarray | None = None
+        # What each leaf of the trees adds to the score.
+        self.leaf_values: np.ndarray | None = None
         self.bins: Bins | None = None
         self.curvature: PublicCurvature | None = None
 
@@ -301,11 +110,13 @@ class Structure:
         weight: np.ndarray,
         strata: np.ndarray,
         support: SupportRows | None,
+        n_rows: int,
         rng: np.random.Generator,
     ) -> Structure:
         """Learn trees from hybrid and support rows where these are labelled, else bins.
 
         `score`, of shape (n_rows, n_outputs), is cross-fitted; `strata` are classes, or classes of a number.
+        The rows may be a sample of a table of `n_rows`.
         """
         if support is None or not support.labelled or not self.domains:
             self.bins = Bins(self.domains, None if support is None else support.frame, score)
@@ -350,7 +161,7 @@ class Structure:
             trees = boost(table, *aims, 4, rng)
             coef = fit_additive(self.pieces.transform(table), *aims)
             if held.any():
-                honest[0][held] = trees.score(trees.leaves(own[held]))
+                honest[0][held] = trees.score(own[held])
                 honest[1][held] = own_pieces[held] @ coef
             self.hybrid.append(trees)
             additive.append(coef)
@@ -364,27 +175,48 @@ class Structure:
                 boost(own[rows], support.target[rows], start[rows], np.ones(len(own)),
                       self.loss, 3, rng)
             )  # fmt: skip
+        mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
+        self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         rows = rng.permutation(n)[:_MOST_ROWS]
         self.curvature = self._curvature(
-            hybrid(rows, everyone), score[rows], weight[rows] * n / len(rows), rng
+            hybrid(rows, everyone), score[rows], weight[rows] * n_rows / len(rows), rng
         )
         return self
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
-    ) -> tuple[sp.csr_matrix, np.ndarray]:
+    ) -> tuple[Indicators, np.ndarray]:
         """Features of true rows, and what the models of hybrid rows add to their score.
 
         Returns
         -------
-        features : csr_matrix of shape (n_rows, n_features)
-            Non-negative, rows of norm 1.
+        features : Indicators
         start : ndarray of shape (n_rows, n_outputs)
             A function of true cells, learnt without any.
         """
+        features, start = self._features(public, score, frame)
+        return features, start if self.leaf_values is None else start + features.sums(self.leaf_values)
+
+    def corrected(
+        self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame, coef: np.ndarray
+    ) -> np.ndarray:
+        """Scores of rows with the start and the correction, of coefficients `coef`, added."""
+        features, start = self._features(public, score, frame)
+        values = coef * features.height
+        return score + start + features.sums(values if self.leaf_values is None else values + self.leaf_values)
+
+    def _features(
+        self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
+    ) -> tuple[Indicators, np.ndarray]:
+        """Features, and the part of the start that is no function of them."""
         if self.bins is not None:
-            return indicators(*self.bins.codes(frame, score)), np.zeros_like(score)
-        return self._expand(self._table(public, score, sensitive_matrix(frame, self.domains)))
+            return Indicators(*self.bins.codes(frame, score)), np.zeros_like(score)
+        return self._of_table(self._table(public, score, sensitive_matrix(frame, self.domains)))
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return len(self.groups().own) if self.leaf_values is None else len(self.leaf_values)
 
     def groups(self) -> Groups:
         """Which columns of the features exclude each other, and the belief in each such group of bins."""
@@ -393,20 +225,22 @@ class Structure:
         _, sizes = self.bins.codes(nothing, np.zeros((1, 1)))
         return Groups(np.repeat(np.arange(len(sizes)), sizes), self.bins.prior)
 
-    def _expand(self, table: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
-        trees = [*self.hybrid, *self.own]
-        leaves = [t.leaves(table) for t in trees]
-        boosted = np.mean([t.score(own) for t, own in zip(self.hybrid, leaves, strict=False)], axis=0)
+    def _of_table(self, table: np.ndarray) -> tuple[Indicators, np.ndarray]:
+        """Features of rows as trees read them, and what the additive model adds to their score."""
         assert self.pieces is not None and self.additive is not None
-        start = self.shares[0] * boosted + self.shares[1] * (self.pieces.transform(table) @ self.additive)
-        sizes = [k for t in trees for k in t.sizes]
-        return indicators([leaf for own in leaves for leaf in own], sizes), start
+        trees = [*self.hybrid, *self.own]
+        leaves = Indicators(
+            (leaf for t in trees for leaf in t.leaves(table)), [k for t in trees for k in t.sizes]
+        )
+        return leaves, self.shares[1] * (self.pieces.transform(table) @ self.additive)
 
     def _curvature(
         self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, rng: np.random.Generator
     ) -> PublicCurvature:
         """Principal directions of the hybrid rows' features, turned to the axes of the loss's curvature."""
-        phi, start = self._expand(hybrid)
+        features, start = self._of_table(hybrid)
+        start = start + features.sums(self.leaf_values)
+        phi = features.matrix()
         few = phi[:_SVD_ROWS]
         seed = int(rng.integers(2**31 - 1))
         _, _, basis = randomized_svd(few, min(_DIRECTIONS, min(few.shape) - 1), n_iter=2, random_state=seed)

@@ -18,7 +18,8 @@ from skfusiondp.estimators.offset._correction import (
     centred,
     fit_correction,
 )
-from skfusiondp.estimators.offset._structure import indicators
+from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
+from skfusiondp.estimators.offset._indicators import Indicators
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._noised_sums import UNIT, clipped_factors, whole_factors, whole_features
@@ -37,7 +38,7 @@ def whole_contribution(phi, factors):
 
 def contribution(task, score, label, weight, codes, clip):
     """One row's summand of a release, as a vector."""
-    phi = indicators([np.array([c]) for c in codes], [4] * len(codes))
+    phi = Indicators([np.array([c]) for c in codes], [4] * len(codes)).matrix()
     score = np.array([score[: TASKS[task]]])
     target = np.eye(3)[[label]] if task == "multiclass" else np.array([[float(label)]])
     factors = clipped_factors(Loss(task).residuals(score, target), np.array([weight]), clip)
@@ -80,7 +81,7 @@ def test_a_row_is_bounded_and_two_of_its_versions_lie_within_the_sensitivity(
 def test_an_erased_row_adds_nothing_and_a_missing_cell_is_another_thing():
     """Erased: no active indicator. Missing: an indicator of its own, up to sqrt(2) bounds from a value."""
     factors = clipped_factors(np.array([[-1.0]]), np.ones(1), 0.5)
-    value, missing = (whole_contribution(indicators([np.array([c])], [4]), factors) for c in (0, 3))
+    value, missing = (whole_contribution(Indicators([np.array([c])], [4]).matrix(), factors) for c in (0, 3))
     erased = whole_contribution(sp.csr_matrix((1, 4)), factors)
     assert not erased.any()
     assert 0.99 * LONGEST < squared(value - erased) <= LONGEST
@@ -125,7 +126,7 @@ def test_centred_factors_are_public_and_keep_the_sensitivity(task, score, label,
     clipped = clipped_factors(loss.residuals(score, target), weight, clip)
     factors = centred(clipped, score, weight, loss, clip)
     one, other = (
-        whole_contribution(indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)), factors)
+        whole_contribution(Indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).matrix(), factors)
         for k in (0, 1)
     )
     assert squared(one) <= LONGEST
@@ -167,20 +168,19 @@ def plan_of(loss, n, sigma):
 def test_the_loop_uses_the_noise_of_the_plan_in_each_release(task, divisor, monkeypatch):
     seen = []
 
-    def spy(features, factors, noise, bits):
-        seen.append((np.linalg.norm(factors, axis=1).max(), noise.std_in_units))
-        return np.zeros((features.shape[1], factors.shape[1]))
+    def spy(parts, shape, noise, bits):
+        seen.append((max(np.linalg.norm(f, axis=1).max() for _, f in parts), noise.std_in_units))
+        return np.zeros(shape)
 
     monkeypatch.setattr(_correction, "noised_sum", spy)
     loss, n = Loss(task), 50
     plan = plan_of(loss, n, 3.0)
-    phi = indicators([np.arange(n) % 4], [4])
     zeros = np.zeros((n, 1))
+    piece = Piece(Indicators([np.arange(n) % 4], [4]), zeros, zeros + 1, np.ones(n))
+    rows = IndicatorRows(lambda: iter([piece]), n, 4, 1, plan.steps)
     paid = []
     groups = Groups(np.zeros(4, dtype=int), np.ones(1))
-    fit_correction(
-        phi, zeros, zeros + 1, np.ones(n), loss, plan, RandomBits(0), groups, lambda: paid.append(1)
-    )
+    fit_correction(rows, loss, plan, RandomBits(0), groups, lambda: paid.append(1))
     assert len(paid) == len(seen) == plan.steps
     for largest, std in seen:
         # In units of the bound, which is 0.4 for every task.

@@ -43,6 +43,10 @@ TRAIN, Y, NUMBER = made(400, 0)
 SUPPORT, Y_SUPPORT, N_SUPPORT = made(200, 1)
 
 
+def public_score(model, public):
+    return model._public_score(public, model._columns.transform(public))
+
+
 def scrambled(table):
     rng = np.random.default_rng(5)
     age = np.where(rng.random(len(table)) < 0.3, np.nan, rng.uniform(-50, 500, len(table)))
@@ -72,8 +76,8 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells():
     model = classifier(**LABELLED).fit(TRAIN, Y)
     for table in (TRAIN, scrambled(TRAIN)):
         public = model._columns.transform(table[["lab", "ward"]])
-        score = model._public_score(table[["lab", "ward"]])
-        phi, _ = model._structure.expand(public, score, table)
+        score = public_score(model, table[["lab", "ward"]])
+        phi = model._structure.expand(public, score, table)[0].matrix()
         assert phi.min() >= 0
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
@@ -83,7 +87,8 @@ def test_without_support_rows_reweighted_by_what_was_seen_keep_norm_one(seed):
     model = classifier().fit(TRAIN, Y)
     groups = model._structure.groups()
     public = model._columns.transform(TRAIN[["lab", "ward"]])
-    phi, _ = model._structure.expand(public, model._public_score(TRAIN[["lab", "ward"]]), scrambled(TRAIN))
+    score = public_score(model, TRAIN[["lab", "ward"]])
+    phi = model._structure.expand(public, score, scrambled(TRAIN))[0].matrix()
     seen = np.random.default_rng(seed).normal(size=(phi.shape[1], 1)) * 10.0 ** (seed - 1)
     scaled = phi.multiply(groups.scale(groups.shares(seen, 1.0))[None, :])
     assert scaled.min() >= 0
@@ -281,7 +286,7 @@ def test_a_fit_works_on_copies_and_carries_nothing_to_the_next():
     first, imputing = pickle.dumps(model.public_models_), pickle.dumps(model.imputer_)
     assert all(len(m.seen_) == 2 for m in model.public_models_)
     tidy = classifier(public_model=LogisticRegression()).fit(table, Y)
-    np.testing.assert_allclose(model._public_score(table[["lab"]]), tidy._public_score(table[["lab"]]))
+    np.testing.assert_allclose(public_score(model, table[["lab"]]), public_score(tidy, table[["lab"]]))
     model.fit(table, Y)
     assert pickle.dumps(model.public_models_) == first
     # Nor does what the user does with the objects later reach the fitted model.
@@ -355,7 +360,7 @@ def test_the_start_is_believed_as_far_as_left_out_support_rows_bear_it_out():
     def spread(model):
         public = TRAIN[["lab", "ward"]]
         _, start = model._structure.expand(
-            model._columns.transform(public), model._public_score(public), TRAIN
+            model._columns.transform(public), public_score(model, public), TRAIN
         )
         return start.std()
 
@@ -402,7 +407,7 @@ def test_few_labelled_support_rows_will_do(few):
 def test_it_learns_what_sensitive_columns_add():
     test, y, _ = made(2000, 9)
     model = classifier(epsilon=20.0, **LABELLED).fit(TRAIN, Y)
-    base = model._public_score(test[["lab", "ward"]])[:, 0]
+    base = public_score(model, test[["lab", "ward"]])[:, 0]
     assert roc_auc_score(y, model.decision_function(test)) > roc_auc_score(y, base) + 0.1
     ages, effect = model.shape_functions()["age"]
     assert ages[0] == 0 and effect[-1, 0] > effect[0, 0] + 0.5
@@ -414,7 +419,7 @@ def test_beats_the_public_columns_on_adult():
     train, test = slice(0, 8000), slice(8000, 16000)
     model = OffsetFusionClassifier(adult.sensitive, epsilon=1.0, random_state=0)
     model.fit(adult.table[train], adult.target[train])
-    public = model._public_score(adult.table[test][list(model.schema_.public)])[:, 0]
+    public = public_score(model, adult.table[test][list(model.schema_.public)])[:, 0]
     private = model.decision_function(adult.table[test])
     assert model.epsilon_ <= 1.0
     assert roc_auc_score(adult.target[test], private) > roc_auc_score(adult.target[test], public) + 0.02
