@@ -120,8 +120,8 @@ def _taken(X: Any, column: Any) -> tuple[Any, Any]:
     on_disk = None if is_frame(X) else _on_disk(X)
     if on_disk is None and not is_frame(X):
         raise InvalidInputError(
-            f"groups={column!r} names a column, but the columns of this X have no names; pass whose row it is "
-            "to fit, as fit(X, y, groups=array)."
+            f"groups={column!r} names a column, but the columns of this X have no names; pass whose row it "
+            "is to fit, as fit(X, y, groups=array)."
         )
     X = X if on_disk is None else on_disk
     if column not in X.columns:

@@ -238,7 +238,9 @@ class Releases:
         """The gradient at the public score, less its expectation under that score."""
 
         def factors(piece: Piece) -> np.ndarray:
-            return centred(self._clipped(piece, piece.offset), piece.offset, piece.weight, self._loss, self._bound)
+            return centred(
+                self._clipped(piece, piece.offset), piece.offset, piece.weight, self._loss, self._bound
+            )
 
         return self._release(factors)
 
@@ -254,9 +256,7 @@ class Releases:
     def _clipped(self, piece: Piece, score: np.ndarray) -> np.ndarray:
         return clipped_factors(self._loss.residuals(score, piece.target), piece.weight, self._bound)
 
-    def _release(
-        self, factors: Callable[[Piece], np.ndarray], scale: np.ndarray | None = None
-    ) -> np.ndarray:
+    def _release(self, factors: Callable[[Piece], np.ndarray], scale: np.ndarray | None = None) -> np.ndarray:
         self._started()
 
         def parts() -> Iterator[tuple]:

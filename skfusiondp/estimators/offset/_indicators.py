@@ -38,7 +38,7 @@ class Indicators:
         return self._codes.nbytes
 
     def matrix(self, scale: np.ndarray | None = None) -> sp.csr_matrix:
-        """The features, of shape (n_rows, n_features); `scale`, of shape (n_features,), multiplies columns."""
+        """The features, of shape (n_rows, n_features); `scale`, of shape (n_features,), multiplies them."""
         n, k = self._codes.shape
         columns = (self._codes + self._first).ravel()
         data = np.full(n * k, k**-0.5)

@@ -142,7 +142,9 @@ class BaseOffsetFusion(PrivateEstimator):
         Parameters
         ----------
         X : table of shape (n_rows, n_columns)
-            A pandas or polars frame, or an array.
+            A pandas or polars frame, or an array. A memory-mapped array, a pyarrow Table or data set, or the
+            path of a .npy, .parquet or .feather file or a folder of parquet files, stays on disk and is read
+            some rows at a time. The free part is learnt from at most 131,072 rows.
         y : array-like of shape (n_rows,)
             Target, public.
         sample_weight : array-like of shape (n_rows,), optional

@@ -203,7 +203,9 @@ class Structure:
         """Scores of rows with the start and the correction, of coefficients `coef`, added."""
         features, start = self._features(public, score, frame)
         values = coef * features.height
-        return score + start + features.sums(values if self.leaf_values is None else values + self.leaf_values)
+        return (
+            score + start + features.sums(values if self.leaf_values is None else values + self.leaf_values)
+        )
 
     def _features(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame

@@ -126,7 +126,9 @@ def test_centred_factors_are_public_and_keep_the_sensitivity(task, score, label,
     clipped = clipped_factors(loss.residuals(score, target), weight, clip)
     factors = centred(clipped, score, weight, loss, clip)
     one, other = (
-        whole_contribution(Indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).matrix(), factors)
+        whole_contribution(
+            Indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).matrix(), factors
+        )
         for k in (0, 1)
     )
     assert squared(one) <= LONGEST

@@ -47,7 +47,9 @@ def fitted(table, y, labelled, cls=OffsetFusionClassifier, **parameters):
 def test_a_table_on_disk_gives_the_model_of_the_same_table_in_memory(on_disk, labelled, rows, monkeypatch):
     monkeypatch.setattr(_offset_base, "_LEARNT_ROWS", rows)
     stored = on_disk(MANY)
-    monkeypatch.setattr(_disk, "CHUNK_ROWS", 300)  # of the one on disk only: pieces differ, the model does not
+    monkeypatch.setattr(
+        _disk, "CHUNK_ROWS", 300
+    )  # of the one on disk only: pieces differ, the model does not
     monkeypatch.setattr(_disk, "STATISTICS_ROWS", 10**6)
     one, two = (fitted(t, Y_MANY, labelled) for t in (in_memory(MANY, stored), stored))
     assert one.schema_ == two.schema_ and one.plan_ == two.plan_ and one.ledger_ == two.ledger_
@@ -62,7 +64,8 @@ def test_a_regressor_and_a_model_of_the_user_and_an_imputer_on_disk(tmp_path):
     MANY.drop(columns="ward").to_parquet(tmp_path / "x.parquet")
     frame = MANY.drop(columns="ward")
     number = [
-        fitted(t, NUMBER_MANY, False, OffsetFusionRegressor).predict(t) for t in (frame, tmp_path / "x.parquet")
+        fitted(t, NUMBER_MANY, False, OffsetFusionRegressor).predict(t)
+        for t in (frame, tmp_path / "x.parquet")
     ]
     np.testing.assert_allclose(*number, rtol=1e-9)
     model = classifier(public_model=LogisticRegression(), imputer=FoundationImputer(support=frame[:100]))
