@@ -46,11 +46,11 @@ epochs : int, default=None (20, unless `steps` is given)
     Passes of the private branch, in expectation.
 steps : int, default=None (what `epochs` asks for)
     Private steps, in place of `epochs`.
-batch_size : int, default=None (n_rows / 32, at least 64)
+batch_size : int, default=None (n_rows / 32, from 64 to 8,192)
     Expected size of a private Poisson sample, in rows.
 public_epochs : int, default=None (10; below 4,000 rows n_rows // 400, at least 5)
     Free passes over the hybrid view before the first private step.
-public_batch_size : int, default=None (as many as `batch_size`)
+public_batch_size : int, default=None (as many as `batch_size`, at most 4,096)
     Rows of the hybrid view a step.
 ema_decay : float, default=0.99
     Decay of the exponential average of iterates that becomes the model; free, since it is

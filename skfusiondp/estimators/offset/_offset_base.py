@@ -104,6 +104,8 @@ class BaseOffsetFusion(PrivateEstimator):
     _constraints: ClassVar[Mapping[str, Constraint]]
     _rules: ClassVar[tuple[Rule, ...]] = OFFSET_RULES
 
+    coef_: Any
+
     @abstractmethod
     def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         """Validate y; return it encoded, and the loss."""

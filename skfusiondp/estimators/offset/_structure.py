@@ -241,6 +241,7 @@ class Structure:
     ) -> PublicCurvature:
         """Principal directions of the hybrid rows' features, turned to the axes of the loss's curvature."""
         features, start = self._of_table(hybrid)
+        assert self.leaf_values is not None
         start = start + features.sums(self.leaf_values)
         phi = features.matrix()
         few = phi[:_SVD_ROWS]

@@ -35,6 +35,7 @@ BINARY = fitted(X["lab"] > 0)
 
 
 def test_plot_shapes_gives_a_display_whose_figure_is_shown_by_pyplot():
+    pyplot.close("all")  # of other tests
     display = BINARY.plot_shapes()
     assert isinstance(display, ShapeFunctionsDisplay)
     # What a notebook or pyplot.show() draws: an open figure of pyplot's.
