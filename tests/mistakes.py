@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
-import torch
+from mistake import AGE, DOMAINS, NUMBERS, SUPPORT, X, fusion, offset, refused, warned, y, y_support
+from mistakes_with_networks import NETWORKS
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EarlyStopping, LRScheduler
 
 from skfusiondp import (
     Categorical,
@@ -23,89 +20,15 @@ from skfusiondp import (
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
-    OffsetFusionClassifier,
     PrivacyBudget,
     PrivacyBudgetError,
     PrivacyLeakWarning,
     WeakPrivacyWarning,
+    domains_from,
 )
-from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import PrivateRandomSearchCV
 
-RNG = np.random.default_rng(0)
-
-
-def people(n: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "lab": RNG.normal(size=n),
-            "ward": RNG.choice(["a", "b"], n),
-            "age": RNG.uniform(20, 90, n).round(),
-            "sex": RNG.choice(["f", "m"], n),
-        }
-    )
-
-
-X, SUPPORT = people(120), people(60)
-y = (X["lab"] > 0).astype(int)
-y_support = (SUPPORT["lab"] > 0).astype(int)
-DOMAINS = {"age": Numeric(0, 120), "sex": Categorical(["f", "m"])}
-NUMBERS = X[["lab", "age"]]
-AGE = {"age": Numeric(0, 120)}
-
-
-def fusion(sensitive=DOMAINS, **given):
-    # Two steps are quick; a mistake is told whatever the settings are.
-    default = {} if "noise_multiplier" in given or "epsilon" in given else {"noise_multiplier": 9.0}
-    length = {} if "epochs" in given or "steps" in given else {"steps": 1}
-    return FusionDPClassifier(sensitive, **{**default, **length, "public_epochs": 0, **given})
-
-
-def offset(sensitive=DOMAINS, **given):
-    default = {} if "noise_multiplier" in given or "epsilon" in given else {"noise_multiplier": 9.0}
-    return OffsetFusionClassifier(sensitive, **{**default, "steps": 1, **given})
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What somebody does, and words that the answer must have: the parameter, its value, the remedy."""
-
-    what: str
-    do: Callable
-    kind: type[Exception]
-    words: tuple[str, ...]
-
-
-def refused(what: str, do: Callable, *words: str, kind: type[Exception] = InvalidInputError) -> Mistake:
-    return Mistake(what, do, kind, words)
-
-
-def warned(what: str, kind: type[Warning], do: Callable, *words: str) -> Mistake:
-    return Mistake(what, do, kind, words)
-
-
 SCALER = StandardScaler().set_output(transform="pandas")
-BATCH_NORM = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
-SHORT = LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=2, step_every="batch")
-
-
-class Pair(torch.nn.Module):
-    def __init__(self, n_features, n_outputs):
-        super().__init__()
-        self.head = torch.nn.Linear(n_features, n_outputs)
-
-    def forward(self, x):
-        return self.head(x), x
-
-
-class Recurrent(torch.nn.Module):
-    def __init__(self, n_features, n_outputs):
-        super().__init__()
-        self.recurrent, self.head = torch.nn.GRU(1, 4, batch_first=True), torch.nn.Linear(4, n_outputs)
-
-    def forward(self, x):
-        return self.head(self.recurrent(x[:, :, None])[0][:, -1])
-
 
 MISTAKES = {
     "Columns": [
@@ -153,6 +76,12 @@ MISTAKES = {
             lambda: fusion(["age", "sex"]).fit(X, y),
             "'age', 'sex'", "epsilon is infinite", "Numeric(low, high)", "Categorical([...])",
         ),
+        warned(
+            "A public column says the same as a sensitive one",
+            PrivacyLeakWarning,
+            lambda: offset(support=SUPPORT.assign(age2=SUPPORT["age"])).fit(X.assign(age2=X["age"]), y),
+            "'age2' determines 'age'", "sensitive too", "leave them out",
+        ),
     ],
     "Domains": [
         refused(
@@ -177,6 +106,11 @@ MISTAKES = {
             lambda: fusion({"sex": Categorical(["female", "male"])}).fit(X, y),
             "'sex'", "100 % unknown categories", "check spelling",
         ),
+        refused(
+            "Declarations that are not filled in",
+            lambda: fusion(domains_from(X.dtypes)).fit(X, y),
+            "sensitive['lab']", "Numeric(low, high)",
+        ),
     ],
     "Tables and targets": [
         refused("A single column as X", lambda: fusion().fit(X["age"], y), "2", kind=ValueError),
@@ -199,6 +133,16 @@ MISTAKES = {
             "Texts as the target of a regressor",
             lambda: FusionDPRegressor(DOMAINS, steps=1).fit(X, X["ward"]),
             "y", "number",
+        ),
+        refused(
+            "Lists in cells",
+            lambda: fusion().fit(X.assign(tags=[[1]] * 120), y),
+            "'tags'", "list", "drop the column",
+        ),
+        refused(
+            "Columns of labels 1 and 2",
+            lambda: fusion().fit(X, np.c_[y + 1, 2 - y]),
+            "y", "0 and 1", "(y == 2)",
         ),
     ],
     "Support rows": [
@@ -244,6 +188,11 @@ MISTAKES = {
             lambda: fusion().fit(X, y),
             "No support rows", "centre of its domain", "support=",
         ),
+        refused(
+            "Rows and labels together",
+            lambda: offset(support=(SUPPORT, y_support)).fit(X, y),
+            "support is a tuple", "frame",
+        ),
     ],
     "Budgets": [
         refused("A budget of zero", lambda: fusion(epsilon=0).fit(X, y), "epsilon=0", "positive", "0.5 to 8"),
@@ -286,6 +235,7 @@ MISTAKES = {
             lambda: fusion(adjacency="add-remove").fit(X, y),
             "adjacency='add-remove'", "replace, zero-out", "method='dp-sgd'",
         ),
+        refused("`eps` for `epsilon`", lambda: fusion(eps=1.0), "'eps'", "did you mean 'epsilon'"),
     ],
     "Pipelines and searches": [
         warned(
@@ -312,83 +262,6 @@ MISTAKES = {
             "estimator=", "FusionDPClassifier()",
         ),
     ],
-    "Networks and callbacks": [
-        refused(
-            "A method that there is not",
-            lambda: fusion(method="dpsgd").fit(X, y),
-            "method='dpsgd'", "dp-sgd",
-        ),
-        refused(
-            "Batch norm",
-            lambda: fusion(module=BATCH_NORM).fit(X, y),
-            "module", "BatchNorm1d", "mixes rows", "LayerNorm",
-        ),
-        refused(
-            "A callback that is no list",
-            lambda: fusion(callbacks=EarlyStopping).fit(X, y),
-            "callbacks=", "a list of skorch callbacks",
-        ),
-        refused(
-            "Something else as a callback",
-            lambda: fusion(callbacks=[3]).fit(X, y),
-            "callbacks=[3]", "a list",
-        ),
-        refused(
-            "The optimizer by its name",
-            lambda: fusion(optimizer="sgd").fit(X, y),
-            "optimizer='sgd'", "torch.optim.SGD",
-        ),
-        refused(
-            "Steps and epochs",
-            lambda: fusion(steps=3, epochs=2).fit(X, y),
-            "epochs=2", "steps=3", "one None",
-        ),
-        refused(
-            "A batch larger than the table",
-            lambda: fusion(batch_size=1_000_000).fit(X, y),
-            "batch_size=1000000", "120", "at most 120",
-        ),
-        refused("A learning rate of zero", lambda: fusion(lr=0).fit(X, y), "lr=0", "above 0"),
-        refused(
-            "A learning rate that no network survives",
-            lambda: fusion(lr=1e30).fit(X, y),
-            "lr=1e+30", "at most 1e+06",
-        ),
-        refused(
-            "An optimizer that needs a closure",
-            lambda: fusion(optimizer=torch.optim.LBFGS).fit(X, y),
-            "optimizer=", "LBFGS", "closure", "torch.optim.Adam",
-        ),
-        refused(
-            "Early stopping on a validation loss",
-            lambda: fusion(callbacks=[EarlyStopping()]).fit(X, y),
-            "callbacks=", "EarlyStopping", "'valid_loss'", "monitor 'train_loss'",
-        ),
-        refused(
-            "A schedule that ends before the fit",
-            lambda: fusion(callbacks=[SHORT], steps=9).fit(X, y),
-            "callbacks=", "LRScheduler", "total", "begins the schedule anew",
-        ),
-        refused(
-            "A module that returns several things",
-            lambda: fusion(module=Pair).fit(X, y),
-            "module", "tuple", "one tensor", "represent(x)",
-        ),
-        refused(
-            "A recurrent module",
-            lambda: fusion(module=Recurrent).fit(X, y),
-            "module", "GRU", "torch.func", "recurrent state",
-        ),
-        refused(
-            "A class weight that is no number",
-            lambda: fusion(class_weight={0: float("nan"), 1: 1.0}).fit(X, y),
-            "class_weight={0: nan, 1: 1.0}", "from 0 to 1e+09", "'balanced'",
-        ),
-        refused(
-            "One name as the list of private parameters",
-            lambda: fusion(private_parameters="head").fit(X, y),
-            "private_parameters='head'", "['head.*']",
-        ),
-    ],
+    "Networks and callbacks": NETWORKS,
 }  # fmt: skip
 EVERY = {f"{area}: {m.what}": m for area, found in MISTAKES.items() for m in found}

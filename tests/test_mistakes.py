@@ -10,7 +10,8 @@ import warnings
 from pathlib import Path
 
 import pytest
-from mistakes import EVERY, MISTAKES, Mistake, X, offset, y
+from mistake import Mistake, X, offset, y
+from mistakes import EVERY, MISTAKES
 
 from skfusiondp._spender import Spender
 

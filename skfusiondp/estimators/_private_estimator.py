@@ -77,7 +77,7 @@ class PrivateEstimator(Spender):
         given = self._given_support()
         if given is None:
             return None
-        support = as_frame(without_column(given, self.groups))
+        support = as_frame(without_column(given, self.groups), "support")
         if not len(support):
             raise InvalidInputError("support has no rows; give public rows, or support=None.")
         if self.support_target is not None:

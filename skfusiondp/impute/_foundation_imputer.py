@@ -337,7 +337,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         public, sensitive = list(schema.public), list(schema.sensitive)
         if self.support is None:
             return pd.DataFrame(columns=public), pd.DataFrame(columns=sensitive)
-        support = as_frame(self.support)
+        support = as_frame(self.support, "support")
         lacking = [c for c in schema.columns if c not in support.columns]
         if lacking:
             raise InvalidInputError(

@@ -96,7 +96,7 @@ def domains_from(columns: Any, *, support: Any = None) -> DomainStub:
     Categorical(categories=('f', 'm', 'x'))
     """
     types = _types(columns)
-    public = None if support is None else as_frame(support)
+    public = None if support is None else as_frame(support, "support")
     stub = DomainStub()
     for position, (label, dtype) in enumerate(types.items()):
         name = str(label) if isinstance(label, str) else f"x{position}"

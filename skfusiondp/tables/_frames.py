@@ -34,7 +34,7 @@ def is_arrow(X: Any) -> bool:
     return type(X).__module__.split(".")[0] == "pyarrow" and hasattr(X, "to_pandas") and hasattr(X, "schema")
 
 
-def as_frame(X: Any) -> pd.DataFrame:
+def as_frame(X: Any, name: str = "X") -> pd.DataFrame:
     """Return `X` as a pandas frame whose columns are strings.
 
     Columns of arrays, and of frames whose labels are numbers, are called ``x0, x1, ...`` as scikit-learn
@@ -45,6 +45,8 @@ def as_frame(X: Any) -> pd.DataFrame:
     Parameters
     ----------
     X : pandas.DataFrame, polars.DataFrame, pyarrow.Table or array-like of shape (n_rows, n_columns)
+    name : str
+        What the user passed it as, for messages.
 
     Returns
     -------
@@ -58,16 +60,15 @@ def as_frame(X: Any) -> pd.DataFrame:
         texts = [str(c) for c in X.columns]
         twice = X.columns.duplicated(keep=False) | pd.Index(texts, dtype=object).duplicated(keep=False)
         if twice.any():
-            raise InvalidInputError(
-                f"Column names {sorted(set(np.array(texts)[twice].tolist()))} occur twice in X; rename them."
-            )
+            names = sorted(set(np.array(texts)[twice].tolist()))
+            raise InvalidInputError(f"Column names {names} occur twice in {name}; rename them.")
         names = texts if any(isinstance(c, str | tuple) for c in X.columns) else _numbered(X.shape[1])
         frame = X.set_axis(names, axis=1).reset_index(drop=True)
         odd = {c: _narrowed(frame[c]) for c in frame if frame[c].dtype == object}
         swapped = [c for c in frame if getattr(frame[c].dtype, "byteorder", "=") == _SWAPPED]
         odd |= {c: frame[c].astype(frame[c].dtype.newbyteorder("=")) for c in swapped}
         return frame.assign(**odd) if odd else frame
-    X = as_cells(X)
+    X = as_cells(X, name)
     if X.dtype.byteorder == _SWAPPED:
         X = X.astype(X.dtype.newbyteorder("="))
     names = _numbered(X.shape[1])
@@ -81,7 +82,7 @@ def as_frame(X: Any) -> pd.DataFrame:
     return pd.DataFrame(columns, index=range(len(X)), columns=names)
 
 
-def as_cells(X: Any) -> np.ndarray:
+def as_cells(X: Any, name: str = "X") -> np.ndarray:
     """Return anything with rows and columns as an array of them; masked cells are missing ones.
 
     Raises
@@ -96,7 +97,7 @@ def as_cells(X: Any) -> np.ndarray:
         cells = np.asarray(own_cells(X))
     except Exception:  # whatever an object's own conversion to an array raises, which may quote its cells
         cells = None
-    read = two_dimensional(X, cells)
+    read = two_dimensional(X, cells, name)
     if masked is not None and masked.any():
         read = read.astype(object)
         read[masked] = None

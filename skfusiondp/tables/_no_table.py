@@ -13,7 +13,7 @@ _FRAME = "pass pandas.DataFrame(X)"
 _ROWS = "pass a pandas or polars frame, or an array or a list of rows of one length"
 
 
-def two_dimensional(X: Any, cells: np.ndarray | None) -> np.ndarray:
+def two_dimensional(X: Any, cells: np.ndarray | None, name: str = "X") -> np.ndarray:
     """Return cells that numpy has read as rows and columns; refuse what it has not.
 
     Parameters
@@ -22,6 +22,8 @@ def two_dimensional(X: Any, cells: np.ndarray | None) -> np.ndarray:
         What the user passed.
     cells : ndarray or None
         The same as an array, if numpy could make one.
+    name : str
+        What the user passed it as.
 
     Returns
     -------
@@ -35,7 +37,8 @@ def two_dimensional(X: Any, cells: np.ndarray | None) -> np.ndarray:
     if cells is not None and cells.ndim == 2 and cells.dtype.kind != "V":
         return cells
     what, remedy = _kind_of(X)
-    raise InvalidInputError(f"X is {what}, which is no table of rows and columns; {remedy}.")
+    remedy = remedy.replace("X", name)
+    raise InvalidInputError(f"{name} is {what}, which is no table of rows and columns; {remedy}.")
 
 
 def _kind_of(X: Any) -> tuple[str, str]:

@@ -153,7 +153,7 @@ def resolve_schema(
         If there is a budget and a domain would be read off the training cells.
     """
     ON_LEAK.check("on_leak", on_leak)
-    public = None if support is None else as_frame(support)
+    public = None if support is None else as_frame(support, "support")
     selected = select_columns(table.columns, table.labels, sensitive, support=public, lookup=lookup)
     declared = selected.domains
     if not declared:
