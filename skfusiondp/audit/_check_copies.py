@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._html import card
 from ..exceptions import InvalidInputError
 from ..tables._determined import DETERMINED, Determined, PublicFeatures, jointly, rows_for, singly
 from ..tables._domain import Domain
@@ -74,9 +75,11 @@ class CopyCheck:
         return f"{HOLDER_ALONE}\n{self._verdict}\n{table}"
 
     def _repr_html_(self) -> str:
-        table = self._most_telling.to_html(index=False, float_format="{:.3f}".format)
+        table = self._most_telling.to_html(
+            index=False, float_format="{:.3f}".format, classes="wide", border=0
+        )
         said = f"<b>{html.escape(HOLDER_ALONE)}</b><br>{html.escape(self._verdict)}"
-        return f"<div><p>{said}</p>{table}</div>"
+        return card(f"<p>{said}</p>{table}")
 
 
 def _names(pair: Determined) -> str:
