@@ -57,14 +57,16 @@ class ConditionalBackend(ColumnwiseBackend):
     >>> import numpy as np, pandas as pd
     >>> from skfusiondp import FoundationImputer, Numeric
     >>> from skfusiondp.impute import ConditionalBackend
-    >>> lab = np.linspace(0, 1, 200)
-    >>> support = pd.DataFrame({"lab": lab, "age": 20 + 60 * lab})
+    >>> rng = np.random.default_rng(0)
+    >>> lab = rng.uniform(size=300)
+    >>> support = pd.DataFrame({"lab": lab, "age": 20 + 60 * lab + rng.normal(0, 5, 300)})
+    >>> train = pd.DataFrame({"lab": [0.17, 0.83], "age": [61.0, 33.0]})
     >>> imputer = FoundationImputer(
     ...     {"age": Numeric(20, 80)}, support=support,
     ...     backend=ConditionalBackend(n_estimators=20, random_state=0),
     ... )
-    >>> imputer.fit_transform(support.assign(age=20.0))["age"].iloc[[0, -1]].round(-1).tolist()
-    [20.0, 80.0]
+    >>> imputer.fit_transform(train)["age"].round(-1).tolist()
+    [30.0, 70.0]
     """
 
     _plain_values = True

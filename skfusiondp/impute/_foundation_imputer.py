@@ -125,7 +125,7 @@ class FoundationImputer(  # type: ignore[call-arg]
     --------
     >>> import pandas as pd
     >>> from skfusiondp import FoundationImputer, Numeric
-    >>> support = pd.DataFrame({"ward": ["a", "b"] * 20, "age": [30.0, 70.0] * 20})
+    >>> support = pd.DataFrame({"ward": ["a", "b"] * 20, "age": [25.0, 65.0, 35.0, 75.0] * 10})
     >>> imputer = FoundationImputer({"age": Numeric(18, 90)}, support=support, random_state=0)
     >>> train = pd.DataFrame({"ward": ["b", "a"], "age": [88.0, None]})
     >>> imputer.fit_transform(train).round()
