@@ -217,8 +217,8 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
     """
     if sensitive:
         return _numbers_or_missing(column)
-    if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
-        column = column.astype(object).where(column.notna(), np.nan)
+    if column.dtype.kind in "OU":  # objects, texts and categories, and Arrow's decimals
+        column = column.astype(object).where(~missing_cells(column), np.nan)
         column = column.map(lambda v: float(v) if isinstance(v, Decimal | Fraction) else v)
     try:
         numbers = pd.to_numeric(column)
@@ -227,8 +227,8 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError(
-            f"The public column {column.name!r} holds numbers in the fit and something that is not a number "
-            f"now ({error}); convert it with pandas.to_numeric, or to texts before the fit."
+            f"The public column {column.name!r} is one of numbers, and holds something that is not a number "
+            f"or that no float holds ({error}); convert it with pandas.to_numeric, or to texts before the fit."
         ) from None
 
 

@@ -1,10 +1,13 @@
 """Columns are read one by one: no cell decides how another column is read."""
 
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +24,7 @@ from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute._sentence_backend import write_sentences
 from skfusiondp.preprocessing import PrivateSelectKBest, PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._disk import as_disk_table
-from skfusiondp.tables._frames import as_frame, as_text, own_cells
+from skfusiondp.tables._frames import as_frame, as_text, numeric_values, own_cells
 from skfusiondp.tables._public_columns import PublicColumn
 from skfusiondp.tables._public_encoder import PublicEncoder
 from skfusiondp.tables._schema import resolve_schema
@@ -305,3 +308,22 @@ def test_public_complex_numbers_are_refused_and_sensitive_ones_are_missing():
     array[ROW, 0] += 1j
     with pytest.raises(InvalidInputError, match=r"'x0'.*not a number"):
         TableEncoder(DOMAIN).fit(array)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([Decimal("sNaN"), Decimal(2)], dtype=object),
+        pd.Series(pd.array([None, Decimal(2)], dtype=pd.ArrowDtype(pa.decimal128(9, 2)))),
+        pd.Series(pd.Categorical([np.nan, 2.0])),
+        pd.Series([None, Fraction(2)], dtype=object),
+    ],
+    ids=["signalling", "arrow", "category", "fraction"],
+)
+def test_missing_numbers_of_every_type_are_missing(column):
+    assert np.array_equal(numeric_values(column), [np.nan, 2.0], equal_nan=True)
+
+
+def test_a_number_that_no_float_holds_is_refused_in_words():
+    with pytest.raises(InvalidInputError, match=r"'lab' is one of numbers, and holds .* no float holds"):
+        numeric_values(pd.Series([10**400], name="lab"))
