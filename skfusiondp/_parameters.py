@@ -19,6 +19,8 @@ from .exceptions import InvalidInputError
 
 # Computing with larger numbers overflows.
 LARGEST = 1e300
+# A step of this length, and the numbers of a network after it, are finite in single precision.
+LARGEST_RATE = 1e6
 _MOST_SHOWN = 500
 
 

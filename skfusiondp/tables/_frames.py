@@ -227,8 +227,8 @@ def numeric_values(column: pd.Series, *, sensitive: bool = False) -> np.ndarray:
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError(
-            f"The public column {column.name!r} is one of numbers, and holds something that is not a number "
-            f"or that no float holds ({error}); convert it with pandas.to_numeric, or to texts before the fit."
+            f"The public column {column.name!r} holds numbers, and something that is not a number or that "
+            f"no float holds ({error}); convert it with pandas.to_numeric, or to texts before the fit."
         ) from None
 
 

@@ -77,6 +77,11 @@ class NetParts(NeuralNet):
         """Make the module, in single precision."""
         with refused_as("module", self.module, "cannot be made", _REMEDIES["module"]):
             super().initialize_module()
+        if any(parameter.is_meta for parameter in self.module_.parameters()):
+            raise InvalidInputError(
+                "module has parameters on the device 'meta', which hold no numbers; make it on the CPU, from "
+                "where it is moved to device=."
+            )
         self.module_.float()
         return self
 

@@ -64,6 +64,11 @@ class PhasedNet(NetParts):
         RepresentedRows or None
             The rows' representations, which read no sensitive cell but the row's own; None after Ctrl-C.
         """
+        if not self._warm_epochs:
+            # No phase: callbacks such as checkpoints look at the last epoch when one ends.
+            assert self.seed is not None
+            self.seed.spawn(1)  # as a warm-up does for its order
+            return RepresentedRows.of(rows, self._represent)
         self._head_only = False
         self._run(rows, None, self._warm_epochs, self.public_lr)
         self._head_only = True

@@ -13,7 +13,8 @@ from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoi
 from skorch.history import History
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ._batches import Batch, TrainingRows
+from .._parameters import LARGEST_RATE
+from ._batches import Batch, Rows, TrainingRows
 from ._made_up import made_up_rows
 from ._net import FusionDPNet
 from ._parts import refused_as
@@ -55,9 +56,12 @@ def rehearse(net: FusionDPNet, rows: TrainingRows, n_outputs: int) -> None:
     """
     double = _Double.of(net)
     double.fit_more(made_up_rows(rows, n_outputs, max(8, 2 * n_outputs)))
-    phases = [net._warm_epochs, net.head_epochs] if net._head_only else [net.epoch_steps]
+    phases = [(net.epoch_steps, net.lr if net.plan else net.public_lr)]
+    if net._head_only:
+        phases = [(net._warm_epochs, net.public_lr), (net.head_epochs, net.head_lr)]
     for callback in (c for _, c in double.callbacks_ if isinstance(c, LRScheduler)):
-        for steps in phases:
+        for steps, rate in phases:
+            double.start_optimizer(rate)
             _walk(double, callback, steps)
 
 
@@ -89,6 +93,15 @@ class _Double(FusionDPNet):
         own |= {"epoch_steps": epochs, "plan": plan}
         double.__dict__.update({**vars(net), **own})
         return double
+
+    def _add_public_gradient(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        with refused_as(
+            "callbacks",
+            [name for name, _ in self.callbacks_],
+            "leave a module whose loss has no gradient",
+            "a callback such as Freezer must leave parameters to train",
+        ):
+            return super()._add_public_gradient(rows)
 
     def _add_private_gradient(self, batch: Batch) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -157,3 +170,6 @@ def _walk(double: _Double, callback: LRScheduler, epochs: Sequence[int]) -> None
         callback.on_train_begin(double)
         for _ in itertools.repeat(None, count):
             callback.lr_scheduler_.step()
+            rate = max(float(group["lr"]) for group in double.optimizer_.param_groups)
+            if not rate <= LARGEST_RATE:
+                raise ValueError(f"a learning rate of {rate:g}, above {LARGEST_RATE:g}")

@@ -325,5 +325,5 @@ def test_missing_numbers_of_every_type_are_missing(column):
 
 
 def test_a_number_that_no_float_holds_is_refused_in_words():
-    with pytest.raises(InvalidInputError, match=r"'lab' is one of numbers, and holds .* no float holds"):
+    with pytest.raises(InvalidInputError, match=r"'lab' holds numbers, and .* no float holds"):
         numeric_values(pd.Series([10**400], name="lab"))

@@ -98,6 +98,34 @@ def test_a_schedule_that_is_too_short_for_the_fit(step_every):
     assert_refused_unpaid(match, callbacks=[schedule], epochs=6, public_epochs=1)
 
 
+def test_a_schedule_that_grows_without_bound():
+    schedule = of_skorch.LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=1e30)
+    match = (
+        r"\['LRScheduler'\] fails within the \d+ epochs of a phase \(ValueError: a learning rate of 2e\+27"
+    )
+    assert_refused_unpaid(match, callbacks=[schedule], epochs=6, public_epochs=1)
+
+
+@pytest.mark.parametrize("kind", ["head alone", "all"])
+def test_a_callback_that_leaves_nothing_to_train(kind):
+    match = "callbacks=.*Freezer.* leave a module whose loss has no gradient"
+    assert_refused_unpaid(match, callbacks=[of_skorch.Freezer("*")], **KINDS[kind])
+
+
+def test_a_module_without_numbers():
+    class Meta(torch.nn.Linear):
+        def __init__(self, n_features, n_outputs):
+            super().__init__(n_features, n_outputs, device="meta")
+
+    assert_refused_unpaid("module has parameters on the device 'meta'", module=Meta)
+
+
+@pytest.mark.parametrize("public_epochs", [0, 1])
+def test_checkpoints_of_the_end_work_in_every_phase(public_epochs):
+    last = of_skorch.TrainEndCheckpoint(f_params=None, f_optimizer=None, f_criterion=None, f_history=None)
+    model(callbacks=[last], public_epochs=public_epochs).fit(TABLE, TARGET)
+
+
 def test_settings_that_give_nan_at_once():
     assert_refused_unpaid(
         r"Training diverged.*nothing is paid",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..._keywords import suggestion
-from ..._parameters import VERBOSE, Device, Integer, Real, Satisfies, are_names, constraints
+from ..._parameters import LARGEST_RATE, VERBOSE, Device, Integer, Real, Satisfies, are_names, constraints
 from ...exceptions import InvalidInputError
 from ._methods import method_of
 
@@ -115,25 +115,23 @@ def _are_groups(value: Any) -> bool:
     return len(pairs) == len(value) and all(
         isinstance(pattern, str)
         and isinstance(settings, dict)
-        and Real(0, _MOST, closed="both").allows(settings.get("lr", 0))
+        and Real(0, LARGEST_RATE, closed="both").allows(settings.get("lr", 0))
         for pattern, settings in pairs
     )
 
 
-# A step of this length, and the numbers of a network after it, are finite in single precision.
-_MOST = 1e6
-LEARNING_RATE = Real(0, _MOST, closed="right", none=True)
+LEARNING_RATE = Real(0, LARGEST_RATE, closed="right", none=True)
 PARAM_GROUPS = Satisfies(
     _are_groups,
     "a list of pairs of a pattern of parameters and their settings, such as [('head.*', {'lr': 0.1})], "
-    f"with each lr from 0 to {_MOST:g}",
+    f"with each lr from 0 to {LARGEST_RATE:g}",
     none=True,
 )
 TORCH_PARTS = constraints(
     module=Satisfies(callable, "a torch module class or instance", none=True),
     optimizer=Satisfies(_is_optimizer, "a torch optimizer class, such as torch.optim.SGD", none=True),
     lr=LEARNING_RATE,
-    public_lr=Real(0, _MOST, closed="right"),
+    public_lr=Real(0, LARGEST_RATE, closed="right"),
     private_parameters=Satisfies(are_names, "a list of names or patterns such as ['head.*']", none=True),
     micro_batch_size=Integer(1, none=True),
     callbacks=Satisfies(
