@@ -1,26 +1,20 @@
-"""From events to (epsilon, delta), and back: a thin layer over dp-accounting's PLD accountant."""
+"""From ledger entries to (epsilon, delta), and from a target to noise."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from .._parameters import OneOf, Real, as_float, check_int
 from ..exceptions import InvalidInputError
+from ._calibration import calibrate
+from ._composed_mechanisms import delta_of, epsilon_of
 from ._constraints import ADJACENCY, DELTA, EPSILON
 from ._entries import Entry, relation_of
-from ._mechanisms import Bound, Gaussian, Mechanism
-from ._relations import RELATIONS, Relation
+from ._mechanisms import Bound, Mechanism
+from ._relations import RELATIONS
 
-# Privacy losses are rounded up to a multiple of this, so every epsilon is an upper bound; a
-# coarser grid is used while searching, and never gives a smaller epsilon.
-_GRID = 1e-4
-_SEARCH_GRID = 1e-3
-# Losses above this are taken for infinite: dp-accounting cannot compute with a grid that wide.
-_NO_EPSILON = 1e8
 _MAX_KINDS_OF_ROWS = 256
 
 #: Whose epsilon: a row's, or a unit's (a person's) that may have several.
@@ -45,7 +39,7 @@ def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") ->
     Returns
     -------
     float
-        An upper bound, tight up to the discretisation (1e-4). 0 without entries, infinity if a
+        An upper bound, within about a thousandth of what is exact. 0 without entries, infinity if a
         mechanism is not private.
 
     Raises
@@ -56,7 +50,7 @@ def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") ->
     References
     ----------
     Composition of dominating pairs: Zhu, Dong and Wang (2022), Theorem 10. Discretised privacy
-    loss distributions: Doroshenko et al. (2022), as implemented in dp-accounting.
+    loss distributions: Doroshenko et al. (2022). docs/guarantee.md says why this is a bound.
 
     Examples
     --------
@@ -68,7 +62,7 @@ def compute_epsilon(entries: Sequence[Entry], delta: float, of: str = "unit") ->
     """
     DELTA.check("delta", delta)
     relation = relation_of(entries)
-    return max(_epsilon(m, relation, as_float(delta), _GRID) for m in _read_of_one(entries, of))
+    return max(epsilon_of(m, relation, as_float(delta)) for m in _read_of_one(entries, of))
 
 
 def compute_delta(entries: Sequence[Entry], epsilon: float, of: str = "unit") -> float:
@@ -89,7 +83,7 @@ def compute_delta(entries: Sequence[Entry], epsilon: float, of: str = "unit") ->
     if not as_float(epsilon) >= 0:
         raise InvalidInputError(f"epsilon={epsilon!r} must be a number of at least 0.")
     relation = relation_of(entries)
-    return max(_delta(m, relation, as_float(epsilon), _GRID) for m in _read_of_one(entries, of))
+    return max(delta_of(m, relation, as_float(epsilon)) for m in _read_of_one(entries, of))
 
 
 def calibrate_noise_multiplier(
@@ -128,7 +122,7 @@ def calibrate_noise_multiplier(
     ------
     InvalidInputError
         If an argument is out of range, `beside` alone exceeds the target, or no noise multiplier
-        below 1e6 meets it.
+        below 1e9 meets it.
 
     Examples
     --------
@@ -149,48 +143,14 @@ def calibrate_noise_multiplier(
         )
     others = _of_a_unit(beside, int(rows_per_unit))
     epsilon, delta, relation = as_float(epsilon), as_float(delta), RELATIONS[adjacency]
-    taken = _epsilon(others, relation, delta, _GRID)
+    taken = epsilon_of(others, relation, delta)
     if taken >= epsilon:
         raise InvalidInputError(
             f"epsilon={epsilon!r} is spent already by the entries in beside=, which cost {taken:.4g} at "
             f"delta={delta!r}; raise epsilon, or give the other mechanisms less."
         )
     q, rows = as_float(sample_rate), max([int(rows_per_unit), *(e.rows_per_unit for e in beside)])
-    return _calibrate(epsilon, delta, q, int(steps), relation, others, rows)
-
-
-@functools.lru_cache(maxsize=512)
-def _calibrate(
-    epsilon: float,
-    delta: float,
-    q: float,
-    steps: int,
-    relation: Relation,
-    beside: tuple[Mechanism, ...],
-    rows: int,
-) -> float:
-    # A grid in proportion to the target: a large epsilon would take seconds to search for otherwise.
-    grid = min(max(_SEARCH_GRID, 1e-5 * epsilon), 1.0)
-
-    def spent(sigma: float) -> float:
-        return _epsilon((*beside, Gaussian(sigma, q, steps).of_unit(rows)), relation, delta, grid)
-
-    # Start where the Gaussian limit of the composition puts the answer, then bisect on log sigma.
-    high = max(0.3, rows * q * math.sqrt(steps) * math.sqrt(2 * math.log(1 / delta)) / epsilon)
-    while spent(high) > epsilon:
-        high *= 1.6
-        if high > 1e6:
-            raise InvalidInputError(
-                f"No noise multiplier below 1e6 gives epsilon={epsilon} at delta={delta} for {steps} "
-                f"steps with sampling rate {q:.3g}; raise epsilon or run fewer steps."
-            )
-    low = high / 1.6
-    while low > 1e-2 and spent(low) <= epsilon:
-        low, high = low / 1.6, low
-    while high / low > 1.0005:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if spent(middle) <= epsilon else (middle, high)
-    return high
+    return calibrate(epsilon, delta, q, int(steps), relation, others, rows)
 
 
 def _read_of_one(entries: Sequence[Entry], of: str) -> list[tuple[Mechanism, ...]]:
@@ -233,49 +193,3 @@ def _of_one_row(entries: Sequence[Entry]) -> list[tuple[Mechanism, ...]]:
         tuple(e.mechanism for e in entries if not e.part or e.part in chosen)
         for chosen in itertools.product(*parts.values())
     ]
-
-
-def _free_of_noise(mechanisms: tuple[Mechanism, ...]) -> bool:
-    return any(m.noiseless for m in mechanisms) or _reach(mechanisms) > _NO_EPSILON
-
-
-@functools.lru_cache(maxsize=4096)
-def _epsilon(mechanisms: tuple[Mechanism, ...], relation: Relation, delta: float, grid: float) -> float:
-    if _free_of_noise(mechanisms):
-        return math.inf
-    if not mechanisms:
-        return 0.0
-    return float(_composed(mechanisms, relation, _grid(mechanisms, grid)).get_epsilon_for_delta(delta))
-
-
-@functools.lru_cache(maxsize=4096)
-def _delta(mechanisms: tuple[Mechanism, ...], relation: Relation, epsilon: float, grid: float) -> float:
-    if _free_of_noise(mechanisms):
-        return 1.0
-    if not mechanisms:
-        return 0.0
-    return float(_composed(mechanisms, relation, _grid(mechanisms, grid)).get_delta_for_epsilon(epsilon))
-
-
-def _grid(mechanisms: tuple[Mechanism, ...], grid: float) -> float:
-    # Under tiny noise one step's loss reaches 1/sigma**2. A grid in proportion to it bounds the memory;
-    # epsilon, astronomical by then, stays an upper bound.
-    return max(grid, _reach(mechanisms) / 1e6)
-
-
-def _reach(mechanisms: tuple[Mechanism, ...]) -> float:
-    return max((m.reach for m in mechanisms), default=0.0)
-
-
-@functools.lru_cache(maxsize=32)
-def _composed(mechanisms: tuple[Mechanism, ...], relation: Relation, grid: float) -> Any:
-    """The privacy loss distribution; a ledger that has grown by an entry costs one convolution."""
-    last = _loss_distribution(mechanisms[-1], relation, grid)
-    if len(mechanisms) == 1:
-        return last
-    return _composed(mechanisms[:-1], relation, grid).compose(last)
-
-
-@functools.lru_cache(maxsize=128)
-def _loss_distribution(mechanism: Mechanism, relation: Relation, grid: float) -> Any:
-    return mechanism.loss(relation, grid)

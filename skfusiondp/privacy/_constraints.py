@@ -5,8 +5,7 @@ from __future__ import annotations
 from .._parameters import OneOf, Real
 from ._relations import RELATIONS
 
-# dp-accounting cuts off tails of about 1e-22 and adds them to delta: for a delta near that it asks for
-# hundreds of times the noise that is needed, and for the smallest floats it never returns.
+# Far below one over any number of rows, and far above what rounding and the tails of the noise may add.
 _LEAST_DELTA = 1e-20
 
 EPSILON = Real(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ._group_privacy import unit_loss
-from ._relations import Relation
+from ._privacy_loss import Loss, RandomisedResponse, SampledGaussian
 
-# With this much noise a step costs nothing to any digit; accounting for less noise is an upper bound.
-_ENOUGH_NOISE = 1e9
-# Less noise than this is accounted as none: a single step would cost an epsilon of thousands.
-_NO_NOISE = 0.01
+#: With this much noise a step costs nothing to any digit; accounting for less noise is an upper bound.
+MOST_NOISE = 1e9
+#: Less noise than this is accounted as none: a single step would cost an epsilon of thousands.
+LEAST_NOISE = 0.01
 
 
 class Gaussian(NamedTuple):
@@ -25,13 +24,7 @@ class Gaussian(NamedTuple):
     @property
     def noiseless(self) -> bool:
         """Whether it hides nothing."""
-        return self.noise_multiplier < _NO_NOISE
-
-    @property
-    def reach(self) -> float:
-        """About the largest privacy loss, where that is large: as large as if all rows were sampled."""
-        sigma, _, steps, rows = self._as_sampled()
-        return 4 / (sigma / rows) ** 2 * steps if sigma / rows < 0.1 else 0.0
+        return self.noise_multiplier < LEAST_NOISE
 
     def of_unit(self, rows: int) -> Gaussian:
         """The same releases, for a unit of which each reads at most so many rows."""
@@ -39,26 +32,17 @@ class Gaussian(NamedTuple):
         # Without sampling, a unit's rows add one vector that is so many times as long.
         return Gaussian(sigma / rows, q, steps) if q == 1 else Gaussian(sigma, q, steps, rows)
 
-    def loss(self, relation: Relation, grid: float) -> Any:
-        """Privacy loss distribution of dp-accounting, rounded up to multiples of `grid`."""
-        import dp_accounting as dpa
-        from dp_accounting.pld import privacy_loss_distribution as pld
+    def loss(self, pair: tuple[float, float]) -> Loss:
+        """Privacy loss of one release, between what a row of clipped norm 1 adds under two neighbours."""
+        sigma, q, _, rows = self
+        loss = SampledGaussian.of(min(sigma, MOST_NOISE), q, rows, *pair)
+        # Sampling only hides more. An epsilon in the thousands, which is what it is then, says as much.
+        return SampledGaussian.of(min(sigma, MOST_NOISE), 1.0, rows, *pair) if loss.intricate else loss
 
-        sigma, q, steps, rows = self._as_sampled()
-        sigma = min(sigma, _ENOUGH_NOISE)
-        if rows > 1:
-            one = unit_loss(sigma, q, rows, relation, grid)
-        else:
-            named = dpa.NeighboringRelation[relation.pld_name]
-            one = pld.from_gaussian_mechanism(
-                sigma, value_discretization_interval=grid, sampling_prob=q, neighboring_relation=named
-            )
-        return one if steps == 1 else one.self_compose(steps)
-
-    def _as_sampled(self) -> Gaussian:
-        """Without sampling, many releases are one of less noise."""
-        sigma, q, steps, rows = self
-        return Gaussian(sigma / rows / math.sqrt(steps), 1.0, 1) if q == 1 else self
+    def distance(self, pair: tuple[float, float]) -> float:
+        """Distance of the two means in standard deviations, where every row is read in all releases."""
+        sigma, _, steps, rows = self
+        return (pair[0] - pair[1]) * rows * math.sqrt(steps) / sigma
 
 
 class Bound(NamedTuple):
@@ -68,14 +52,14 @@ class Bound(NamedTuple):
     delta: float
 
     @property
+    def steps(self) -> int:
+        """How often it is released."""
+        return 1
+
+    @property
     def noiseless(self) -> bool:
         """Whether it hides nothing: a bound says what it hides."""
         return False
-
-    @property
-    def reach(self) -> float:
-        """About the largest privacy loss, where a grid has to follow it: never, for a bound."""
-        return 0.0
 
     def of_unit(self, rows: int) -> Mechanism:
         """The bound of a chain of tables, each of which differs from the last in one row more."""
@@ -87,12 +71,9 @@ class Bound(NamedTuple):
             delta = delta * factor if total <= 700 else 1.0
         return Bound(total, delta) if delta < 1 else NO_PRIVACY
 
-    def loss(self, relation: Relation, grid: float) -> Any:
-        """Privacy loss distribution, rounded up to multiples of `grid`: the same under every relation."""
-        from dp_accounting.pld import common
-        from dp_accounting.pld import privacy_loss_distribution as pld
-
-        return pld.from_privacy_parameters(common.DifferentialPrivacyParameters(*self), grid)
+    def loss(self, pair: tuple[float, float]) -> Loss:
+        """Privacy loss: the same between all neighbours."""
+        return RandomisedResponse(*self)
 
 
 Mechanism = Gaussian | Bound

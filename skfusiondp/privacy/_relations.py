@@ -30,8 +30,6 @@ class Relation:
     pairs : tuple of (float, float)
         What a row of clipped norm 1 adds to a sum in each of two neighbours, at its worst, the larger one
         first. The accountant takes the costliest pair.
-    pld_name : str
-        Name of the relation among dp_accounting's ``NeighboringRelation``.
     not_covered : str
         What a report must say that the relation leaves out; may be empty.
 
@@ -46,7 +44,6 @@ class Relation:
     neighbours: str
     unit_neighbours: str
     pairs: tuple[tuple[float, float], ...]
-    pld_name: str
     protects_rows: bool = False
     erases: bool = False
     not_covered: str = ""
@@ -93,7 +90,6 @@ RELATIONS = {
             "the sensitive cells of all rows of {unit} change to any other values",
             # docs/guarantee.md proves that this pair dominates those of all clipped vectors.
             pairs=((1.0, -1.0),),
-            pld_name="REPLACE_ONE",
         ),
         Relation(
             "zero-out",
@@ -101,7 +97,6 @@ RELATIONS = {
             "the sensitive cells of any rows of {unit} are erased (not: missing), so that those rows add "
             "nothing to a sum",
             pairs=_VANISHES,
-            pld_name="REPLACE_SPECIAL",
             erases=True,
             not_covered="two arbitrary values of a cell: zero-out compares a value with its being erased",
         ),
@@ -110,7 +105,6 @@ RELATIONS = {
             "one whole row is added or removed",
             "any rows of {unit} are added or removed",
             pairs=_VANISHES,
-            pld_name="ADD_OR_REMOVE_ONE",
             protects_rows=True,
         ),
     )

@@ -28,7 +28,7 @@ from skfusiondp import (
 )
 from skfusiondp.accounting import check_pipeline
 from skfusiondp.audit import audit_attribute, replay
-from skfusiondp.privacy import Clipping, PrivatePlan, _accountant, relation
+from skfusiondp.privacy import Clipping, PrivatePlan, _calibration, _composed_mechanisms, relation
 from skfusiondp.privacy._noise import GaussianNoise
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._sampling import PoissonSampler
@@ -157,13 +157,19 @@ def noise_of_the_realised_batch(patch):
 
 
 def _accounted(patch, change):
-    plain = _accountant._loss_distribution
-    patch.setattr(_accountant, "_loss_distribution", lambda m, a, grid: plain(*change(m, a), grid))
+    """`change` turns the mechanisms that are accounted for, and their relation, into others."""
     forget_computed_epsilons()
+    plain = _composed_mechanisms._costliest
+
+    def broken(mechanisms, under, unsampled, composed):
+        changed = [change(m, under) for m in mechanisms]
+        return plain(tuple(m for m, _ in changed), changed[0][1], unsampled, composed)
+
+    patch.setattr(_composed_mechanisms, "_costliest", broken)
 
 
 def forget_computed_epsilons():
-    for cached in (_accountant._epsilon, _accountant._delta, _accountant._composed):
+    for cached in (_composed_mechanisms.epsilon_of, _composed_mechanisms.delta_of, _calibration.calibrate):
         cached.cache_clear()
 
 

@@ -21,8 +21,7 @@ from skfusiondp.accounting import (
     compute_epsilon,
 )
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.privacy import make_plan, relation
-from skfusiondp.privacy._group_privacy import unit_loss
+from skfusiondp.privacy import make_plan
 
 
 def entry(sigma=1.0, q=0.02, steps=1, adjacency="replace", k=1, **more):
@@ -55,14 +54,6 @@ def test_one_sampled_release_of_a_unit(adjacency, sigma, q, k, epsilon):
     assert exact - 1e-8 <= bound <= exact * 1.001 + 1e-8
     fewer = one_step(epsilon, sigma, q, k - 1, adjacency)
     assert fewer < bound - 1e-8 or bound < 1e-7  # the test can fail
-
-
-@pytest.mark.parametrize("adjacency", RELATIONS)
-@pytest.mark.parametrize(("sigma", "q", "steps"), [(1.0, 0.02, 1), (1.0, 128 / 14293, 1443), (2.0, 0.5, 3)])
-def test_a_unit_of_one_row_costs_what_a_row_costs(adjacency, sigma, q, steps):
-    loss = unit_loss(sigma, q, 1, relation(adjacency), 1e-4)
-    mine = (loss.self_compose(steps) if steps > 1 else loss).get_epsilon_for_delta(1e-6)
-    assert mine == pytest.approx(compute_epsilon([entry(sigma, q, steps, adjacency)], 1e-6), abs=1e-4)
 
 
 def test_steps_compose_as_independent_releases():
