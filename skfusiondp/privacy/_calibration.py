@@ -52,8 +52,10 @@ def calibrate(
     near = ends[1] if near is None else near
     steep = max(1.0, (about(near - 0.01) - about(near + 0.01)) / 0.02)
     found = _first_below_zero(excess, near, *ends, steep)
+    step = _CLOSE / 4
     while found is not None and epsilon_of(together(found), relation, delta) > epsilon:
-        found = found + _CLOSE / 4 if found < math.log(MOST_NOISE) else None
+        found = found + step if found + step < ends[1] else None
+        step *= 2
     if found is None:
         raise InvalidInputError(
             f"No noise multiplier below {MOST_NOISE:g} gives epsilon={epsilon} at delta={delta} for {steps} "

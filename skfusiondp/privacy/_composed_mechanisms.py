@@ -6,8 +6,9 @@ import functools
 import math
 from collections.abc import Callable
 
-from . import _composition, _gaussian
-from ._mechanisms import Gaussian, Mechanism
+from ._composition import Part, composed_delta, composed_epsilon, composed_log_delta
+from ._gaussian import gaussian_delta, gaussian_epsilon
+from ._mechanisms import Bound, Gaussian, Mechanism
 from ._relations import Relation
 
 
@@ -18,12 +19,17 @@ def epsilon_of(mechanisms: tuple[Mechanism, ...], relation: Relation, delta: flo
         return math.inf
     if not mechanisms:
         return 0.0
-    return _costliest(
+    found = _costliest(
         mechanisms,
         relation,
-        lambda distance: _gaussian.epsilon_of(distance, delta),
-        lambda parts: _composition.epsilon_of(parts, delta),
+        lambda distance: gaussian_epsilon(distance, delta),
+        lambda parts: composed_epsilon(parts, delta),
     )
+    # Bounds alone cost at most their sums, which are exact where delta is the last that they allow.
+    bounds = [m for m in mechanisms if isinstance(m, Bound)]
+    if len(bounds) == len(mechanisms) and math.fsum(m.delta for m in bounds) <= delta:
+        return min(found, math.fsum(m.epsilon for m in bounds))
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -47,8 +53,8 @@ def delta_of(
     return _costliest(
         mechanisms,
         relation,
-        lambda distance: _gaussian.delta_of(distance, epsilon),
-        lambda parts: _composition.delta_of(parts, epsilon, near),
+        lambda distance: gaussian_delta(distance, epsilon),
+        lambda parts: composed_delta(parts, epsilon, near),
     )
 
 
@@ -59,8 +65,8 @@ def log_delta_near(
     return _costliest(
         mechanisms,
         relation,
-        lambda distance: math.log(max(_gaussian.delta_of(distance, epsilon), 1e-300)),
-        lambda parts: _composition.log_delta_near(parts, epsilon, near),
+        lambda distance: math.log(max(gaussian_delta(distance, epsilon), 1e-300)),
+        lambda parts: composed_log_delta(parts, epsilon, near),
     )
 
 
@@ -68,7 +74,7 @@ def _costliest(
     mechanisms: tuple[Mechanism, ...],
     relation: Relation,
     unsampled: Callable[[float], float],
-    composed: Callable[[list[_composition.Part]], float],
+    composed: Callable[[list[Part]], float],
 ) -> float:
     """What the pair of neighbours costs that costs most: all mechanisms read the same two tables."""
     return max(_of_pair(mechanisms, pair, unsampled, composed) for pair in relation.pairs)
@@ -78,7 +84,7 @@ def _of_pair(
     mechanisms: tuple[Mechanism, ...],
     pair: tuple[float, float],
     unsampled: Callable[[float], float],
-    composed: Callable[[list[_composition.Part]], float],
+    composed: Callable[[list[Part]], float],
 ) -> float:
     distance, alike = 0.0, dict[Mechanism, int]()
     for mechanism in mechanisms:

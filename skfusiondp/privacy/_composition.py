@@ -25,8 +25,8 @@ _NEGLIGIBLE = 1e-6
 _TILTS = (1.0, 1.5, 3.0, 10.0, 40.0)
 # A plan serves where delta differs by this from that for which it was made, as a logarithm.
 _FAR = 3.0
-# More than rounding in double precision takes: from delta, as a share of it, at all and for every release; from
-# what a transform returns, as a share of its norm, likewise.
+# More than rounding in double precision takes: from delta, as a share of it, at all and for every release;
+# from what a transform returns, as a share of its norm, likewise.
 _ROUNDING, _ROUNDING_EACH = 1e-9, 4e-15
 _ROUNDING_FFT, _ROUNDING_FFT_EACH = 4e-15, 1e-15
 
@@ -102,6 +102,8 @@ class Composed(NamedTuple):
         second = lfilter([1.0], [1.0, -decay], first[::-1])[::-1]
         first = np.cumsum(first[::-1])[::-1]
         found = int(np.searchsorted(second - first, -1.0))
+        if found == 0 and self.losses[0] <= 0:
+            return 0.0
         if found in (0, len(first)):
             return None
         inside = (
@@ -110,12 +112,12 @@ class Composed(NamedTuple):
         return float(np.clip(inside, self.losses[found - 1], self.losses[found]))
 
 
-def log_delta_near(parts: Sequence[Part], epsilon: float, near: float) -> float:
+def composed_log_delta(parts: Sequence[Part], epsilon: float, near: float) -> float:
     """About the logarithm of delta at `epsilon`: a saddle-point approximation."""
     return _plan(parts, epsilon, near).log_delta
 
 
-def delta_of(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> float:
+def composed_delta(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> float:
     """Delta at `epsilon` of the composition of the parts, each a loss and how often it is released.
 
     Parameters
@@ -128,9 +130,9 @@ def delta_of(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> float:
     return _compose(parts, _plan(parts, epsilon, near)).delta(epsilon)
 
 
-def epsilon_of(parts: Sequence[Part], delta: float) -> float:
+def composed_epsilon(parts: Sequence[Part], delta: float) -> float:
     """Epsilon at `delta` of the composition of the parts, each a loss and how often it is released."""
-    guess, low, high = _first_guess(parts, delta), 0.0, math.inf
+    guess, low, high, tries = _first_guess(parts, delta), -1.0, math.inf, 0
     while True:
         plan = _plan(parts, guess, delta)
         composed = _compose(parts, plan)
@@ -146,9 +148,10 @@ def epsilon_of(parts: Sequence[Part], delta: float) -> float:
         if high - low < 1e-6 * high < math.inf:
             return high
         if found is None or not low < found < high:
-            found = (low + high) / 2 if high < math.inf else 2 * low + 1 / plan.tilt
+            found = (max(low, 0.0) + high) / 2 if high < math.inf else 2 * max(low, 0.0) + 1 / plan.tilt
         # Zero is tried before numbers that come ever closer to it.
-        guess = 0.0 if low == 0 and plan.tilt * found < 1e-2 else found
+        tries += 1
+        guess = 0.0 if low < 0 and (tries > 3 or plan.tilt * found < 1e-2) else found
 
 
 class _Cumulants(NamedTuple):
@@ -246,21 +249,23 @@ def _plan(parts: Sequence[Part], epsilon: float, near: float) -> Plan:
     # A loss far above epsilon hides no more than an infinite one; losses of other releases may lower the sum.
     far = epsilon + 16
     total = _Sum(parts, rare, far + 6 * math.sqrt(_Sum(parts, rare, far).at(0.0).variance))
-    tilt = math.exp(
-        _root(lambda log_tilt: _saddle(total.at(math.exp(log_tilt)), math.exp(log_tilt)) - epsilon)
-    )
+    if epsilon < total.most:
+        tilt = _root(lambda tilt: _saddle(total.at(tilt), tilt) - epsilon)
+    else:
+        tilt = 100 / (epsilon + total.most - total.least)
     k = total.at(tilt)
     # Chernoff's bound on how much of the tilted sum lies outside.
     below, above = (
         [(_LOG_OUTSIDE + k.value - total.at(s * tilt).value) / (tilt - s * tilt) for s in shares]
         for shares in ((0.9, 0.6, 0.2, -0.5), (1.1, 1.2, 1.35, 1.6, 2.2))
     )
-    bottom = max(total.least, min(epsilon, max(below)))
+    bottom = min(epsilon, max(total.least, *below))
     # A little beyond the largest sum, where rounding puts some of it.
     largest = total.most + 0.05 * max(total.most - bottom, 0.0)
     top = max(bottom, epsilon, min(largest, max(min(above), epsilon + 30 / tilt)))
     ranges = total.ranges_under(tilt)
-    span = max(top - bottom, *(most - least for least, most in ranges))
+    # Losses may all be one number, as those of an absent row without much noise are.
+    span = max(top - bottom, 1e-6 * abs(top), 1e-15, *(most - least for least, most in ranges))
     allowed = max(_SHARE_OF_DELTA, _SHARE_OF_EPSILON * epsilon * tilt)
     grid = total.grid(tilt, allowed, span / _MOST_CELLS, span / _LEAST_CELLS)
     return Plan(epsilon, tilt, bottom, top, ranges, grid, _log_delta(k, tilt, epsilon))
@@ -270,12 +275,11 @@ def _first_guess(parts: Sequence[Part], delta: float) -> float:
     """About the epsilon at which delta is as given."""
     total, log_delta = _Sum(parts, delta * _NEGLIGIBLE / sum(s for _, s in parts)), math.log(delta)
 
-    def ahead(log_tilt: float) -> float:
-        tilt = math.exp(log_tilt)
+    def ahead(tilt: float) -> float:
         k = total.at(tilt)
         return log_delta - _log_delta(k, tilt, _saddle(k, tilt))
 
-    tilt = math.exp(_root(ahead))
+    tilt = _root(ahead)
     return max(0.0, _saddle(total.at(tilt), tilt))
 
 
@@ -291,14 +295,18 @@ def _log_delta(k: _Cumulants, tilt: float, epsilon: float) -> float:
 
 
 def _root(increasing: Callable[[float], float]) -> float:
-    """Where a function of the logarithm of the tilt is zero, as closely as a plan needs."""
+    """The tilt at which a function of it is zero, as closely as a plan needs."""
+
+    def of_log(log_tilt: float) -> float:
+        return increasing(math.exp(log_tilt))
+
     # From below: under tilts that are far too large, rounding drowns what the function is.
     low, high = -25.0, -22.0
-    while increasing(high) < 0:
+    while of_log(high) < 0:
         low, high = high, high + 3
         if high > 60:
-            return high
-    return float(brentq(increasing, low, high, xtol=1e-4, rtol=1e-6))
+            return math.exp(high)
+    return math.exp(brentq(of_log, low, high, xtol=1e-4, rtol=1e-6))
 
 
 def _compose(parts: Sequence[Part], plan: Plan) -> Composed:
@@ -310,8 +318,10 @@ def _compose(parts: Sequence[Part], plan: Plan) -> Composed:
     those below the range up, which overstates, and what lies above the range is added as infinite.
     """
     first = math.floor(plan.bottom / plan.grid)
-    size = next_fast_len(math.ceil(plan.top / plan.grid) - first + 2, real=True)
     steps = sum(s for _, s in parts)
+    # Rounding to the grid spreads a sum by some of its cells.
+    spread = min(steps, math.ceil(12 * math.sqrt(steps)))
+    size = next_fast_len(math.ceil(plan.top / plan.grid) - first + 2 + spread, real=True)
     spectrum = np.ones(size // 2 + 1, dtype=complex)
     log_norms, shift, last, log_finite = np.zeros(len(_TILTS)), 0, 0, 0.0
     for (loss, times), ends in zip(parts, plan.ranges, strict=True):

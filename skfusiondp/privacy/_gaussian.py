@@ -11,7 +11,7 @@ from scipy.special import erfcx, ndtr
 _FAR = 37.0
 
 
-def delta_of(distance: float, epsilon: float) -> float:
+def gaussian_delta(distance: float, epsilon: float) -> float:
     """Delta at `epsilon` of a Gaussian whose means lie `distance` standard deviations apart.
 
     Notes
@@ -22,7 +22,7 @@ def delta_of(distance: float, epsilon: float) -> float:
     return _delta_at(epsilon / distance - distance / 2, distance)
 
 
-def epsilon_of(distance: float, delta: float) -> float:
+def gaussian_epsilon(distance: float, delta: float) -> float:
     """Epsilon at `delta` of a Gaussian whose means lie `distance` standard deviations apart."""
     low = -distance / 2
     if _delta_at(low, distance) <= delta:

@@ -95,6 +95,21 @@ def test_the_order_of_entries_does_not_matter_and_equal_ones_are_steps():
     assert compute_epsilon([entry(3.0, 0.05, 20)] * 3, 1e-6) == compute_epsilon([entry(3.0, 0.05, 60)], 1e-6)
 
 
+def test_bounds_alone_cost_at_most_their_sums():
+    bounds = [BoundEntry(0.5, 1e-6), BoundEntry(0.25, 2e-6)]
+    assert compute_epsilon(bounds[:1], 1e-6) == 0.5 and compute_epsilon(bounds[:1], 0.99e-6) == math.inf
+    assert compute_epsilon(bounds, 3e-6) == 0.75 and compute_epsilon(bounds, 1e-2) < 0.75
+
+
+@pytest.mark.parametrize("adjacency", RELATIONS)
+@pytest.mark.parametrize("delta", [0.2, 0.5, 0.9])
+def test_large_deltas_and_little_noise_are_no_error(delta, adjacency):
+    for sigma in (0.01, 0.05, 1.0):
+        for q, steps in ((1 / 6, 2), (1e-3, 50), (0.9, 1)):
+            epsilon = compute_epsilon([entry(sigma, q, steps, adjacency)], delta)
+            assert compute_delta([entry(sigma, q, steps, adjacency)], epsilon) <= delta * 1.01
+
+
 def test_sums_over_many_entries_keep_no_memory():
     def resident():
         with open("/proc/self/statm") as stat:
