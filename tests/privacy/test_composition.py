@@ -98,7 +98,7 @@ def test_the_order_of_entries_does_not_matter_and_equal_ones_are_steps():
 def test_bounds_alone_cost_at_most_their_sums():
     bounds = [BoundEntry(0.5, 1e-6), BoundEntry(0.25, 2e-6)]
     assert compute_epsilon(bounds[:1], 1e-6) == 0.5 and compute_epsilon(bounds[:1], 0.99e-6) == math.inf
-    assert compute_epsilon(bounds, 3e-6) == 0.75 and compute_epsilon(bounds, 1e-2) < 0.75
+    assert compute_epsilon(bounds, 3e-6) == pytest.approx(0.75) and compute_epsilon(bounds, 1e-2) < 0.75
 
 
 @pytest.mark.parametrize("adjacency", RELATIONS)
