@@ -25,6 +25,8 @@ _NEGLIGIBLE = 1e-6
 _TILTS = (1.0, 1.5, 3.0, 10.0, 40.0)
 # A plan serves where delta differs by this from that for which it was made, as a logarithm.
 _FAR = 3.0
+# Larger ones are taken for infinite.
+_NO_EPSILON = 1e18
 # More than rounding in double precision takes: from delta, as a share of it, at all and for every release;
 # from what a transform returns, as a share of its norm, likewise.
 _ROUNDING, _ROUNDING_EACH = 1e-9, 4e-15
@@ -93,7 +95,7 @@ class Composed(NamedTuple):
     def epsilon_of(self, delta: float) -> float | None:
         """Epsilon at a delta; None if it is not in the range of the losses."""
         if self.infinite >= delta:
-            return math.inf
+            return None
         # Between two losses delta is `first` less exp(epsilon - loss) times `second`, sums over those above.
         away = self.losses - self.epsilon
         exponents = self.log_scale - math.log(delta - self.infinite) - self.tilt * away
@@ -132,12 +134,14 @@ def composed_delta(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> 
 
 def composed_epsilon(parts: Sequence[Part], delta: float) -> float:
     """Epsilon at `delta` of the composition of the parts, each a loss and how often it is released."""
+    if -math.expm1(sum(steps * math.log1p(-loss.infinite) for loss, steps in parts)) >= delta:
+        return math.inf
     guess, low, high, tries = _first_guess(parts, delta), -1.0, math.inf, 0
-    while True:
+    while guess < _NO_EPSILON:
         plan = _plan(parts, guess, delta)
         composed = _compose(parts, plan)
         found = composed.epsilon_of(delta)
-        if found is not None and (found == math.inf or plan.tilt * abs(found - guess) < _FAR):
+        if found is not None and plan.tilt * abs(found - guess) < _FAR:
             return max(found, 0.0)
         if composed.delta(guess) > delta:
             low = guess
@@ -152,6 +156,7 @@ def composed_epsilon(parts: Sequence[Part], delta: float) -> float:
         # Zero is tried before numbers that come ever closer to it.
         tries += 1
         guess = 0.0 if low < 0 and (tries > 3 or plan.tilt * found < 1e-2) else found
+    return math.inf
 
 
 class _Cumulants(NamedTuple):
@@ -252,7 +257,7 @@ def _plan(parts: Sequence[Part], epsilon: float, near: float) -> Plan:
     if epsilon < total.most:
         tilt = _root(lambda tilt: _saddle(total.at(tilt), tilt) - epsilon)
     else:
-        tilt = 100 / (epsilon + total.most - total.least)
+        tilt = 100 / max(epsilon + total.most - total.least, 1e-12)
     k = total.at(tilt)
     # Chernoff's bound on how much of the tilted sum lies outside.
     below, above = (

@@ -52,6 +52,10 @@ class Loss(Protocol):
     """The privacy loss of one release under one pair of neighbours."""
 
     @property
+    def infinite(self) -> float:
+        """The probability that it is infinite."""
+
+    @property
     def atoms(self) -> Atoms:
         """Its distribution, close enough to plan with."""
 
@@ -131,14 +135,14 @@ class SampledGaussian:
         What is released under two neighbours. Its loss grows with x.
     sigma : float
         Noise multiplier.
-    missing : float
+    infinite : float
         Probability of what was left out of both mixtures.
     """
 
     upper: Mixture
     lower: Mixture
     sigma: float
-    missing: float = 0.0
+    infinite: float = 0.0
 
     @classmethod
     def of(cls, sigma: float, q: float, rows: int, one: float, other: float) -> SampledGaussian:
@@ -214,7 +218,7 @@ class SampledGaussian:
         matched = min(beyond, math.exp(min(0.0, largest + self.lower.log_above(top, self.sigma))))
         at = np.concatenate([at, [least, largest]])
         masses = np.concatenate([densities * widths, [below, matched]])
-        return spread(at, masses, grid, beyond - matched + self.missing)
+        return spread(at, masses, grid, beyond - matched + self.infinite)
 
     def _where(self, grid: float, least: float, largest: float) -> np.ndarray:
         """About where the loss is a multiple of the grid: there the quadrature's integrand has kinks."""
@@ -250,6 +254,11 @@ class RandomisedResponse:
 
     epsilon: float
     delta: float
+
+    @property
+    def infinite(self) -> float:
+        """The probability that it is infinite."""
+        return self.delta
 
     @property
     def atoms(self) -> Atoms:
