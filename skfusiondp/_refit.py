@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ._forked import one_thread_after_fork
+
 
 def all_or_nothing(fit: Callable) -> Callable:
     """Make a ``fit`` that does not end, Ctrl-C included, put back all that it had set but what it paid.
@@ -18,7 +20,8 @@ def all_or_nothing(fit: Callable) -> Callable:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(self))
         try:
-            return fit(self, *args, **kwargs)
+            with one_thread_after_fork():
+                return fit(self, *args, **kwargs)
         except BaseException:
             paid = self._paid_attributes(before) if hasattr(self, "_paid_attributes") else {}
             vars(self).clear()

@@ -91,6 +91,7 @@ LAYERS = {
     "_keywords": ("exceptions",),
     "_parameters": ("exceptions",),
     "_random_state": ("exceptions", "_parameters"),
+    "_forked": ("exceptions",),
     "_display": (),
     "_html": (),
     "_copies": (),
@@ -99,11 +100,11 @@ LAYERS = {
     "tables": ("exceptions", "_keywords", "_parameters"),
     "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
-    "_refit": ("privacy",),
+    "_refit": ("_forked", "privacy"),
     "accounting": ("exceptions", "_parameters", "_copies", "_html", "privacy", "tables"),
     "impute": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_copies", "_contents",
-        "_refit", "tables", "accounting"
+        "_forked", "_refit", "tables", "accounting"
     ),
     "_spender": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "privacy", "tables",
@@ -113,7 +114,7 @@ LAYERS = {
         "exceptions", "_parameters", "_privacy_parameters", "_random_state", "_refit", "_shared_docs",
         "_spender", "privacy", "tables", "accounting"
     ),
-    "training": ("exceptions", "_parameters", "_random_state", "privacy", "tables", "impute"),
+    "training": ("exceptions", "_forked", "_parameters", "_random_state", "privacy", "tables", "impute"),
     "nets": ("exceptions", "tables"),
 }  # fmt: skip
 

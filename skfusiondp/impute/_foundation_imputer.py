@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._contents import clear_padding
 from .._display import ShowsShapes
+from .._forked import one_thread_after_fork
 from .._keywords import KnownKeywords
 from .._parameters import (
     N_JOBS,
@@ -202,6 +203,7 @@ class FoundationImputer(  # type: ignore[call-arg]
             )
         )
 
+    @one_thread_after_fork()
     def transform(self, X: Any) -> Any:
         """Replace the sensitive columns.
 

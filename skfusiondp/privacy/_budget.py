@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -51,9 +53,9 @@ class PrivacyBudget(KnownKeywords):
         Neighbouring relation of every fit that it pays for.
     path : str or path-like, optional
         File of the ledger; made if it is absent, continued if it exists. None makes one in the folder
-        for temporary files. Symbolic links are followed, so that every path to a file is one budget; a
-        file with a second name (a hard link) is refused, and so is one that has vanished: what it held
-        is unknown, and never taken for unspent.
+        for temporary files, which goes when this process ends. Symbolic links are followed, so that every
+        path to a file is one budget; a file with a second name (a hard link) is refused, and so is one that
+        has vanished: what it held is unknown, and never taken for unspent.
 
     Raises
     ------
@@ -94,7 +96,9 @@ class PrivacyBudget(KnownKeywords):
             object.__setattr__(self, name, as_float(getattr(self, name)))
         path = self.path
         if path is None:
-            path = Path(tempfile.mkdtemp(prefix="skfusiondp-budget-")) / "budget.json"
+            folder = tempfile.mkdtemp(prefix="skfusiondp-budget-")
+            atexit.register(_remove_at_exit, folder, os.getpid())
+            path = Path(folder) / "budget.json"
         object.__setattr__(self, "path", _real(path))
         warn_if_weak(self.epsilon, self.delta)
         with self._started() as state:
@@ -273,6 +277,12 @@ def as_budget(budget: Any) -> PrivacyBudget | None:
     """The budget that an estimator's parameter names: itself, or the path of its file."""
     BUDGET.check("budget", budget)
     return budget if budget is None or isinstance(budget, PrivacyBudget) else PrivacyBudget.open(budget)
+
+
+def _remove_at_exit(folder: str, process: int) -> None:
+    # A forked process ends too, and the budget is not its own.
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import weakref
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -28,6 +29,7 @@ class RowFile:
 
     def __init__(self, file: BinaryIO, dtype: np.dtype, width: int, offset: int, stride: int):
         self._file = file
+        weakref.finalize(self, file.close)
         self.dtype = np.dtype(dtype)
         self.width = width
         self._offset = offset

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from .._forked import one_thread_after_fork
 from ..exceptions import InvalidInputError
 
 _DEVICES = ("cpu", "cuda")
@@ -22,6 +23,7 @@ def usual_modes() -> Iterator[None]:
     a sensitive cell could cause.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread_after_fork())
         stack.enter_context(np.errstate(all="ignore"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..._contents import clear_padding
 from ..._copies import own
+from ..._forked import one_thread_after_fork
 from ..._parameters import Constraint, Rule
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
@@ -393,6 +394,7 @@ class BaseOffsetFusion(PrivateEstimator):
         # A copy each: a model may standardise its table in place.
         return np.mean([self._score_of(m, table.copy()) for m in self.public_models_], axis=0)
 
+    @one_thread_after_fork()
     def _scores(self, X: Any) -> np.ndarray:
         """Scores of a table whose sensitive columns may be absent, of shape (n_rows, n_outputs)."""
         check_is_fitted(self, "shapes_")
