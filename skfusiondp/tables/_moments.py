@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": _MICROSECONDS_A_DAY, "D": 1}
 _ISO_DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", flags=re.ASCII
 )
+# Those that numpy reads at once, many times as fast.
+_PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?", flags=re.ASCII)
 _ISO_TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", flags=re.ASCII)
 # Kinds of public columns that are read as days, as messages call them.
 KINDS = {"date": "dates", "time": "times of day", "duration": "durations"}
@@ -61,9 +64,14 @@ def exact_days(cells: np.ndarray) -> np.ndarray:
 
 def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
     found = np.full(len(cells), np.nan)
-    values = cells.astype(object).tolist()
+    present = ~missing_cells(cells)
+    values = cells.astype(object).to_numpy()
+    if kind == "date" and are_plain(values[present]):
+        with contextlib.suppress(ValueError):  # no such day: the loop says which
+            found[present] = exact_days(values[present].astype("datetime64[us]"))
+            return found
     known: dict[Any, float] = {}
-    for i in np.flatnonzero(~missing_cells(cells)):
+    for i in np.flatnonzero(present):
         cell = values[i]
         try:
             if cell not in known:
@@ -81,15 +89,9 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
 _CONVERT = {"date": "to_datetime", "time": "to_datetime(...).dt.time", "duration": "to_timedelta"}
 
 
-def are_all(cells: pd.Series, kind: str) -> bool:
-    """Whether all of a column's present cells can be read as this kind, and there are some."""
-    present = cells[~missing_cells(cells)].astype(object)
-    try:
-        for cell in pd.unique(present):  # of most columns of categories the first cell decides
-            microseconds(cell, kind)
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return len(present) > 0
+def are_plain(values: np.ndarray) -> bool:
+    """Whether cells are all texts of dates without a time zone."""
+    return all(isinstance(v, str) and _PLAIN_DATE.fullmatch(v) for v in values)
 
 
 def zone_of(cells: pd.Series) -> str:
@@ -98,7 +100,8 @@ def zone_of(cells: pd.Series) -> str:
         return _known_zone(str(cells.dtype.tz))
     if getattr(cells.dtype, "kind", "O") == "M" and not isinstance(cells.dtype, pd.ArrowDtype):
         return "UTC"
-    zones = {_zone(v) for v in pd.unique(cells[~missing_cells(cells)].astype(object))}
+    values = cells[~missing_cells(cells)].astype(object).to_numpy()
+    zones = {"UTC"} if are_plain(values) else {_zone(v) for v in values}
     return _known_zone(zones.pop()) if len(zones) == 1 else "UTC"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..exceptions import InvalidInputError
 from ._calendar import Calendar
 from ._cells import example, sorts_of, word, words_of
 from ._frames import numeric_values
-from ._moments import KINDS, are_all, days, zone_of
+from ._moments import KINDS, days, zone_of
 
 _KIND_OF = {"numbers": "number", **{sort: kind for kind, sort in KINDS.items()}}
 # Sorts of cells that are read as each kind. Texts that are no dates or times are refused cell by cell.
@@ -67,12 +68,17 @@ class PublicColumn:
             If a cell is a list or another object that is neither a number, a text nor a date.
         """
         name, sorts = str(cells.name), sorts_of(cells)
-        kind = _kind(cells, sorts)
-        if kind == "date":
-            return cls(name, kind, calendar=Calendar.of(days(cells), zone_of(cells)))
-        if kind == "time":
-            return cls(name, kind, calendar=Calendar.of_times())
-        return cls(name, kind, tuple(sorted(sorts)) if kind == "category" else ())
+        if not sorts or isinstance(cells.dtype, pd.CategoricalDtype):
+            return cls(name, _kind_of_type(cells.dtype), tuple(sorted(sorts)))
+        if len(sorts) == 1 and sorts <= {"numbers", "durations"}:
+            return cls(name, _KIND_OF[next(iter(sorts))])
+        for kind in ("date", "time"):
+            if sorts <= _READ_AS[kind]:
+                with contextlib.suppress(InvalidInputError):
+                    found = days(cells, kind)
+                    calendar = Calendar.of(found, zone_of(cells)) if kind == "date" else Calendar.of_times()
+                    return cls(name, kind, calendar=calendar)
+        return cls(name, "category", tuple(sorted(sorts)))
 
     @property
     def is_number(self) -> bool:
@@ -138,18 +144,13 @@ class PublicColumn:
         return sorts
 
 
-def _kind(cells: pd.Series, sorts: frozenset[str]) -> str:
-    if isinstance(cells.dtype, pd.CategoricalDtype):
+def _kind_of_type(dtype: Any) -> str:
+    """The kind of a column by its type alone."""
+    if isinstance(dtype, pd.CategoricalDtype):
         return "category"
-    if not sorts:
-        if pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_bool_dtype(cells.dtype):
-            return "number"
-        return {"M": "date", "m": "duration"}.get(getattr(cells.dtype, "kind", "O"), "category")
-    if sorts <= {"texts", "dates"} and are_all(cells, "date"):
-        return "date"
-    if sorts <= {"texts", "times of day"} and are_all(cells, "time"):
-        return "time"
-    return _KIND_OF.get(next(iter(sorts)), "category") if len(sorts) == 1 else "category"
+    if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
+        return "number"
+    return {"M": "date", "m": "duration"}.get(getattr(dtype, "kind", "O"), "category")
 
 
 def _quoted(text: Any) -> str:
