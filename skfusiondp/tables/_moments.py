@@ -79,8 +79,8 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
             found[i] = known[cell]
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
-                f"The public column {cells.name!r} holds {KINDS[kind]} in the fit and something that is none "
-                f"now ({error}); convert it with pandas.{_CONVERT[kind]}, or to another form of text before "
+                f"The public column {cells.name!r} is one of {KINDS[kind]} and holds something that is none "
+                f"({error}); convert it with pandas.{_CONVERT[kind]}, or to another form of text before "
                 "the fit."
             ) from None
     return found

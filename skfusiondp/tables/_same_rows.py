@@ -39,7 +39,9 @@ def row_codes(frame: pd.DataFrame, columns: Sequence[PublicColumn]) -> np.ndarra
                 cells = cells.astype(np.float32).astype(np.float64) if column.kind == "number" else cells
         else:
             words = column.words(frame)
-            cells = np.where(words == None, "", words)  # noqa: E711
+            # Encoded here, since texts of halves of characters cannot be hashed as texts.
+            encoded = ["" if w is None else w.encode("utf-8", "surrogatepass") for w in words]
+            cells = np.array(encoded, dtype=object)
         codes = (codes * np.uint64(1_000_003)) ^ (pd.util.hash_array(cells) + np.uint64(0x9E3779B97F4A7C15))
     return codes
 

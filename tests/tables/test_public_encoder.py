@@ -129,5 +129,5 @@ def test_what_is_not_all_dates_is_a_category(cells):
 def test_a_date_that_turns_into_something_else_is_named():
     encoder = PublicEncoder().fit(pd.DataFrame({"day": ["2024-02-29", "2024-03-01"]}))
     for cell in ("soon", 3.5):
-        with pytest.raises(InvalidInputError, match="'day' holds dates in the fit"):
+        with pytest.raises(InvalidInputError, match=r"'day' (holds dates in the fit|is one of dates)"):
             encoder.transform(pd.DataFrame({"day": [cell]}))
