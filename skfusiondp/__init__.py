@@ -30,6 +30,7 @@ _HOMES = {
     "PrivacyLeakError": ".exceptions",
     "PrivacyLeakWarning": ".exceptions",
     "PrivacyReport": ".accounting",
+    "RepeatedFitWarning": ".exceptions",
     "WeakPrivacyWarning": ".exceptions",
 }
 _MODULES = (
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .exceptions import PrivacyBudgetError as PrivacyBudgetError
     from .exceptions import PrivacyLeakError as PrivacyLeakError
     from .exceptions import PrivacyLeakWarning as PrivacyLeakWarning
+    from .exceptions import RepeatedFitWarning as RepeatedFitWarning
     from .exceptions import WeakPrivacyWarning as WeakPrivacyWarning
     from .impute import FoundationImputer as FoundationImputer
     from .privacy import PrivacyBudget as PrivacyBudget

@@ -1,12 +1,54 @@
-"""What a fit changes if it is refused, fails or is interrupted: nothing but what it has paid."""
+"""Fitting an object again: what is said of it, and what stays of a fit that does not end."""
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ._forked import one_thread_after_fork
+from .exceptions import RepeatedFitWarning, callers_level
+from .privacy import BoundEntry, PrivacyLedger
+from .privacy._relations import whose_rows
+
+
+def warn_of_repeated_fit(
+    name: str, earlier: PrivacyLedger, planned: PrivacyLedger | None, delta: float
+) -> None:
+    """Say what an object's ledger will hold after one more fit, if it holds something already.
+
+    Before anything is paid, from public facts alone. Clones, as searches fit them, have empty ledgers.
+
+    Parameters
+    ----------
+    name : str
+        Class of the object.
+    earlier, planned : PrivacyLedger
+        What its earlier fits have spent, and what this one will; None where that is not known yet.
+    delta : float
+        Of this fit.
+    """
+    if not len(earlier) or (planned is not None and not len(planned)):
+        return
+    held = earlier if planned is None else earlier + planned
+    if planned is not None:  # the deltas of bounds add up
+        delta += sum(e.delta for e in earlier if isinstance(e, BoundEntry))
+    adjacency = held.entries[-1].adjacency
+    total = held.under(adjacency)
+    if planned is None:
+        holds, adds = f"holds {len(held)} entries of earlier fits", ", to which this one adds"
+    else:
+        holds, adds = f"will hold {len(held)} entries, {len(earlier)} of earlier fits", ""
+    warnings.warn(
+        f"This {name} was fitted before, and each fit reads the sensitive cells anew: its ledger_ {holds}, "
+        f"with epsilon {total.epsilon(delta):.4g} at delta {delta:.4g} ({adjacency}, of "
+        f"{whose_rows(total.rows_per_unit)}){adds}. sklearn.base.clone gives an unfitted copy, whose ledger "
+        "starts empty: for another table. Two models of the same table cost that table both; a budget="
+        "PrivacyBudget(...) that they share counts and bounds it.",
+        RepeatedFitWarning,
+        stacklevel=callers_level(),
+    )
 
 
 def all_or_nothing(fit: Callable) -> Callable:

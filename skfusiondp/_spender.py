@@ -19,6 +19,7 @@ from ._display import ShowsShapes
 from ._keywords import KnownKeywords
 from ._parameters import Constraint, Rule, check_parameters, is_whole
 from ._random_state import seeded
+from ._refit import warn_of_repeated_fit
 from .accounting._enclosing import check_enclosing
 from .accounting._privacy_report import PrivacyReport, _up
 from .exceptions import InvalidInputError
@@ -228,7 +229,9 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
     @contextmanager
     def _reserved(self, planned: PrivacyLedger, delta: float, adjacency: str) -> Iterator[Begin]:
         """Reserve a cost for a block, which calls what it gets right before it reads a sensitive cell."""
-        with spending(self.budget, planned) as pay:
+        earlier = vars(self).get("ledger_", PrivacyLedger())
+        warn_of_repeated_fit(type(self).__name__, earlier, planned, delta)
+        with spending(self.budget, planned, delta) as pay:
             self._seeded = seeded(self.random_state)
 
             def write_down() -> None:

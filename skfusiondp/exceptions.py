@@ -48,6 +48,10 @@ class WeakPrivacyWarning(UserWarning):
     """A budget under which the guarantee rules out next to nothing; the message says what it allows."""
 
 
+class RepeatedFitWarning(UserWarning):
+    """An object is fitted again: its ledger adds up, and so does what its table has cost."""
+
+
 def report_leak(message: str, on_leak: str) -> None:
     """Warn, raise or stay silent about a leak, as ``on_leak`` asks.
 

@@ -100,14 +100,14 @@ LAYERS = {
     "tables": ("exceptions", "_keywords", "_parameters"),
     "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
-    "_refit": ("_forked", "privacy"),
+    "_refit": ("exceptions", "_forked", "privacy"),
     "accounting": ("exceptions", "_parameters", "_copies", "_html", "privacy", "tables"),
     "impute": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_copies", "_contents",
         "_forked", "_refit", "tables", "accounting"
     ),
     "_spender": (
-        "exceptions", "_keywords", "_parameters", "_random_state", "_display", "privacy", "tables",
+        "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_refit", "privacy", "tables",
         "accounting"
     ),
     "preprocessing": (

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _num_samples
 
 from .._keywords import KnownKeywords
 from .._parameters import ESTIMATOR, N_JOBS, Anything, check_parameters, constraints
-from .._refit import all_or_nothing
+from .._refit import all_or_nothing, warn_of_repeated_fit
 from .._spender import without_rows
 from ..accounting import private_parts
 from ..accounting._composite_report import lost_fits
@@ -163,6 +163,7 @@ class StackedGridSearchCV(GridSearchCV, KnownKeywords):
                 f"{gap}. The search could not count them: use GridSearchCV with such a budget, or "
                 "StackedGridSearchCV in place of a search inside."
             )
+        warn_of_repeated_fit(type(self).__name__, earlier, None, getattr(self, "delta_", 0.0))
         check_enclosing(self, X, strictest_on_leak(self.estimator))
         self.ledger_ = earlier
         fits = self._fit_folds(X, y, candidates, splits, params)

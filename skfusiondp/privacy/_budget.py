@@ -146,13 +146,16 @@ class PrivacyBudget(KnownKeywords):
         return self.ledger.epsilon(self.delta)
 
     @contextmanager
-    def spending(self, planned: PrivacyLedger) -> Iterator[Pay]:
+    def spending(self, planned: PrivacyLedger, delta: float | None = None) -> Iterator[Pay]:
         """Reserve `planned` for the block, which calls what it gets right before it reads anything.
 
         Parameters
         ----------
         planned : PrivacyLedger
             The most that the block means to spend.
+        delta : float, optional
+            The delta for which the block's own epsilon was chosen. The budget counts at its own; where
+            the two differ a refusal says what that does.
 
         Yields
         ------
@@ -181,7 +184,7 @@ class PrivacyBudget(KnownKeywords):
         """
         token = secrets.token_hex(8)
         with self._locked() as state:
-            self._check(planned, _total(state))
+            self._check(planned, _total(state), delta)
             state["reserved"][token] = planned.to_json()
         paid = PrivacyLedger()
 
@@ -191,7 +194,7 @@ class PrivacyBudget(KnownKeywords):
             if owed != planned:
                 with self._locked() as state:
                     others = {t: r for t, r in state["reserved"].items() if t != token}
-                    self._check(owed, _total({**state, "reserved": others}))
+                    self._check(owed, _total({**state, "reserved": others}), delta)
                     if owed.epsilon(self.delta) > planned.epsilon(self.delta):
                         state["reserved"][token] = owed.to_json()
             paid = owed
@@ -203,7 +206,7 @@ class PrivacyBudget(KnownKeywords):
                 state["reserved"].pop(token, None)
                 state["spent"] = (PrivacyLedger.from_json(state["spent"]) + paid).to_json()
 
-    def _check(self, planned: PrivacyLedger, so_far: PrivacyLedger) -> None:
+    def _check(self, planned: PrivacyLedger, so_far: PrivacyLedger, delta: float | None = None) -> None:
         others = {e.adjacency for e in planned} - {self.adjacency}
         if others:
             raise PrivacyBudgetError(
@@ -212,12 +215,24 @@ class PrivacyBudget(KnownKeywords):
             )
         total = compute_epsilon((so_far + planned).entries, self.delta)
         if total > self.epsilon * (1 + _ROUNDING):
+            cost = planned.epsilon(self.delta)
             raise PrivacyBudgetError(
-                f"This fit would cost epsilon={planned.epsilon(self.delta):.4g} and bring the total to "
+                f"This fit would cost epsilon={cost:.4g} and bring the total to "
                 f"{total:.4g} at delta={self.delta:g} ({self.adjacency}), above the budget of "
                 f"{self.epsilon:g}; {so_far.epsilon(self.delta):.4g} is spent in {len(so_far)} entries. "
-                "Nothing was read. Lower the fit's epsilon, or stop here: earlier fits are untouched."
+                f"Nothing was read. {self._other_delta(planned, delta, cost)}Lower the fit's epsilon, or "
+                "stop here: earlier fits are untouched."
             )
+
+    def _other_delta(self, planned: PrivacyLedger, delta: float | None, cost: float) -> str:
+        """What it does to a fit's epsilon that it was chosen for another delta than the budget's."""
+        if delta is None or delta == self.delta:
+            return ""
+        return (
+            f"The fit's epsilon was chosen at delta={delta:.4g}, where it is "
+            f"{planned.epsilon(delta):.4g}; the budget counts at its own delta={self.delta:g}, where the "
+            f"same noise has epsilon={cost:.4g}: give the fit delta={self.delta:g} too. "
+        )
 
     @contextmanager
     def _started(self) -> Iterator[dict]:
@@ -286,13 +301,13 @@ def _remove_at_exit(folder: str, process: int) -> None:
 
 
 @contextmanager
-def spending(budget: Any, planned: PrivacyLedger) -> Iterator[Pay]:
+def spending(budget: Any, planned: PrivacyLedger, delta: float | None = None) -> Iterator[Pay]:
     """As ``PrivacyBudget.spending``, for an estimator's parameter, which may be None."""
     shared = as_budget(budget)
     if shared is None:
         yield lambda ledger=planned: None
     else:
-        with shared.spending(planned) as pay:
+        with shared.spending(planned, delta) as pay:
             yield pay
 
 

@@ -1,0 +1,95 @@
+"""A fit of an object that was fitted before says so, and what its ledger will hold, before it pays."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skfusiondp import (
+    FusionDPClassifier,
+    Numeric,
+    OffsetFusionRegressor,
+    PrivacyBudget,
+    PrivacyBudgetError,
+    RepeatedFitWarning,
+)
+from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
+from skfusiondp.preprocessing import PrivateStandardScaler
+
+AGE = {1: Numeric(0, 1)}
+X = np.random.default_rng(0).uniform(size=(120, 2))
+Y = (X[:, 0] > 0.5).astype(int)
+
+
+def model(**parameters):
+    return FusionDPClassifier(AGE, **{"steps": 2, "public_epochs": 0, "random_state": 0, **parameters})
+
+
+def heard(fit, *args):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(*args)
+    return [str(w.message) for w in caught if w.category is RepeatedFitWarning]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        model(),
+        model(method="dp-sgd", adjacency="add-remove"),
+        OffsetFusionRegressor(AGE, steps=1, random_state=0),
+        PrivateStandardScaler(AGE, random_state=0),
+        PrivateRandomSearchCV(model(), {"max_grad_norm": [0.5, 1.0]}, n_trials=1.1, random_state=0),
+        StackedGridSearchCV(model(), {"max_grad_norm": [0.5, 1.0]}, cv=2),
+    ],
+    ids=lambda m: f"{type(m).__name__}{getattr(m, 'method', '')}",
+)
+def test_every_fit_after_the_first_says_so(made):
+    made = clone(made)
+    assert heard(made.fit, X, Y) == []
+    for _ in range(2):
+        before, held = made.epsilon_, len(made.ledger_)
+        (text,) = heard(made.fit, X, Y)
+        assert text.startswith(f"This {type(made).__name__} was fitted before") and "clone" in text
+        assert "PrivacyBudget" in text and f" {held} " in text and made.epsilon_ > before
+        shown = before if isinstance(made, StackedGridSearchCV) else made.epsilon_
+        assert f"epsilon {shown:.4g} at delta" in text
+
+
+def test_copies_and_searches_begin_anew():
+    fitted = model().fit(X, Y)
+    assert heard(clone(fitted).fit, X, Y) == []
+    assert heard(cross_val_score, fitted, X, Y) == []
+    assert heard(GridSearchCV(fitted, {"max_grad_norm": [0.5, 1.0]}, cv=2).fit, X, Y) == []
+    assert heard(model(method="hybrid").fit(X, Y).fit, X, Y) == []  # it reads nothing, so nothing adds up
+
+
+def test_a_pipeline_fits_its_last_step_again():
+    pipe = make_pipeline("passthrough", model()).fit(X, Y)
+    assert len(heard(pipe.fit, X, Y)) == 1
+
+
+def test_as_an_error_it_stops_the_fit_before_anything_is_paid():
+    fitted = model().fit(X, Y)
+    before = fitted.ledger_
+    with warnings.catch_warnings(), pytest.raises(RepeatedFitWarning):
+        warnings.simplefilter("error", RepeatedFitWarning)
+        fitted.fit(X, Y)
+    assert fitted.ledger_ == before
+
+
+def test_a_budget_says_what_another_delta_does(tmp_path):
+    budget = PrivacyBudget(1.0, 1e-5, path=tmp_path / "budget.json")
+    with pytest.raises(PrivacyBudgetError) as caught:
+        model(epsilon=1.0, delta=1e-3, budget=budget).fit(X, Y)
+    assert "chosen at delta=0.001" in str(caught.value) and "give the fit delta=1e-05" in str(caught.value)
+    assert budget.spent == 0
+    model(epsilon=1.0, delta=1e-5, budget=budget).fit(X, Y)
+    with pytest.raises(PrivacyBudgetError) as caught:
+        model(epsilon=1.0, delta=1e-5, budget=budget).fit(X, Y)
+    assert "chosen at" not in str(caught.value)
