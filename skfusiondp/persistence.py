@@ -198,6 +198,57 @@ def load(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> Any:
         ) from error
 
 
+def trusted_types(estimator: Any, *, trusted: Sequence[str] = ()) -> list[str]:
+    """Names of the types that skops has to trust to load an estimator which another program saves with it.
+
+    Such as MLflow: ``mlflow.sklearn.log_model(model, skops_trusted_types=trusted_types(model))``. All of them
+    are plain values, as in the files of ``save``.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this library, or a Pipeline of such and scikit-learn's
+        One without a torch net, which skops alone cannot save: an OffsetFusion model, an imputer, a
+        transformer.
+    trusted : sequence of str, default=()
+        Full names of further classes that you trust.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    InvalidInputError
+        If it holds a net, a class that is neither plain values nor trusted, or something that skops
+        cannot save.
+
+    Examples
+    --------
+    >>> from skfusiondp import Numeric
+    >>> from skfusiondp.persistence import trusted_types
+    >>> from skfusiondp.preprocessing import PrivateStandardScaler
+    >>> scaler = PrivateStandardScaler({0: Numeric(0, 1)}).fit([[0.2], [0.4]] * 50)
+    >>> "skfusiondp.tables._numeric.Numeric" in trusted_types(scaler)
+    True
+    """
+    io, _ = _libraries()
+    check_is_fitted(estimator)
+    if _nets(estimator):
+        raise InvalidInputError(
+            f"{type(estimator).__name__} holds a torch net, which skops alone cannot save; write the file "
+            "with skfusiondp.persistence.save and keep that (mlflow.log_artifact(path)), or let the other "
+            "program use pickle (serialization_format='cloudpickle'), which runs code when it is loaded."
+        )
+    try:
+        data = io.dumps(estimator)
+    except Exception as error:
+        raise InvalidInputError(
+            f"{type(estimator).__name__} holds something that skops cannot save ({error}); use pickle, which "
+            "runs code when it is loaded."
+        ) from error
+    return _known(io, data, trusted, "trusted_types")
+
+
 def _libraries() -> tuple[Any, Any]:
     try:
         import safetensors.torch

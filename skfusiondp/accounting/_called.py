@@ -74,7 +74,7 @@ def columns_called(estimator: Any, X: Any) -> Lookup:
         if more and not (more > 0 and is_a(before.levels[-1].composite, "_BaseChain")):
             raise _refused(key, "which cannot be followed to this fit: other columns have come to it")
         if not places:
-            made = [c.name for c in flow.columns if key in c.sources]
+            made = {c.name.rstrip("0123456789"): None for c in flow.columns if key in c.sources}
             how = f"steps before it have changed it ({', '.join(made)})" if made else "it is not among them"
             raise _refused(key, f"which this fit is not handed as it was in the table: {how}")
         if len(places) > 1:
@@ -115,7 +115,7 @@ def _inside(level: RunningFit, flow: Flow) -> Flow:
     name = type(composite).__name__
     if member is composite:
         return flow
-    if member is not None and (is_a(composite, "ThresholdOptimizer") or _hands_on_all(composite)):
+    if member is not None and _hands_on_all(composite):
         return _chosen_by_bagging(level, flow) if is_a(composite, "BaseBagging") else flow
     if member is None or brought_by_others(composite):
         raise _Lost(f"{name} hands on its table in a way that is not known")

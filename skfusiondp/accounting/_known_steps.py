@@ -240,6 +240,9 @@ METAS: dict[str, Meta] = {
     "sklearn.TunedThresholdClassifierCV": Meta(
         "tunes its threshold on predictions that read true cells", loses=_FOLD_FITS
     ),
+    "fairlearn.ThresholdOptimizer": Meta(
+        "chooses thresholds by predictions that read true cells, and by the sensitive features it is handed"
+    ),
     "sklearn.SelfTrainingClassifier": Meta("makes labels out of predictions on true cells"),
     "sklearn.BaseWeightBoosting": Meta("weights rows by errors on true cells", _MODEL),
     "sklearn.RANSACRegressor": Meta("selects rows by errors on true cells", _MODEL, loses="earlier trials"),

@@ -334,6 +334,8 @@ def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool)
     if reset:
         return frame
     names = getattr(estimator, "feature_names_in_", None)
+    if names is None:  # some libraries take them off a copy, so that it predicts on arrays without a warning
+        names = getattr(getattr(estimator, "schema_", None), "columns", None)
     return frame.set_axis(_numbered(frame.shape[1]) if names is None else [str(c) for c in names], axis=1)
 
 
