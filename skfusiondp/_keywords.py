@@ -95,7 +95,7 @@ def _of_a_part(cls: type[KnownKeywords], name: str) -> str:
 
 def _message(cls: type[KnownKeywords], name: str) -> str:
     start = f"{cls.__name__} has no parameter {name!r}"
-    known = _parameters(cls)
+    known = [n for n in _parameters(cls) if n not in ("args", "kwargs")]
     needs, advice = _ADVICE.get(name.lower(), ("", ""))
     if needs in (*known, *cls._prefixes):
         return f"{start}; {advice}."
@@ -113,9 +113,8 @@ def _parameters(cls: type) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for base in cls.__mro__:
         if "__init__" in vars(base) and base is not object:
-            for name, parameter in list(inspect.signature(vars(base)["__init__"]).parameters.items())[1:]:
-                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                    names[name] = None
+            # The name of a ``**kwargs`` too: scikit-learn's checks state every name of a signature.
+            names |= dict.fromkeys(list(inspect.signature(vars(base)["__init__"]).parameters)[1:])
     return tuple(names)
 
 

@@ -133,6 +133,7 @@ CASES = {
     "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
     "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),
     "optimizer of another kind": ({"optimizer": type}, "must be a torch optimizer class"),
+    "kwargs as a name": ({"kwargs": 1}, "no parameter 'kwargs'"),
     "misspelt in the module": ({"module__hiden": (4,)}, r"did you mean 'module__hidden'\?"),
     "misspelt in the optimizer": ({"optimizer__beta": 0.9}, r"Adam takes no 'beta'; .* 'optimizer__betas'\?"),
 }

@@ -42,7 +42,9 @@ def promised_epsilon(account: Account, columns: tuple[str, ...]) -> float:
     """Epsilon of the mechanisms that read some of the columns; of all where none is named."""
     if account.unbounded:
         return float("inf")
-    return account.same.epsilon_of_columns(columns or account.domains, account.delta)
+    # The ledger names columns as the user does.
+    named = {*columns, *(account.called.get(c, c) for c in columns)}
+    return account.same.epsilon_of_columns(named or account.domains, account.delta)
 
 
 def unbudgeted(estimator: Any) -> Any:

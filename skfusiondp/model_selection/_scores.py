@@ -48,12 +48,14 @@ def hybrid_score(model: Any, X: Any, y: Any, scoring: Any) -> float:
         return free_score(model, PairedTable(X.hybrid, X.hybrid, X.schema, X.expected), y, scoring)
     steps = steps_of(model)
     final = steps[-1]
-    imputer = getattr(final, "imputer_", None)
-    if imputer is None:
-        raise InvalidInputError(f"validation='hybrid' needs {type(final).__name__} to have an imputer.")
     frame = as_frame(X)
     schemas = [s.schema_ for s in steps if hasattr(s, "schema_")]
-    sensitive = {c for s in schemas for c in s.sensitive}
+    sensitive = {s.name(c) for s in schemas for c in s.sensitive}
+    if len(steps) > 1 and not is_frame(X):
+        raise InvalidInputError(
+            "validation='hybrid' cannot tell the sensitive columns of an array behind the steps of a pipeline; "
+            "search on a frame, or use validation='private' or public rows."
+        )
     if unknown := sensitive - set(frame.columns):
         raise InvalidInputError(
             f"validation='hybrid' cannot find the sensitive column(s) {sorted(unknown)} in the table: a step "
@@ -63,6 +65,13 @@ def hybrid_score(model: Any, X: Any, y: Any, scoring: Any) -> float:
     blank: Any = _blank(X, frame, sensitive)
     if len(steps) > 1:
         blank = model[:-1].transform(blank)
+    if isinstance(blank, PairedTable):  # a step before has imputed
+        return hybrid_score(final, blank, y, scoring)
+    imputer = getattr(final, "imputer_", None)
+    if imputer is None and final._given_support() is not None:
+        imputer = final._unfitted_imputer(lambda: 0)._fit_schema(final.schema_)
+    if imputer is None:
+        raise InvalidInputError(f"validation='hybrid' needs {type(final).__name__} to have an imputer.")
     hybrid: Any = imputer._pair(as_frame(blank)).hybrid
     if not is_frame(blank):
         hybrid = hybrid.to_numpy()
@@ -167,7 +176,8 @@ def _all_at_once(score: Callable, model: Any, X: Any, y: Any) -> np.ndarray | No
 
 
 def _one_by_one(scoring: Any, model: Any, X: Any, y: Any, unscored: Counter) -> np.ndarray:
-    sensitive = {c for s in steps_of(model) if hasattr(s, "schema_") for c in s.schema_.sensitive}
+    schemas = [s.schema_ for s in steps_of(model) if hasattr(s, "schema_")]
+    sensitive = {s.name(c) for s in schemas for c in s.sensitive}
     named = None if callable(scoring) else partial(_named(scoring, model), every=y)
     scores = np.zeros(_num_samples(y))
     for i in range(len(scores)):

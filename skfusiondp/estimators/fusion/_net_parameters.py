@@ -47,6 +47,12 @@ class OfTorchParts:
 
     def check(self, owner: Any) -> None:
         given = owner._net_parameters()
+        for name in given:
+            if not name.startswith(PREFIXES):  # "kwargs" itself
+                raise InvalidInputError(
+                    f"{type(owner).__name__} has no parameter {name!r}; what it takes beside its own starts "
+                    f"with {', '.join(PREFIXES)}."
+                )
         LEARNING_RATE.check("optimizer__lr", given.get("optimizer__lr"))
         PARAM_GROUPS.check("optimizer__param_groups", given.get("optimizer__param_groups"))
         if any(name.startswith(("module__", "optimizer__")) for name in given):
