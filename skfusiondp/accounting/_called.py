@@ -189,7 +189,9 @@ def after_fit(step: Any, flow: Flow) -> Flow:
         if hasattr(step, "transformer_list"):
             naming = getattr(step, "verbose_feature_names_out", True)
             return joined([named_by(naming, n, after_fit(s, flow)) for n, s in step.transformer_list], True)
-    if is_a(step, "SelectorMixin") and type(step).__module__.split(".")[0] in ("sklearn", "skfusiondp"):
+    if is_a(step, "PrivateSelectKBest"):
+        raise _Lost("PrivateSelectKBest selects columns; hand it a frame, whose columns keep their names")
+    if is_a(step, "SelectorMixin") and type(step).__module__.split(".")[0] == "sklearn":
         kept = step.get_support(indices=True)
         return replace(flow, columns=tuple(flow.columns[i] for i in kept))
     if is_ours(step) and is_a(step, "OneToOneFeatureMixin"):

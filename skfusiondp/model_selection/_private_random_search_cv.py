@@ -56,7 +56,7 @@ from ..tables._paired_table import PairedTable
 from ..tables._read_table import as_table, count_rows
 from ..tables._schema import SensitiveSchema
 from ..tables._targets import read_labels
-from ._scores import check_row_scoring, free_score, hybrid_score, paid_score
+from ._scores import check_hybrid, check_row_scoring, free_score, hybrid_score, paid_score
 from ._trials import (
     Candidate,
     candidates_of,
@@ -321,6 +321,8 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
 
     def _refuse_early(self, train: tuple, held_out: tuple | None) -> None:
         """Refuse, before anything is paid, what every trial would refuse."""
+        if self.validation == "hybrid":
+            check_hybrid(self.estimator, train[0])
         if held_out is None or self.validation == "hybrid":
             check_scoring(self.estimator, self.scoring)
         if held_out is None:

@@ -16,6 +16,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from ..accounting._accounted import is_ours
+from ..accounting._known_steps import is_a
+from ..accounting._step_outputs import does_nothing
 from ..exceptions import InvalidInputError
 from ..privacy import relation
 from ..privacy._random_bits import RandomBits
@@ -51,11 +54,7 @@ def hybrid_score(model: Any, X: Any, y: Any, scoring: Any) -> float:
     frame = as_frame(X)
     schemas = [s.schema_ for s in steps if hasattr(s, "schema_")]
     sensitive = {s.name(c) for s in schemas for c in s.sensitive}
-    if len(steps) > 1 and not is_frame(X):
-        raise InvalidInputError(
-            "validation='hybrid' cannot tell the sensitive columns of an array behind the steps of a pipeline; "
-            "search on a frame, or use validation='private' or public rows."
-        )
+    check_hybrid(model, X)
     if unknown := sensitive - set(frame.columns):
         raise InvalidInputError(
             f"validation='hybrid' cannot find the sensitive column(s) {sorted(unknown)} in the table: a step "
@@ -78,6 +77,22 @@ def hybrid_score(model: Any, X: Any, y: Any, scoring: Any) -> float:
     elif isinstance(blank, pd.DataFrame):
         hybrid = hybrid.set_axis(blank.columns, axis=1)
     return free_score(final, hybrid, y, scoring)
+
+
+def check_hybrid(model: Any, X: Any) -> None:
+    """Refuse an array whose columns steps may have moved, so that the sensitive ones cannot be told."""
+    if is_frame(X) or isinstance(X, PairedTable):
+        return
+    if not all(does_nothing(s) or _keeps_places(s) for s in steps_of(model)[:-1]):
+        raise InvalidInputError(
+            "validation='hybrid' cannot tell the sensitive columns of an array behind the steps of a "
+            "pipeline; search on a frame, or use validation='private' or public rows."
+        )
+
+
+def _keeps_places(step: Any) -> bool:
+    """Whether a step of this library hands on as many columns, in order."""
+    return is_ours(step) and is_a(step, "OneToOneFeatureMixin") and not is_a(step, "PrivateSelectKBest")
 
 
 def _blank(X: Any, frame: pd.DataFrame, sensitive: set[str]) -> Any:

@@ -12,6 +12,7 @@ from sklearn.model_selection import ParameterGrid
 
 from ..accounting._parts import private_parts
 from ..exceptions import InvalidInputError
+from ..impute import FoundationImputer
 from ..privacy import PrivacyLedger
 from ..privacy._mechanisms import Gaussian, Mechanism
 from ..privacy._random_bits import RandomBits
@@ -62,6 +63,18 @@ def steps_of(estimator: Any) -> list[Any]:
     """The steps of a pipeline, or the estimator alone."""
     steps = getattr(estimator, "steps", None)
     return [step for _, step in steps] if isinstance(steps, list) else [estimator]
+
+
+def _imputes(final: Any) -> bool:
+    """Whether a model can guess the sensitive cells of rows that are held out."""
+    has_imputer = getattr(final, "imputer", None) is not None
+    supported = getattr(final, "support", None) is not None and not hasattr(final, "method")
+    return has_imputer or supported or getattr(final, "method", None) in ("fusiondp", "hybrid")
+
+
+def _pairs(step: Any) -> bool:
+    """Whether a step is an imputer that hands on both views."""
+    return isinstance(step, FoundationImputer) and step.output == "paired"
 
 
 def spenders_of(estimator: Any) -> list[Any]:
@@ -130,13 +143,11 @@ def planned(estimator: Any, parameters: dict, n_rows: int, must_impute: bool) ->
         )
     before = [step for step in spenders if step is not final]
     entries = sum((step.planned_ledger(n_rows) for step in before), PrivacyLedger())
-    has_imputer = getattr(final, "imputer", None) is not None
-    imputes = has_imputer or getattr(final, "method", None) in ("fusiondp", "hybrid")
-    if must_impute and not imputes:
+    if must_impute and not (_imputes(final) or any(map(_pairs, steps_of(model)[:-1]))):
         raise InvalidInputError(
             f"validation='hybrid' needs {type(final).__name__} to impute sensitive columns, and with "
-            f"{parameters!r} it has no imputer; pass imputer=FoundationImputer(...) to it, or to the search "
-            "validation='private' or public rows."
+            f"{parameters!r} it has no imputer; pass public rows as support=, or imputer=FoundationImputer"
+            "(...), to it, or to the search validation='private' or public rows."
         )
     final.set_params(epsilon=None, noise_multiplier=1.0)
     cost = final.planned_ledger(n_rows)

@@ -25,7 +25,7 @@ from skfusiondp import (
 )
 from skfusiondp.accounting import check_pipeline, privacy_report
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.preprocessing import PrivateStandardScaler
+from skfusiondp.preprocessing import PrivateSelectKBest, PrivateStandardScaler
 
 PUBLIC = ["income", "hours"]
 SENSITIVE = {"age": Numeric(18, 90), "bmi": Numeric(10, 60)}
@@ -155,6 +155,12 @@ def test_a_column_that_a_step_has_changed_is_refused(output):
         assert not check_pipeline(pipe, X=X).ok
     with pytest.raises(InvalidInputError, match=r"'age'.*set_output\(transform='pandas'\)"):
         make_pipeline(StandardScaler(), model(on_leak="ignore")).fit(X, Y)
+
+
+def test_a_selection_of_this_library_hands_on_other_positions():
+    chosen = PrivateSelectKBest(SENSITIVE, k=3, random_state=0, on_leak="ignore")
+    with pytest.raises(InvalidInputError, match=r"'age'.*PrivateSelectKBest"):
+        make_pipeline(scaled(), chosen, model(on_leak="ignore")).fit(X, Y)
 
 
 def test_a_column_that_comes_twice_is_refused():

@@ -681,3 +681,58 @@ def test_what_is_no_estimator_is_refused(estimator):
     search = PrivateRandomSearchCV(estimator, {"max_grad_norm": [0.5, 1.0]})
     with pytest.raises(InvalidInputError, match=r"estimator=.* is no estimator; pass an object"):
         search.fit(np.zeros((60, 2)), np.arange(60) % 2)
+
+
+# Held-out rows with imputed cells ------------------------------------------------------------
+
+
+def _people(n=160):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"lab": rng.normal(size=n), "bmi": rng.normal(size=n), "age": rng.uniform(0, 1, n)})
+    return table, (table["lab"] + table["age"] > 0.5).to_numpy().astype(int)
+
+
+def _with_other_ages(table):
+    return table.assign(age=np.random.default_rng(9).uniform(0, 1, len(table)))
+
+
+def test_hybrid_validation_takes_the_support_of_an_offset_model():
+    from skfusiondp import OffsetFusionClassifier
+
+    table, target = _people()
+    model = OffsetFusionClassifier({"age": Numeric(0, 1)}, support=table.head(40), steps=1)
+    search = PrivateRandomSearchCV(model, {"max_grad_norm": [0.5, 1.0]}, n_trials=1.1, random_state=0)
+    assert np.isfinite(search.fit(table.tail(120), target[-120:]).best_score_)
+
+
+@pytest.mark.parametrize("kind", ["paired", "renamed"])
+def test_hybrid_validation_reads_no_cell_behind_the_steps_of_a_pipeline(kind):
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import StandardScaler
+
+    from skfusiondp.model_selection._scores import hybrid_score
+
+    table, target = _people()
+    age = {"age": Numeric(0, 1)}
+    if kind == "paired":
+        imputer = FoundationImputer(age, support=table.head(40), output="paired", random_state=0)
+        pipe = make_pipeline(imputer, FusionDPClassifier(steps=2, random_state=0))
+    else:
+        scaled = make_column_transformer((StandardScaler(), ["lab"]), remainder="passthrough")
+        pipe = make_pipeline(scaled, FusionDPClassifier(age, steps=2, random_state=0))
+    name = "fusiondpclassifier__max_grad_norm"
+    search = PrivateRandomSearchCV(pipe, {name: [0.5, 1.0]}, n_trials=1.1, random_state=0)
+    model = search.fit(table, target).best_estimator_
+    score = [hybrid_score(model, t, target, "neg_log_loss") for t in (table, _with_other_ages(table))]
+    assert score[0] == score[1] and np.isfinite(score[0])
+    moved = model.predict_proba(_with_other_ages(table)) != model.predict_proba(table)
+    assert moved.any()  # the model itself reads them
+
+
+def test_hybrid_validation_refuses_arrays_behind_steps_before_it_pays():
+    table, target = _people()
+    pipe = make_pipeline(FunctionTransformer(np.fliplr), FusionDPClassifier({0: Numeric(0, 1)}, steps=2))
+    search = PrivateRandomSearchCV(pipe, {"fusiondpclassifier__max_grad_norm": [0.5, 1.0]}, n_trials=1.1)
+    with pytest.raises(InvalidInputError, match="search on a frame"):
+        search.fit(table.to_numpy(), target)
+    assert not hasattr(search, "ledger_")
