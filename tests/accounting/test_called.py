@@ -24,6 +24,8 @@ from skfusiondp import (
     PrivacyLeakWarning,
 )
 from skfusiondp.accounting import check_pipeline, privacy_report
+from skfusiondp.accounting._composite_report import account_of
+from skfusiondp.audit._claim import promised_epsilon
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateSelectKBest, PrivateStandardScaler
 
@@ -126,6 +128,14 @@ def test_unions_and_nested_transformers_are_followed(output):
     assert fitted.predict(wards).shape == Y.shape
     assert check_pipeline(make_pipeline(union, model()), X=wards).ok
     assert check_pipeline(fitted).ok
+
+
+def test_audits_find_the_columns_in_the_ledger():
+    pipe = make_pipeline(scaled(), model()).fit(X, Y)
+    account = account_of(pipe)
+    assert set(account.domains) == {c for e in account.ledger for c in e.protects} == {"bmi", "age"}
+    whole = promised_epsilon(account, ())
+    assert whole == promised_epsilon(account, ("x3",)) == promised_epsilon(account, ("age",)) > 0.5
 
 
 def test_the_check_says_the_same_before_and_after_the_fit():
