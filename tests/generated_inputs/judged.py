@@ -14,6 +14,7 @@ from skfusiondp import PrivacyBudget
 from skfusiondp.exceptions import (
     DataHolderWarning,
     PrivacyLeakWarning,
+    TrainingDivergedError,
     WeakPrivacyWarning,
 )
 
@@ -31,8 +32,9 @@ class Fault(AssertionError):
 def judged(model: Any, X: Any, y: Any, said: Any = "", **given: Any) -> str:
     """Fit and use a model; "works", or "refused"; a `Fault` if the fit keeps to neither, with what is `said`.
 
-    A refused fit pays nothing, and leaves no model. One that works gives finite predictions, and has paid
-    what it planned. No fit changes what it was given, nor warns of what happens inside it.
+    A refused fit pays nothing, and leaves no model; one that diverged may have paid. One that works gives
+    finite predictions, and has paid what it planned. No fit changes what it was given, nor warns of what
+    happens inside it.
     """
     try:
         return _judged(model, X, y, **given)
@@ -73,6 +75,8 @@ def quietly(call: Any, *args: Any, **kwargs: Any) -> Any:
     for warning in caught:
         # Files that another fit left open are closed whenever Python collects them, which may be now.
         for_users = issubclass(warning.category, (*TOLD, ResourceWarning))
+        # A layer of torch that the user took and torch would rather they did not.
+        for_users |= "torch/nn/utils/weight_norm" in warning.filename.replace("\\", "/")
         # A warning that is meant for users points at their line.
         for_users |= warning.category is UserWarning and "/skfusiondp/" not in warning.filename
         if not for_users:
@@ -84,7 +88,8 @@ def quietly(call: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _check_refused(model: Any, budget: PrivacyBudget, error: Exception) -> None:
-    if len(budget.ledger) or len(getattr(model, "ledger_", ())):
+    paid = len(budget.ledger) or len(getattr(model, "ledger_", ()))
+    if paid and not isinstance(error, TrainingDivergedError):
         raise Fault(f"paid, then refused: {error}") from error
     try:
         check_is_fitted(model)
@@ -111,7 +116,8 @@ def _check_fitted(model: Any, budget: PrivacyBudget, X: Any) -> None:
 
 
 def _unordered(entry: Any) -> dict:
-    return {**vars(entry), "protects": set(entry.protects)}
+    # A column that `sensitive` states by its position has a name of its own only in the table.
+    return {**vars(entry), "protects": len(entry.protects)}
 
 
 def predicted(model: Any, X: Any) -> np.ndarray:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 # Examples of each test: a default run, and the long one, which together has 10,000.
-FEW = {"cheap": 60, "table": 25, "fit": 8}
-MANY = {"cheap": 1000, "table": 350, "fit": 250}
+FEW = {"cheap": 60, "table": 25, "fit": 8, "judged": 6}
+MANY = {"cheap": 1000, "table": 350, "fit": 250, "judged": 60}
 
 
 # Inputs are of named kinds, of which a failure says the names: smaller ones would say no more.
