@@ -50,7 +50,8 @@ def calibrate(
     ends = math.log(LEAST_NOISE), math.log(MOST_NOISE)
     near = _first_below_zero(about, start, *ends, slope=1.0)
     near = ends[1] if near is None else near
-    steep = max(1.0, (about(near - 0.01) - about(near + 0.01)) / 0.02)
+    # Where the approximation is far off, its slope is too: it may not be what makes noise look close enough.
+    steep = min(max(1.0, (about(near - 0.01) - about(near + 0.01)) / 0.02), 50.0)
     found = _first_below_zero(excess, near, *ends, steep)
     step = _CLOSE / 4
     while found is not None and epsilon_of(together(found), relation, delta) > epsilon:

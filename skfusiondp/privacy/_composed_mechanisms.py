@@ -6,10 +6,14 @@ import functools
 import math
 from collections.abc import Callable
 
+from ..exceptions import InvalidInputError
 from ._composition import Part, composed_delta, composed_epsilon, composed_log_delta
 from ._gaussian import gaussian_delta, gaussian_epsilon
 from ._mechanisms import Bound, Gaussian, Mechanism
 from ._relations import Relation
+
+# More would need a finer grid than fits into memory.
+_MOST_STEPS = 1e9
 
 
 @functools.lru_cache(maxsize=4096)
@@ -96,6 +100,11 @@ def _of_pair(
             alike[one] = alike.get(one, 0) + mechanism.steps
     if not alike:
         return unsampled(distance)
+    if sum(alike.values()) > _MOST_STEPS:
+        raise InvalidInputError(
+            f"{sum(alike.values()):.4g} sampled steps are more than the {_MOST_STEPS:g} that can be "
+            "accounted for; run fewer, or take more rows in each."
+        )
     parts = [(one.loss(pair), steps) for one, steps in alike.items()]
     if distance:
         parts.append((Gaussian((pair[0] - pair[1]) / distance, 1.0, 1).loss(pair), 1))

@@ -327,19 +327,28 @@ def _compose(parts: Sequence[Part], plan: Plan) -> Composed:
     # Rounding to the grid spreads a sum by some of its cells.
     spread = min(steps, math.ceil(12 * math.sqrt(steps)))
     size = next_fast_len(math.ceil(plan.top / plan.grid) - first + 2 + spread, real=True)
-    spectrum = np.ones(size // 2 + 1, dtype=complex)
+    log_sizes, angles, moved = np.zeros(size // 2 + 1), np.zeros(size // 2 + 1), 0.0
     log_norms, shift, last, log_finite = np.zeros(len(_TILTS)), 0, 0, 0.0
     for (loss, times), ends in zip(parts, plan.ranges, strict=True):
         lattice = loss.lattice(plan.grid, *ends)
         folded, centre = _folded(lattice, plan.tilt * plan.grid, size)
-        spectrum *= _power(rfft(folded), times)
+        # The transform less 1, so that of a release that hardly ever moves anything no digit is lost.
+        share = float(folded[1:].sum())
+        folded[0] = -share
+        less_one = rfft(folded)
+        square = np.maximum(2 * less_one.real + np.abs(less_one) ** 2, -1.0)
+        with np.errstate(divide="ignore"):
+            log_sizes += times * np.log1p(square) / 2
+        angles += times * np.arctan2(less_one.imag, 1 + less_one.real)
+        moved += times * share
         log_norms += times * np.array([_log_norm(lattice, t * plan.tilt * plan.grid) for t in _TILTS])
         shift += times * centre
         last += times * (lattice.first + len(lattice.masses) - 1)
         log_finite += times * math.log1p(-min(lattice.infinite, 1 - 1e-16))
+    spectrum = np.exp(log_sizes) * np.exp(1j * angles)
     masses = np.maximum(np.roll(irfft(spectrum, size), (shift - first) % size), 0.0)
     # What rounding of the transforms may have taken from any of them.
-    masses += (_ROUNDING_FFT + _ROUNDING_FFT_EACH * steps) * float(np.linalg.norm(masses)) / math.sqrt(size)
+    masses += (_ROUNDING_FFT + _ROUNDING_FFT_EACH * moved) * float(np.linalg.norm(masses)) / math.sqrt(size)
     losses = plan.grid * (first + np.arange(size))
     log_norms += _ROUNDING + _ROUNDING_EACH * steps
     # Chernoff's bound on what lies above the range.
@@ -363,9 +372,3 @@ def _folded(lattice: Lattice, tilt: float, size: int) -> tuple[np.ndarray, int]:
     masses /= masses.sum()
     centre = round(float(masses @ index))
     return np.bincount((index - centre) % size, masses, size), centre + lattice.first
-
-
-def _power(spectrum: np.ndarray, times: int) -> np.ndarray:
-    if times == 1:
-        return spectrum
-    return np.abs(spectrum) ** times * np.exp(1j * times * np.angle(spectrum))

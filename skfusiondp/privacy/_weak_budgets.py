@@ -6,7 +6,8 @@ import math
 import warnings
 
 from ..exceptions import WeakPrivacyWarning, callers_level
-from ._entries import LedgerEntry
+from ._attack_success import attack_success
+from ._entries import BoundEntry, LedgerEntry
 from ._ledger import PrivacyLedger
 
 # A larger epsilon is warned about.
@@ -15,7 +16,9 @@ _LARGE_EPSILON = 10.0
 _LARGE_DELTA = 0.01
 
 
-def warn_if_weak(epsilon: float, delta: float, n_rows: int | None = None) -> None:
+def warn_if_weak(
+    epsilon: float, delta: float, n_rows: int | None = None, planned: PrivacyLedger | None = None
+) -> None:
     """Warn where (epsilon, delta) rules out little, and say what it allows.
 
     Parameters
@@ -25,8 +28,10 @@ def warn_if_weak(epsilon: float, delta: float, n_rows: int | None = None) -> Non
     delta : float
     n_rows : int, optional
         Rows of the table (public); None where no table is known yet.
+    planned : PrivacyLedger, optional
+        What is about to run, where it is known: it says how much can be guessed.
     """
-    for text in _meanings(epsilon, delta, n_rows):
+    for text in _meanings(epsilon, delta, n_rows, planned):
         warnings.warn(text, WeakPrivacyWarning, stacklevel=callers_level())
 
 
@@ -34,10 +39,10 @@ def warn_of_plan(planned: PrivacyLedger, delta: float, n_rows: int) -> None:
     """``warn_if_weak`` for what a fit is about to run; it may state a noise multiplier, and no epsilon."""
     if not len(planned) or any(isinstance(e, LedgerEntry) and not e.noise_multiplier for e in planned):
         return  # nothing is promised, which is said elsewhere
-    warn_if_weak(planned.epsilon(delta), delta, n_rows)
+    warn_if_weak(planned.epsilon(delta), delta, n_rows, planned)
 
 
-def _meanings(epsilon: float, delta: float, n_rows: int | None) -> list[str]:
+def _meanings(epsilon: float, delta: float, n_rows: int | None, planned: PrivacyLedger | None) -> list[str]:
     texts = []
     if n_rows is not None and delta * n_rows >= 1:
         texts.append(
@@ -52,7 +57,9 @@ def _meanings(epsilon: float, delta: float, n_rows: int | None) -> list[str]:
         )
     if epsilon > _LARGE_EPSILON:
         odds = f"{math.exp(epsilon):.2g}" if epsilon < 300 else "more than 1e130"
-        chance = 100 / (1 + math.exp(-epsilon))
+        # The figure of reports: what the releases allow, or any of this epsilon and delta.
+        known = planned or PrivacyLedger((BoundEntry(epsilon, min(delta, 0.999)),))
+        chance = 100 * attack_success(known)
         guess = f"{chance:.4f} %" if chance < 99.9999 else "more than 99.9999 %"
         texts.append(
             f"epsilon={epsilon:.4g} promises little: it lets whoever sees the result multiply the odds of a "

@@ -11,6 +11,7 @@ from dp_accounting.pld import privacy_loss_distribution as pld
 from oracles import composed_log_delta, gaussian_delta
 
 from skfusiondp.accounting import RELATIONS, BoundEntry, LedgerEntry, compute_delta, compute_epsilon
+from skfusiondp.exceptions import InvalidInputError
 
 # dp-accounting's names of the relations.
 PEERS = {"replace": "REPLACE_ONE", "zero-out": "REPLACE_SPECIAL", "add-remove": "ADD_OR_REMOVE_ONE"}
@@ -137,3 +138,8 @@ def test_extreme_plans_are_answered(sigma, q, steps):
     start = time.perf_counter()
     epsilon = compute_epsilon([entry(sigma, q, steps)], 1e-6)
     assert math.isfinite(epsilon) and time.perf_counter() - start < 20
+
+
+def test_more_steps_than_can_be_followed_are_refused():
+    with pytest.raises(InvalidInputError, match="sampled steps are more than"):
+        compute_epsilon([entry(1e5, 0.1, 10**12)], 1e-6)
