@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ._forked import one_thread_after_fork
 from .exceptions import RepeatedFitWarning, callers_level
 from .privacy import BoundEntry, PrivacyLedger
@@ -62,7 +64,8 @@ def all_or_nothing(fit: Callable) -> Callable:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(self))
         try:
-            with one_thread_after_fork():
+            # Numpy's warnings and errors about numbers could be about a sensitive cell's.
+            with one_thread_after_fork(), np.errstate(all="ignore"):
                 return fit(self, *args, **kwargs)
         except BaseException:
             paid = self._paid_attributes(before) if hasattr(self, "_paid_attributes") else {}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
+from skfusiondp._refit import all_or_nothing
 from skfusiondp.exceptions import InvalidInputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
@@ -79,6 +80,18 @@ def test_the_model_is_the_same(mode, module):
         assert inside == (torch.is_grad_enabled(), torch.get_default_device(), torch.get_default_dtype())
     # Weights of a layer are drawn in torch's default type, so that only their size is the same.
     np.testing.assert_allclose(got, wanted, atol=0.2 if mode.startswith("default") else 1e-6)
+
+
+@pytest.mark.parametrize("mode", ["raise", "warn"])
+def test_numpy_tells_nothing_of_the_numbers_in_a_fit(mode, recwarn):
+    class Divides:
+        @all_or_nothing
+        def fit(self, cells):
+            return 1.0 / cells
+
+    with np.errstate(all=mode):
+        assert np.isinf(Divides().fit(np.zeros(2))).all()
+    assert not len(recwarn)
 
 
 def test_a_double_precision_module_of_the_users_own_is_trained_in_single_precision():
