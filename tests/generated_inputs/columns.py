@@ -312,7 +312,7 @@ ALIKE: dict[str, dict[str, Kind]] = {
         for k, v in {**NUMBERS, **FULL}.items()
         if "text" not in k and "bytes" not in k and "categor" not in k and "complex" not in k
     },
-    "truths": TRUTHS,
+    "truths": {k: v for k, v in TRUTHS.items() if "categor" not in k},
     "dates": DATES,
     "zoned dates": ZONED,
     "spans": SPANS,
