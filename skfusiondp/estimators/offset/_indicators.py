@@ -61,7 +61,7 @@ class Indicators:
         size = max(1, _NUMBERS // (self._codes.shape[1] * values.shape[1]))
         for start in range(0, len(self), size):
             columns = self._codes[start : start + size] + self._first
-            found[start : start + size] = values[columns].sum(axis=1)
+            found[start : start + size] = np.take(values, columns, axis=0).sum(axis=1)
         return found
 
     @property
