@@ -127,9 +127,14 @@ def composed_delta(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> 
     parts : sequence of (Loss, int)
     epsilon : float
     near : float, default=0
-        Deltas far below this need not be told from it.
+        Deltas below a millionth of this need not be told from it: that of a smaller epsilon, which is larger,
+        serves as well, and far out in the tail no grid is fine enough.
     """
-    return _compose(parts, _plan(parts, epsilon, near)).delta(epsilon)
+    plan = _plan(parts, epsilon, near)
+    if near and plan.log_delta < math.log(near * _NEGLIGIBLE):
+        epsilon = min(epsilon, _first_guess(parts, near * _NEGLIGIBLE))
+        plan = _plan(parts, epsilon, near)
+    return _compose(parts, plan).delta(epsilon)
 
 
 def composed_epsilon(parts: Sequence[Part], delta: float) -> float:

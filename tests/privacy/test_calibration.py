@@ -43,6 +43,14 @@ def test_calibrated_noise_is_within_half_a_percent_for_many_plans(plan, delta, e
     assert_enough_and_not_more(sigma, plan, epsilon, delta, adjacency)
 
 
+@pytest.mark.slow
+def test_where_delta_falls_off_a_cliff_the_search_is_not_led_astray():
+    # A little more noise, and delta is nothing: there the search must not take rounding for delta.
+    sigma = calibrate_noise_multiplier(1.0, 1e-5, 1e-8, 10**8)
+    assert 0.29 < sigma < 0.31
+    assert compute_epsilon([LedgerEntry(sigma, 1e-8, 10**8)], 1e-5) <= 1.0
+
+
 @pytest.mark.parametrize(("adjacency", "times"), [("replace", 2), ("add-remove", 1)])
 @pytest.mark.parametrize("epsilon", EPSILONS)
 @pytest.mark.parametrize(("steps", "delta", "rows"), [(1, 1e-5, 1), (10**5, 1e-9, 1), (7, 1e-20, 4)])
