@@ -222,7 +222,7 @@ def lost_fits(obj: Any, path: str) -> Iterator[tuple[str, bool]]:
     if hasattr(obj, "estimator") and any(hasattr(obj, n) for n in SEARCHES):
         lost = "the cross-validation fits"
     elif knows_meta(obj):
-        lost, made_of = meta_of(obj).loses, True
+        lost, made_of = str(meta_of(obj).loses), True
     if lost and private_parts(obj):
         place = f"{path} ({type(obj).__name__})" if path else type(obj).__name__
         yield (

@@ -210,7 +210,7 @@ class Meta:
     remedy: str = _HOLD
     selects: bool = False
     follows: bool = False
-    loses: str = ""
+    loses: str | Callable[[Get], str | None] = ""
     stacks: bool = False
 
 
@@ -235,7 +235,9 @@ METAS: dict[str, Meta] = {
     "sklearn.StackingClassifier": Meta(stacks=True, loses=_FOLD_FITS),
     "sklearn.StackingRegressor": Meta(stacks=True, loses=_FOLD_FITS),
     "sklearn.CalibratedClassifierCV": Meta(
-        "calibrates on predictions that read true cells", loses="the cross-validation fits (ensemble=False)"
+        "calibrates on predictions that read true cells",
+        # Else the fits are the members, and keep their ledgers.
+        loses=_if("ensemble", lambda v: v is not False, "the cross-validation fits (ensemble=False)"),
     ),
     "sklearn.TunedThresholdClassifierCV": Meta(
         "tunes its threshold on predictions that read true cells", loses=_FOLD_FITS
@@ -306,7 +308,8 @@ def meta_of(estimator: Any) -> Meta:
     meta, faithful = _known(estimator, METAS)
     if meta is None:
         return UNKNOWN_META
-    meta = replace(meta, reads=_with_parameters(meta.reads, estimator))
+    reads, loses = _with_parameters(meta.reads, estimator), _with_parameters(meta.loses, estimator)
+    meta = replace(meta, reads=reads, loses=loses or "")
     return meta if faithful or meta.reads else UNKNOWN_META
 
 

@@ -18,6 +18,7 @@ from skfusiondp import (
     PrivacyReport,
 )
 from skfusiondp.accounting import LedgerEntry, compute_epsilon, privacy_report
+from skfusiondp.accounting._known_steps import meta_of
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import StackedGridSearchCV
 
@@ -162,3 +163,9 @@ def test_bad_input():
 def test_a_refit_adds_to_the_ledger():
     fitted = FusionDPClassifier(SENSITIVE, **SMALL).fit(X, Y).fit(X, Y)
     assert len(privacy_report(then(fitted)).ledger) == 2
+
+
+def test_a_calibration_loses_ledgers_only_where_its_members_are_not_those_fits():
+    assert meta_of(CalibratedClassifierCV(ensemble=False)).loses
+    assert not meta_of(CalibratedClassifierCV(ensemble=True)).loses
+    assert not meta_of(CalibratedClassifierCV()).loses
