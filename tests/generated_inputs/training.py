@@ -115,7 +115,6 @@ MODULES: dict[str, dict[str, Any]] = {
     "InstanceNorm1d": own(between(lambda: nn.InstanceNorm1d(6))),
     "LocalResponseNorm": own(between(lambda: nn.LocalResponseNorm(2))),
     "LazyLinear": own(lambda n: nn.LazyLinear(6)),
-    "Bilinear": own(lambda n: Item(n)),
     "no bias": own(lambda n: nn.Linear(n, 6, bias=False)),
     "float64": own(lambda n: nn.Linear(n, 6).double()),
     "bfloat16": own(lambda n: nn.Linear(n, 6).bfloat16()),
@@ -315,9 +314,15 @@ CALLBACKS: dict[str, Any] = {
     "BatchScoring": [skorch.BatchScoring("accuracy")],
     "PassthroughScoring": [skorch.PassthroughScoring("train_loss")],
     "PassthroughScoring, nothing": [skorch.PassthroughScoring("nothing")],
-    "Checkpoint": [skorch.Checkpoint(monitor=None, f_params=None, f_optimizer=None, f_history=None)],
-    "Checkpoint, valid_loss": [skorch.Checkpoint(f_params=None, f_optimizer=None, f_history=None)],
-    "TrainEndCheckpoint": [skorch.TrainEndCheckpoint(f_params=None, f_optimizer=None, f_history=None)],
+    "Checkpoint": [
+        skorch.Checkpoint(monitor=None, f_params=None, f_optimizer=None, f_criterion=None, f_history=None)
+    ],
+    "Checkpoint, valid_loss": [
+        skorch.Checkpoint(f_params=None, f_optimizer=None, f_criterion=None, f_history=None)
+    ],
+    "TrainEndCheckpoint": [
+        skorch.TrainEndCheckpoint(f_params=None, f_optimizer=None, f_criterion=None, f_history=None)
+    ],
     "PrintLog": [skorch.PrintLog(sink=lambda text: None)],
     "EpochTimer": [skorch.EpochTimer()],
     "Freezer": [skorch.Freezer("nothing*")],
