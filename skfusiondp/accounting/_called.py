@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._parameters import is_whole
 from ..exceptions import InvalidInputError
 from ..tables._frames import is_frame
 from ..tables._select import KEEP_NAMES, Lookup, ending_in
@@ -20,7 +21,7 @@ from ._accounted import brought_by_others, is_ours
 from ._candidates import SEARCHES
 from ._known_steps import UNKNOWN_META, is_a, meta_of
 from ._provenance import Column, Flow, flow_of, joined
-from ._running_fits import MEMBERS_OF_BAGGING, RunningFit, running_fits
+from ._running_fits import RunningFit, running_fits
 from ._step_outputs import does_nothing, hands_on_cells, named_by
 
 
@@ -116,7 +117,12 @@ def _inside(level: RunningFit, flow: Flow) -> Flow:
     if member is composite:
         return flow
     if member is not None and _hands_on_all(composite):
-        return _chosen_by_bagging(level, flow) if is_a(composite, "BaseBagging") else flow
+        if is_a(composite, "BaseBagging") and not _hands_on_every_column(composite, flow):
+            raise _Lost(
+                f"{name} hands its members some of the columns; use max_features=1.0 and "
+                "bootstrap_features=False"
+            )
+        return flow
     if member is None or brought_by_others(composite):
         raise _Lost(f"{name} hands on its table in a way that is not known")
     if hasattr(composite, "transformer_list") or any(hasattr(composite, n) for n in SEARCHES):
@@ -149,19 +155,9 @@ def _one_like(member: Any, held: list[tuple[Any, Any]], name: str) -> Any:
     return same[0]
 
 
-def _chosen_by_bagging(level: RunningFit, flow: Flow) -> Flow:
-    """The columns of the member that a bagging is fitting, which may be some of all."""
-    frames = (*level.inside, level.frame)
-    of_members = [f.f_locals for f in frames if f.f_code.co_name == MEMBERS_OF_BAGGING]
-    places = of_members[0].get("features") if of_members else None
-    if level.composite.max_features == 1.0 and not level.composite.bootstrap_features:
-        return flow
-    if places is None or sorted(places) != list(range(len(flow.columns))):
-        raise _Lost(
-            f"{type(level.composite).__name__} hands its members some of the columns; use max_features=1.0 "
-            "and bootstrap_features=False"
-        )
-    return replace(flow, columns=tuple(flow.columns[i] for i in places))
+def _hands_on_every_column(bagging: Any, flow: Flow) -> bool:
+    most = bagging.max_features
+    return not bagging.bootstrap_features and most == (len(flow.columns) if is_whole(most) else 1.0)
 
 
 # What a fitted step hands on ------------------------------------------------------------

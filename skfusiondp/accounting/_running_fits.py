@@ -14,7 +14,7 @@ from ._parts import join
 _FITS = ("fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit")
 _WRAPPED_BY = ("sklearn", "skfusiondp", "imblearn")
 # scikit-learn's function that fits some members of a bagging, in a worker process too: there is no fit there.
-MEMBERS_OF_BAGGING = "_parallel_build_estimators"
+_MEMBERS_OF_BAGGING = "_parallel_build_estimators"
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,17 @@ class RunningFit:
     member : estimator or None
         What the composite is fitting: the next composite, or the estimator; None if something that it is not
         known to contain lies between.
-    inside : tuple of frame
-        Frames between its fit and the member's.
     """
 
     composite: Any
     frame: FrameType
     path: str
     member: Any
-    inside: tuple[FrameType, ...] = ()
 
     @property
     def table(self) -> Any:
         """The table that the composite was handed; its columns' names where only these are there."""
-        if self.frame.f_code.co_name == MEMBERS_OF_BAGGING:
+        if self.frame.f_code.co_name == _MEMBERS_OF_BAGGING:
             names = getattr(self.composite, "feature_names_in_", None)
             return self.frame.f_locals.get("X") if names is None else list(names)
         return _table(self.frame)
@@ -57,17 +54,14 @@ def running_fits(estimator: Any, frame: FrameType | None) -> list[RunningFit]:
     """
     levels: list[RunningFit] = []
     inner, path = [estimator], ""
-    between: list[FrameType] = []
     while frame is not None:
         owner = _fitted_by(frame)
         if owner is not None and owner is inner[-1]:
             # Decorators hold the same object and the table as it was handed over.
             if levels:
-                inside = (*levels[-1].inside, levels[-1].frame, *between)
-                levels[-1] = replace(levels[-1], frame=frame, inside=inside)
+                levels[-1] = replace(levels[-1], frame=frame)
             elif _is_search(owner):
                 levels.append(RunningFit(owner, frame, path, owner))
-            between = []
         elif owner is not None:
             place = next((p for i in reversed(inner) if (p := _place(owner, i)) is not None), None)
             if place is None:
@@ -75,10 +69,8 @@ def running_fits(estimator: Any, frame: FrameType | None) -> list[RunningFit]:
             else:
                 path = join(place, path) if path else place
                 member = inner[-1] if len(inner) == 1 else None
-                levels.append(RunningFit(owner, frame, path, member, tuple(between)))
-                inner, between = [owner], []
-        else:
-            between.append(frame)
+                levels.append(RunningFit(owner, frame, path, member))
+                inner = [owner]
         frame = frame.f_back
     return levels
 
@@ -88,7 +80,7 @@ def _fitted_by(frame: FrameType) -> Any:
     code = frame.f_code
     if not code.co_argcount:
         return None
-    if code.co_name == MEMBERS_OF_BAGGING:
+    if code.co_name == _MEMBERS_OF_BAGGING:
         return frame.f_locals.get("ensemble")
     if code.co_name not in _FITS:
         wraps = code.co_flags & inspect.CO_VARARGS and code.co_flags & inspect.CO_VARKEYWORDS

@@ -14,7 +14,7 @@ from .._html import card
 from ..exceptions import InvalidInputError
 from ..tables._domain import Domain
 from ..tables._kinds import declarations
-from ..tables._outside import WORTH_SAYING, Outside, outside
+from ..tables._outside import WORTH_SAYING, Outside, count_outside
 from ..tables._read_table import as_table
 from ..tables._select import select_columns
 from ..tables._table import Table
@@ -119,11 +119,8 @@ def check_domains(X: Any, sensitive: Mapping) -> DomainCheck:
     """
     table = as_table(X)
     domains = declared_domains(table, sensitive)
-    counts = {c: Outside() for c in domains}
-    for _, frame in table.chunks(list(domains)):
-        for column, domain in domains.items():
-            counts[column] += outside(frame[column], domain)
-    return DomainCheck(len(table), MappingProxyType(domains), MappingProxyType(counts))
+    counts = MappingProxyType(count_outside(table, domains))
+    return DomainCheck(len(table), MappingProxyType(domains), counts)
 
 
 def declared_domains(table: Table, sensitive: Mapping) -> dict[str, Domain]:

@@ -316,7 +316,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
             )
         schema = getattr(steps_of(self.best_estimator_)[0], "schema_", None)
         if as_disk_table(X) is None and isinstance(schema, SensitiveSchema):
-            warn_outside(as_table(X), dict(schema.public_domains))
+            warn_outside(as_table(X), schema.public_domains, schema.called)
         return self
 
     def _refuse_early(self, train: tuple, held_out: tuple | None) -> None:

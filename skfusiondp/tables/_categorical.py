@@ -147,9 +147,9 @@ class Categorical(Countable):
     def _what_is_wrong(self, cell: Any) -> str:
         """Why a cell is none of the categories, in words that quote nothing of it."""
         texts = [c for c in self.categories if isinstance(c, str)]
-        if not isinstance(cell, str):
+        if not issubclass(type(cell), str):  # what a cell says of its own class may be an error
             return "cells that are no texts" if len(texts) == len(self.categories) else _UNKNOWN
-        bare = cell.strip()
+        bare = str.strip(cell)
         if bare in texts:
             return "with blanks before or after a category"
         if bare.casefold() in {c.strip().casefold() for c in texts}:
@@ -242,7 +242,7 @@ class HiddenCategorical(Categorical):
 def _lookup(position: dict, value: Any, other: int) -> int:
     try:
         found = position.get(value)
-        if found is None and isinstance(value, int | float | np.number | np.bool_):
+        if found is None and isinstance(value, int | float | np.integer | np.floating | np.bool_):
             found = next((position[text] for text in _spellings(value) if text in position), None)
     except Exception:
         # What cannot be hashed, compared or written (a whole number of 5,000 digits) is no declared category.

@@ -61,6 +61,15 @@ def outside(cells: pd.Series, domain: Domain) -> Outside:
     return Outside(int((~missing_cells(cells)).sum()), Counter(domain.outside(cells)))
 
 
+def count_outside(table: Table, domains: Mapping[str, Domain]) -> dict[str, Outside]:
+    """Count the cells of several columns of a table that their domains do not hold."""
+    counts = {c: Outside() for c in domains}
+    for _, frame in table.chunks(list(domains)):
+        for column, domain in domains.items():
+            counts[column] += outside(frame[column], domain)
+    return counts
+
+
 def warn_outside(
     table: Table, domains: Mapping[str, Domain], called: Mapping[str, str] | None = None
 ) -> None:
@@ -72,10 +81,7 @@ def warn_outside(
     """
     if _quiet.get() or not domains:
         return
-    counts = {c: Outside() for c in domains}
-    for _, frame in table.chunks(list(domains)):
-        for column, domain in domains.items():
-            counts[column] += outside(frame[column], domain)
+    counts = count_outside(table, domains)
     for column, domain in domains.items():
         if counts[column].share > WORTH_SAYING:
             tell_data_holder(_sentence((called or {}).get(column, column), domain, counts[column]))

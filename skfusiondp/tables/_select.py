@@ -145,10 +145,10 @@ class _Columns:
                 chosen[self._one(key, returned)] = domain
             return chosen
         if callable(sensitive):
-            return self._called(sensitive, support)
+            return self._by_callable(sensitive, support)
         return dict.fromkeys(self._several(sensitive, returned))
 
-    def _called(self, selector: Callable, support: pd.DataFrame | None) -> dict[str, Domain | None]:
+    def _by_callable(self, selector: Callable, support: pd.DataFrame | None) -> dict[str, Domain | None]:
         if support is not None:
             here = [i for i, name in enumerate(self.names) if name in support]
             table = support[[self.names[i] for i in here]]

@@ -71,6 +71,11 @@ class NoClass:
     __class__ = property(_refuses)
 
 
+class OwnText(str):
+    strip = casefold = lower = __eq__ = __len__ = _refuses
+    __hash__ = str.__hash__
+
+
 # Numbers alone, so that nothing else in the column has it read as texts.
 NUMBERS = {
     "5,000 digits": 10**5000,
@@ -78,6 +83,7 @@ NUMBERS = {
     "int": OwnInt(3),
     "fraction": OwnFraction(1, 2),
     "no class": NoClass(),
+    "text": OwnText("1 "),
 }
 
 
@@ -256,7 +262,7 @@ def test_what_is_wrong_with_a_category_is_said_in_kind():
     assert texts.wrong == Counter({"texts, where numbers are declared": 2})
 
 
-NUMBERS = {
+SMALL_NUMBERS = {
     "int": [0, 1, 2, None],
     "float": [0.0, 1.0, 2.0, np.nan],
     "bool": [False, True, 2, None],
@@ -264,18 +270,29 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", SMALL_NUMBERS)
 @pytest.mark.parametrize("kind", [object, "category"])
 @pytest.mark.parametrize("declared", [[0, 1, 2], [0.0, 1.0, 2.0], ["0", "1", "2"], ["0.0", "1.0", "2.0"]])
 def test_categories_are_found_by_value(name, kind, declared):
     """Numbers are found among declared texts too: arrays of texts hold numbers as texts."""
-    cells = pd.Series(NUMBERS[name], dtype=object).astype(kind)
+    cells = pd.Series(SMALL_NUMBERS[name], dtype=object).astype(kind)
     assert Categorical(declared).codes(cells).tolist() == [0, 1, 2, 4]
     assert Categorical([*declared, 0.5]).codes(pd.Series([0.5, 2.5])).tolist() == [3, 4]
 
 
 def test_a_text_is_no_number():
     assert Categorical([0, 1]).codes(["0", "1", "1 ", "True"]).tolist() == [2] * 4
+
+
+@pytest.mark.parametrize("cell", [1j, np.complex64(1 + 2j), np.complex128(1)])
+def test_a_complex_cell_causes_no_warning(cell):
+    """numpy warns where it drops an imaginary part, and a warning would be an output."""
+    cells = pd.Series([cell, "m"], dtype=object)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert Categorical(["f", "m"]).codes(cells).tolist() == [2, 1]
+        assert np.isfinite(Numeric(0, 1).encode(cells)).all()
+    assert not caught
 
 
 def said(model, cells=X):
