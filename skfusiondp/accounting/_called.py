@@ -17,12 +17,12 @@ from .._parameters import is_whole
 from ..exceptions import InvalidInputError
 from ..tables._frames import is_frame
 from ..tables._select import KEEP_NAMES, Lookup, ending_in
-from ._accounted import brought_by_others, is_ours
+from ._accounted import brought_by_others
 from ._candidates import SEARCHES
 from ._known_steps import UNKNOWN_META, is_a, meta_of
 from ._provenance import Column, Flow, flow_of, joined
 from ._running_fits import RunningFit, running_fits
-from ._step_outputs import does_nothing, hands_on_cells, named_by
+from ._step_outputs import does_nothing, hands_on_cells, keeps_places, named_by
 
 
 class _Lost(Exception):
@@ -190,7 +190,7 @@ def after_fit(step: Any, flow: Flow) -> Flow:
     if is_a(step, "SelectorMixin") and type(step).__module__.split(".")[0] == "sklearn":
         kept = step.get_support(indices=True)
         return replace(flow, columns=tuple(flow.columns[i] for i in kept))
-    if is_ours(step) and is_a(step, "OneToOneFeatureMixin"):
+    if keeps_places(step):
         return flow
     if is_a(step, "BaseSampler") and type(step).__module__.split(".")[0] == "imblearn":
         if is_a(step, "FunctionSampler"):

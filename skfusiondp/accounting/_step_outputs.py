@@ -45,6 +45,11 @@ def hands_on_cells(estimator: Any) -> bool:
     return selects or is_ours(estimator) or does_nothing(estimator)
 
 
+def keeps_places(step: Any) -> bool:
+    """Tell whether a step of this library hands on as many columns, in order."""
+    return is_ours(step) and is_a(step, "OneToOneFeatureMixin") and not is_a(step, "PrivateSelectKBest")
+
+
 def does_nothing(step: Any) -> bool:
     """Tell whether a step hands on what it is handed."""
     return (

@@ -16,9 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from ..accounting._accounted import is_ours
-from ..accounting._known_steps import is_a
-from ..accounting._step_outputs import does_nothing
+from ..accounting._step_outputs import does_nothing, keeps_places
 from ..exceptions import InvalidInputError
 from ..privacy import relation
 from ..privacy._random_bits import RandomBits
@@ -83,16 +81,11 @@ def check_hybrid(model: Any, X: Any) -> None:
     """Refuse an array whose columns steps may have moved, so that the sensitive ones cannot be told."""
     if is_frame(X) or isinstance(X, PairedTable):
         return
-    if not all(does_nothing(s) or _keeps_places(s) for s in steps_of(model)[:-1]):
+    if not all(does_nothing(s) or keeps_places(s) for s in steps_of(model)[:-1]):
         raise InvalidInputError(
             "validation='hybrid' cannot tell the sensitive columns of an array behind the steps of a "
             "pipeline; search on a frame, or use validation='private' or public rows."
         )
-
-
-def _keeps_places(step: Any) -> bool:
-    """Whether a step of this library hands on as many columns, in order."""
-    return is_ours(step) and is_a(step, "OneToOneFeatureMixin") and not is_a(step, "PrivateSelectKBest")
 
 
 def _blank(X: Any, frame: pd.DataFrame, sensitive: set[str]) -> Any:

@@ -13,13 +13,11 @@ import pandas as pd
 
 from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
-from ._days import date_days, is_date_column
 from ._domain import OWN_EPSILON, epsilon_text, own_epsilon
-from ._frames import missing_cells
+from ._moments import MICROSECONDS_A_DAY, days, exact_days, holds_only
 from ._numeric import BOUND, coarse_bounds
 from ._ordered import Ordered
 
-_MICROSECONDS_A_DAY = 86_400_000_000
 # The years that Python's dates hold, less one at each end, so that a bound can be moved by a day.
 _FIRST, _LAST = (float(np.datetime64(d, "D").astype(np.int64)) for d in ("0002-01-01", "9998-12-31"))
 
@@ -124,15 +122,15 @@ class Date(Ordered):
 
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as days since 1970, within the bounds or not; NaN for what is no date."""
-        return date_days(cells)
+        return days(cells, sensitive=True)
 
     def restore(self, target: np.ndarray) -> np.ndarray:
         """The dates that numbers of days stand for, in UTC: datetime64[us], whole days where bounds are."""
-        days = super().restore(target)
-        return _datetimes(np.rint(days) if self._whole_days else days)
+        found = super().restore(target)
+        return _datetimes(np.rint(found) if self._whole_days else found)
 
     def phrases(self, n: int) -> list[str]:
-        edges = [_iso(day) for day in _days_of(self.restore(np.linspace(*self.span, n + 1)))]
+        edges = [_iso(day) for day in exact_days(self.restore(np.linspace(*self.span, n + 1)))]
         return [f"between {low} and {high}" for low, high in pairwise(edges)]
 
     def outside(self, cells: pd.Series) -> dict[str, int]:
@@ -156,25 +154,25 @@ class Date(Ordered):
     @classmethod
     def holds(cls, column: pd.Series) -> bool:
         """Tell whether a column holds dates or times alone, be it as texts in ISO form."""
-        return is_date_column(column)
+        return not isinstance(column.dtype, pd.CategoricalDtype) and holds_only(column, "date")
 
     @classmethod
     def from_support(cls, column: pd.Series) -> Date:
         """The interval of whole days from the first to the last of public cells."""
-        days = _inside(date_days(column[~missing_cells(column)]))
-        if not days.size:
+        found = _inside(column)
+        if not found.size:
             return cls("1970-01-01", "2000-01-01")
-        low, high = math.floor(days.min()), math.ceil(days.max())
+        low, high = math.floor(found.min()), math.ceil(found.max())
         # One day still needs an interval.
         return cls(_iso(low), _iso(high)) if low < high else cls(_iso(low - 1), _iso(high + 1))
 
     @classmethod
     def from_training(cls, column: pd.Series) -> Date:
         """An interval around training cells whose bounds are none of them."""
-        days = _inside(date_days(column[~missing_cells(column)]))
-        if not days.size:
+        found = _inside(column)
+        if not found.size:
             return cls("1970-01-01", "2000-01-01")
-        low, high = coarse_bounds(float(days.min()), float(days.max()))
+        low, high = coarse_bounds(float(found.min()), float(found.max()))
         return cls(_iso(max(math.floor(low), _FIRST)), _iso(min(math.ceil(high), _LAST)))
 
 
@@ -182,7 +180,7 @@ def _stated_day(stated: Any) -> float:
     """A bound or knot as days since 1970; NaN if it is no date that a calendar of four digits holds."""
     if not isinstance(stated, str | date | np.datetime64):
         return math.nan
-    day = float(date_days(pd.Series([stated], dtype=object))[0])
+    day = float(days(pd.Series([stated], dtype=object), sensitive=True)[0])
     return day if _FIRST <= day <= _LAST else math.nan
 
 
@@ -192,14 +190,12 @@ def _iso(day: float) -> str:
     return text.removesuffix("T00:00:00.000000").removesuffix(".000000")
 
 
-def _inside(days: np.ndarray) -> np.ndarray:
-    return np.clip(days[np.isfinite(days)], _FIRST + 1, _LAST - 1)
+def _inside(column: pd.Series) -> np.ndarray:
+    """The dates of a column as days, a day or more from the first and the last that a domain holds."""
+    found = days(column, sensitive=True)
+    return np.clip(found[np.isfinite(found)], _FIRST + 1, _LAST - 1)
 
 
 def _datetimes(days: np.ndarray) -> np.ndarray:
     """Numbers of days as datetime64[us]."""
-    return np.rint(days * _MICROSECONDS_A_DAY).astype(np.int64).astype("datetime64[us]")
-
-
-def _days_of(dates: np.ndarray) -> np.ndarray:
-    return dates.astype(np.int64) / _MICROSECONDS_A_DAY
+    return np.rint(days * MICROSECONDS_A_DAY).astype(np.int64).astype("datetime64[us]")

@@ -1,4 +1,4 @@
-"""Dates, times and durations of any type as numbers of days."""
+"""Dates, times and durations of any type as numbers of days. Sensitive cells are never refused."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ import pandas as pd
 from ..exceptions import InvalidInputError
 from ._frames import missing_cells
 
-_MICROSECONDS_A_DAY = 86_400_000_000
-_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": _MICROSECONDS_A_DAY, "D": 1}
+MICROSECONDS_A_DAY = 86_400_000_000
+_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": MICROSECONDS_A_DAY, "D": 1}
 _ISO_DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", flags=re.ASCII
 )
 # Those that numpy reads at once, many times as fast.
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?", flags=re.ASCII)
 _ISO_TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", flags=re.ASCII)
+# How numpy calls the types of each kind.
+_TYPES = {"date": "M", "duration": "m"}
 # Kinds of public columns that are read as days, as messages call them.
 KINDS = {"date": "dates", "time": "times of day", "duration": "durations"}
 
 
-def days(cells: pd.Series, kind: str = "date") -> np.ndarray:
+def days(cells: pd.Series, kind: str = "date", *, sensitive: bool = False) -> np.ndarray:
     """Dates as days since 1970 in UTC, where dates without a zone are taken to be; others as days too.
 
     Parameters
     ----------
     cells : Series of shape (n_rows,)
     kind : {"date", "time", "duration"}
+    sensitive : bool
+        Cells of a sensitive column are never refused, and none depends on another: those of other kinds
+        count as missing.
 
     Returns
     -------
@@ -41,14 +46,23 @@ def days(cells: pd.Series, kind: str = "date") -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        If a cell is of another kind.
+        If a cell of a public column is of another kind.
     """
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
-        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
-    native = (
-        isinstance(cells.dtype, np.dtype) and {"date": "M", "duration": "m"}.get(kind) == cells.dtype.kind
-    )
-    return exact_days(cells.to_numpy()) if native else _days_of_objects(cells, kind)
+        cells = cells.dt.tz_convert(None)
+    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind == _TYPES.get(kind):
+        return exact_days(cells.to_numpy())
+    return _sensitive_days(cells, kind) if sensitive else _days_of_objects(cells, kind)
+
+
+def holds_only(cells: pd.Series, kind: str) -> bool:
+    """Tell whether the present cells of a column are all of a kind, or its type says so."""
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        return kind == "date"
+    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "mM":
+        return cells.dtype.kind == _TYPES.get(kind)
+    present = cells[~missing_cells(cells)]
+    return len(present) > 0 and all(not np.isnan(_sensitive_day(cell, kind)) for cell in present)
 
 
 def exact_days(cells: np.ndarray) -> np.ndarray:
@@ -75,7 +89,7 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
         cell = values[i]
         try:
             if cell not in known:
-                known[cell] = microseconds(cell, kind) / _MICROSECONDS_A_DAY
+                known[cell] = microseconds(cell, kind) / MICROSECONDS_A_DAY
             found[i] = known[cell]
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
@@ -84,6 +98,23 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
                 "the fit."
             ) from None
     return found
+
+
+def _sensitive_days(cells: pd.Series, kind: str) -> np.ndarray:
+    found = np.full(len(cells), np.nan)
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        return found
+    values = cells.astype(object).tolist()
+    for i in np.flatnonzero(~missing_cells(cells)):
+        found[i] = _sensitive_day(values[i], kind)
+    return found
+
+
+def _sensitive_day(cell: Any, kind: str) -> float:
+    try:
+        return microseconds(cell, kind) / MICROSECONDS_A_DAY
+    except Exception:  # cells of other libraries may raise anything
+        return np.nan
 
 
 _CONVERT = {"date": "to_datetime", "time": "to_datetime(...).dt.time", "duration": "to_timedelta"}

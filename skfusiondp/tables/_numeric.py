@@ -13,9 +13,9 @@ import pandas as pd
 
 from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
-from ._days import duration_days, is_duration_column
 from ._domain import OWN_EPSILON, epsilon_text, own_epsilon, plain
 from ._frames import is_numeric, missing_cells, numeric_values
+from ._moments import days, holds_only
 from ._ordered import Ordered
 
 _LARGEST = 1e307
@@ -110,7 +110,7 @@ class Numeric(Ordered):
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as numbers, within the bounds or not; NaN for what is none."""
         numbers = numeric_values(cells, sensitive=True)
-        return np.where(np.isnan(numbers), duration_days(cells), numbers)
+        return np.where(np.isnan(numbers), days(cells, "duration", sensitive=True), numbers)
 
     def describe(self) -> str:
         """The domain in the words of a report."""
@@ -128,13 +128,14 @@ class Numeric(Ordered):
     def holds(cls, column: pd.Series) -> bool:
         """Tell whether a column holds durations, or numbers other than truth values."""
         numbers = is_numeric(column) and not pd.api.types.is_bool_dtype(column.dtype)
-        return numbers or is_duration_column(column)
+        return numbers or holds_only(column, "duration")
 
     @classmethod
     def from_support(cls, column: pd.Series) -> Numeric:
         """The interval from the smallest to the largest of public cells."""
         present = column[column.notna()]
-        values = duration_days(present) if is_duration_column(present) else numeric_values(present)
+        spans = holds_only(present, "duration")
+        values = days(present, "duration") if spans else numeric_values(present)
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         if low == high:
