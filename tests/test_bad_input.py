@@ -57,35 +57,20 @@ def with_string(column):
     return table
 
 
+# Those that new users make first are in tests/mistakes.py.
 CASES = {
-    "unknown column": (
-        {"sensitive": ["agee"]},
-        r"'agee', which the table does not have; did you mean 'age'\?",
-    ),
     "unknown column in a mapping": (
         {"sensitive": {"sexx": None}},
         r"'sexx'.*did you mean 'sex'\?",
     ),
     "position out of range": ({"sensitive": [4]}, "names the column 4"),
     "mask of another length": ({"sensitive": [True, False]}, "has 2 entries for 4 columns"),
-    "no domain": (
-        {"sensitive": {"age": (0, 100)}},
-        r"sensitive\['age'\]=\(0, 100\) is not a domain",
-    ),
-    "epsilon 0": ({"epsilon": 0.0}, "epsilon=0.0 must be a positive, finite number"),
     "epsilon negative": ({"epsilon": -1}, "epsilon=-1"),
     "epsilon nan": ({"epsilon": np.nan}, "epsilon=nan"),
     "epsilon inf": ({"epsilon": np.inf}, "epsilon=inf"),
-    "epsilon text": ({"epsilon": "1"}, "epsilon='1'"),
-    "delta 1": ({"delta": 1.0}, "delta=1.0 must lie strictly between 0 and 1"),
     "delta 2": ({"delta": 2}, "delta=2"),
     "delta 0": ({"delta": 0.0}, "delta=0.0"),
     "noise 0": ({"noise_multiplier": 0.0}, "noise_multiplier=0.0.*method='non-private'"),
-    "both budgets": (
-        {"epsilon": 1.0, "noise_multiplier": 1.0},
-        "epsilon=1.0 and noise_multiplier=1.0 are both",
-    ),
-    "epochs and steps": ({"epochs": 2, "steps": 3}, "epochs=2 and steps=3 are both given"),
     "batch too large": (
         {"batch_size": N + 1},
         f"batch_size={N + 1} is larger than the number of rows, {N}",
@@ -131,10 +116,8 @@ CASES = {
         "support_target=1.0 must be a list or array with a target for each support row, or None",
     ),
     "callback": ({"callbacks": [print]}, "must be a list of skorch callbacks"),
-    "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd' must be a torch optimizer class"),
     "optimizer of another kind": ({"optimizer": type}, "must be a torch optimizer class"),
     "kwargs as a name": ({"kwargs": 1}, "no parameter 'kwargs'"),
-    "misspelt in the module": ({"module__hiden": (4,)}, r"did you mean 'module__hidden'\?"),
     "misspelt in the optimizer": ({"optimizer__beta": 0.9}, r"Adam takes no 'beta'; .* 'optimizer__betas'\?"),
 }
 
@@ -240,7 +223,7 @@ class TestLeaks:
 
     def test_support_gives_domains_and_then_nothing_leaks(self):
         # Other people: whose public cells are the training rows' would be a leak.
-        others = made_table().assign(age=np.arange(N) + 10, lab=np.linspace(-1, 1, N))
+        others = made_table().assign(age=np.arange(N) + 10, lab=np.random.default_rng(1).normal(size=N))
         imputer = FoundationImputer(support=others)
         model = FusionDPClassifier(
             ["age"],

@@ -45,7 +45,6 @@ CLASSIFIERS, REGRESSORS = (
 )
 ESTIMATORS = CLASSIFIERS + REGRESSORS
 PAYING = [PrivateQuantileTransformer, PrivateStandardScaler, PrivateCategories, PrivateSelectKBest]
-# What a classifier cannot read, a regressor may, and the other way round.
 ROUNDING = 1e-4
 
 
@@ -215,12 +214,11 @@ def test_targets(kind, cls):
     y = (i for i in range(N)) if kind == "generator" else TARGETS[kind]
     outcome = judged(fast(cls), PLAIN, y, kind)
     event(outcome)
-    known = LABELS if cls in CLASSIFIERS else AMOUNTS
     if outcome == "works" and cls in CLASSIFIERS and kind in LABELS:
         model = fast(cls).fit(PLAIN, y)
         given = pd.Series(np.asarray(y).ravel()).tolist()
         assert set(model.predict(PLAIN).tolist()) <= set(given), "labels that nobody gave"
-    assert kind in known or outcome == "refused" or kind not in {"dates", "spans", "periods", "sets"}
+    assert outcome == "refused" or kind not in {"dates", "spans", "periods", "sets"}
 
 
 @generated("judged", st.sampled_from(list(TARGETS)), st.sampled_from(ESTIMATORS), st.integers(0, 1))

@@ -69,7 +69,7 @@ def test_the_message_names_the_keyword_and_the_one_that_is_meant(cls, keyword, s
         cls(**{keyword: 1})
     assert str(caught.value).startswith(f"{cls.__name__} has no parameter {keyword!r}")
     assert says in str(caught.value)
-    # A clerk who expects Python's own error, or this library's, gets it.
+    # Whoever catches Python's own error, or this library's, catches it.
     assert isinstance(caught.value, TypeError) and isinstance(caught.value, InvalidInputError)
 
 

@@ -84,6 +84,15 @@ class PrivateEstimator(Spender):
             check_support_target(self.support_target, len(support))
         return support
 
+    def _table_facts(self) -> list[str]:
+        """What of the table every method but one takes as known; rows and parameters, which all do, first."""
+        plan = ", the plan" if self.plan_ is not None else ""
+        return [
+            f"the number of rows{plan} and the parameters",
+            "the labels and the weights of rows",
+            f"the public columns: {', '.join(self.schema_.public) or 'none'}",
+        ]
+
     def _common_facts(self) -> list[str]:
         facts = self._domain_facts()
         if self.imputer_ is not None:

@@ -48,6 +48,8 @@ def _kind_of(X: Any) -> tuple[str, str]:
         return f"a {kind}", _FRAME
     if hasattr(X, "collect") and hasattr(X, "lazy"):
         return f"a {kind} that has not been computed", "pass X.collect()"
+    if hasattr(X, "original") and hasattr(X, "hybrid"):
+        return f"a {kind}, two views of the same rows", "pass one: X.hybrid, which is free to read"
     if isinstance(X, Iterator):
         return f"a {kind}", "pass list(X)"
     if getattr(getattr(X, "dtype", None), "names", None):

@@ -40,11 +40,6 @@ class PublicEncoder:
         as positions, parts of a date as numbers, NaN for missing or unknown.
     order : {"frequency", "name"}
         Of categories.
-
-    Attributes
-    ----------
-    n_features_ : int
-        Number of encoded features.
     """
 
     _plain_values = True
@@ -65,11 +60,10 @@ class PublicEncoder:
         columns = [PublicColumn.of(frame[name]) for name in frame.columns]
         tables = [frame] if more is None else [frame, more]
         self.learnt_ = [self._learn(column, tables) for column in columns]
-        self.n_features_ = self.transform(frame.iloc[:1]).shape[1]
         return self
 
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the encoded rows, float64 of shape (n_rows, n_features_)."""
+        """Return the encoded rows, float64 of shape (n_rows, n_features)."""
         blocks = [np.empty((len(frame), 0))]
         for known in self.learnt_:
             blocks.append(

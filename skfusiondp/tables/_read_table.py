@@ -23,7 +23,9 @@ def as_table(X: Any) -> Table:
     return FrameTable(as_frame(X), X) if table is None else table
 
 
-def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple[str, ...] = ()) -> Table:
+def read_table(
+    estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple[str, ...] = (), paired: bool = False
+) -> Table:
     """Validate what was passed as X, of any kind; of a table on disk no cell is read.
 
     Parameters
@@ -33,13 +35,15 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool, optional: tuple
         As in `as_table`.
     reset, optional
         As in `check_table`.
+    paired : bool
+        Whether the estimator can use both views of a `PairedTable`.
 
     Returns
     -------
     Table
         Without those optional columns that `X` lacks; after fit, under the names seen in it.
     """
-    if isinstance(X, PairedTable):
+    if paired and isinstance(X, PairedTable):
         return FrameTable(check_table(estimator, X.original, reset=reset), X.original, X)
     table = as_disk_table(X)
     if table is None:

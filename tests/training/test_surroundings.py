@@ -95,7 +95,6 @@ def test_numpy_tells_nothing_of_the_numbers_in_a_fit(mode, recwarn):
 
 
 def test_a_double_precision_module_of_the_users_own_is_trained_in_single_precision():
-    module = OfTheUser(20, 1).double()
     width = FusionDPClassifier(SENSITIVE, method="hybrid", epochs=1, public_epochs=0).fit(TABLE, TARGET)
     module = OfTheUser(len(width.encoder_.get_feature_names_out()), 1).double()
     assert np.isfinite(probabilities(module)).all()

@@ -194,7 +194,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         self._require_target(y)
         lookup = columns_called(self, X)
         X, units = read_units(X, self.groups, groups, self.max_rows_per_unit, self.sensitive)
-        table = read_table(self, X, reset=True)
+        table = read_table(self, X, reset=True, paired=True)
         # The target is quickly read: before an imputer is fitted.
         target = self._encode_target(y, len(table))
         self._require_rows(*table.shape)
@@ -476,7 +476,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")
         X = without_column(X, self.groups)
-        table = read_table(self, X, reset=False, optional=self.schema_.sensitive)
+        table = read_table(self, X, reset=False, optional=self.schema_.sensitive, paired=True)
         parts = [self.net_.outputs(self._encode(table, f, i)) for i, f in table.chunks()]
         return np.concatenate(parts).astype(np.float64)
 
@@ -518,12 +518,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         }
 
     def _public_facts(self) -> list[str]:
-        plan = ", the plan" if self.plan_ is not None else ""
-        facts = [f"the number of rows{plan} and the parameters"]
-        if not self._method.protects_rows:
-            public = ", ".join(self.schema_.public) or "none"
-            facts += ["the labels and the weights of rows", f"the public columns: {public}"]
-        return [*facts, *self._common_facts()]
+        known = self._table_facts()[: 1 if self._method.protects_rows else None]
+        return [*known, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:
         if self._method.free_view == "true":

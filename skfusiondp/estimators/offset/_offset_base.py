@@ -484,11 +484,7 @@ class BaseOffsetFusion(PrivateEstimator):
         }
 
     def _public_facts(self) -> list[str]:
-        facts = [
-            f"the number of rows{', the plan' if self.plan_ is not None else ''} and the parameters",
-            "the labels and the weights of rows",
-            f"the public columns: {', '.join(self.schema_.public) or 'none'}",
-        ]
+        facts = self._table_facts()
         if self._labelled:
             facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
         elif self._supported:
