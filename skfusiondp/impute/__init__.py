@@ -12,6 +12,7 @@ from typing import Any
 from ..tables._paired_table import PairedTable
 from ._backend import Backend
 from ._categorical_predictive import CategoricalPredictive
+from ._configurable import Configurable
 from ._estimator_backend import EstimatorBackend
 from ._foundation_imputer import FoundationImputer
 from ._numeric_predictive import NumericPredictive
@@ -22,6 +23,7 @@ _REGISTERED = {known.kind: known for known in BACKENDS.values()}
 __all__ = [
     "Backend",
     "CategoricalPredictive",
+    "Configurable",
     "EstimatorBackend",
     "FoundationImputer",
     "NumericPredictive",

@@ -23,7 +23,7 @@ class Backend(Protocol):
     """What a backend has to offer to `FoundationImputer`.
 
     A backend sees support rows and public columns, never a sensitive training cell: that is
-    what makes the hybrid view free. Derive it from `sklearn.base.BaseEstimator`, so that the
+    what makes the hybrid view free. Derive it from `Configurable`, so that the
     imputer can clone it and a search can reach its parameters as ``backend__name``.
     """
 

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from .._keywords import KnownKeywords
 from .._parameters import check_parameters, constraints
 from ..tables._domain import Domain
 from ..tables._public_encoder import PublicEncoder
 from ._backend import Predictive
+from ._configurable import Configurable
 from ._heads import Head, MarginalHead, UniformHead
 
 # Below this a conditional model only learns noise; the marginal is the better guess.
 _FEWEST_ROWS = 10
 
 
-class ColumnwiseBackend(KnownKeywords, BaseEstimator):
+class ColumnwiseBackend(KnownKeywords, Configurable):
     """Base of the backends that fit one head a sensitive column.
 
     Subclasses choose the head (`_make_head`) and, if they like, the features

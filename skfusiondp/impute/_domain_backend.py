@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from .._parameters import constraints
 from ..tables._domain import Domain
 from ._backend import Predictive
+from ._configurable import Configurable
 from ._heads import UniformHead
 
 
-class DomainBackend(BaseEstimator):
+class DomainBackend(Configurable):
     """Impute the centre of each interval, or categories that are all equally probable.
 
     It learns from no row, so its hybrid view adds no information to the public columns: the

@@ -21,6 +21,7 @@ from skfusiondp.impute import (
     Backend,
     CategoricalPredictive,
     ConditionalBackend,
+    Configurable,
     DomainBackend,
     FoundationImputer,
     NumericPredictive,
@@ -231,7 +232,7 @@ def test_estimators_of_the_wrong_kind_are_refused(domains, support, train):
         FoundationImputer(domains, support=support, backend={"age": Ridge()}).fit(train)
 
 
-class MeanOnly(BaseEstimator):
+class MeanOnly(Configurable):
     """A backend of the user's own that knows no distribution."""
 
     needs_support = False
