@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
@@ -19,7 +20,7 @@ class Configurable:
     _constraints = constraints()
 
     # scikit-learn has no such class of its own; these methods of its estimators need nothing else of them.
-    _get_param_names = classmethod(vars(BaseEstimator)["_get_param_names"].__func__)
+    _get_param_names: Any = classmethod(vars(BaseEstimator)["_get_param_names"].__func__)
     get_params = BaseEstimator.get_params
     set_params = BaseEstimator.set_params
 

@@ -127,7 +127,7 @@ class SentenceBackend(ColumnwiseBackend):
 
     def __getstate__(self) -> dict:
         # The encoder is loaded again from its folder, and the cache holds rows of the table.
-        state = dict(super().__getstate__())
+        state = dict(vars(self))
         state.pop("_encoder", None)
         if "_cache" in state:
             state["_cache"] = {}
