@@ -102,42 +102,42 @@ def _must_be_public(column: Any, sensitive: Any) -> None:
 
 def without_column(X: Any, column: Any) -> Any:
     """Drop the column that says whose row it is from a table to predict on, if the table has it."""
-    if column is None:
-        return X
-    named = X if is_frame(X) else _on_disk(X)
-    if named is None or column not in named.columns:
-        return X
-    return named.without(column) if isinstance(named, DiskTable) else _taken(X, column)[1]
+    named = None if column is None else _named(X)
+    return X if named is None or column not in named.columns else _without(named, column)
 
 
-def _on_disk(X: Any) -> DiskTable | None:
-    """A table on disk whose columns have names."""
-    table = as_disk_table(X)
-    return None if table is None or table.labels is None else table
+def _named(X: Any) -> Any:
+    """A table whose columns have names: a frame, or a table on disk; None for what has no names."""
+    table = X if is_frame(X) else as_disk_table(X)
+    return None if isinstance(table, DiskTable) and table.labels is None else table
+
+
+def _without(named: Any, column: Any) -> Any:
+    if isinstance(named, DiskTable):
+        return named.without(column)
+    return named.drop(column) if is_polars(named) else named.drop(columns=[column])
 
 
 def _taken(X: Any, column: Any) -> tuple[Any, Any]:
-    on_disk = None if is_frame(X) else _on_disk(X)
-    if on_disk is None and not is_frame(X):
+    """The labels in a column of a table, and the table without it."""
+    named = _named(X)
+    if named is None:
         raise InvalidInputError(
             f"groups={column!r} names a column, but the columns of this X have no names; pass whose row it "
             "is to fit, as fit(X, y, groups=array)."
         )
-    X = X if on_disk is None else on_disk
-    if column not in X.columns:
+    if column not in named.columns:
         raise InvalidInputError(
-            f"groups={column!r} is no column of X; name one of {list(X.columns)[:8]!r}"
-            f"{' or of the others' if len(X.columns) > 8 else ''}, or pass fit(X, y, groups=array)."
+            f"groups={column!r} is no column of X; name one of {list(named.columns)[:8]!r}"
+            f"{' or of the others' if len(named.columns) > 8 else ''}, or pass fit(X, y, groups=array)."
         )
-    if isinstance(X, DiskTable):
-        parts = [frame[column] for _, frame in X.chunks([column])]
-        return pd.concat(parts, ignore_index=True), X.without(column)
-    if is_polars(X):
-        return X.get_column(column).to_list(), X.drop(column)
-    labels = X[column]
+    if isinstance(named, DiskTable):
+        labels = pd.concat([frame[column] for _, frame in named.chunks([column])], ignore_index=True)
+    else:
+        labels = named.get_column(column).to_list() if is_polars(named) else named[column]
     if isinstance(labels, pd.DataFrame):
         raise InvalidInputError(f"groups={column!r} occurs twice among the columns of X; rename them.")
-    return labels, X.drop(columns=[column])
+    return labels, _without(named, column)
 
 
 def _units(groups: Any, n_rows: int, most: Any, name: str) -> Units:

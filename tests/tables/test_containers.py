@@ -25,9 +25,7 @@ from skfusiondp.preprocessing import (
 
 pa = pytest.importorskip("pyarrow")
 pl = pytest.importorskip("polars")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
 N = 120
 rng = np.random.default_rng(0)
 ARRAY = np.column_stack([rng.normal(size=N).round(3), rng.integers(0, 5, N), rng.integers(20, 80, N)])
