@@ -54,6 +54,7 @@ def test_the_shape_names_the_type_of_the_table():
     shown = repr(models(FRAME)["FusionDP"])
     assert "support=<DataFrame 300 x 2>" in shown and "support_target=<ndarray 300>" in shown
     assert "module__hidden=(8,)" in shown
+    assert "epsilon=np.float64(0.5)" in repr(OffsetFusionClassifier(AGE, epsilon=np.float64(0.5)))
 
 
 @pytest.mark.parametrize("name", MODELS)

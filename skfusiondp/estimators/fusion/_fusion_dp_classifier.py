@@ -117,20 +117,20 @@ class FusionDPClassifier(PrivateClassifier, BaseFusionDP):
             return EncodedTarget(np.asarray(y, dtype=np.float32), weight, "multilabel", y.shape[1])
         codes = self._encode_classes(y)
         self._weight_of_class = dict(zip(codes.tolist(), weight.tolist(), strict=True))
-        if len(self.classes_) == 2:
-            return EncodedTarget(codes.astype(np.float32)[:, None], weight, "binary", 1)
-        return EncodedTarget(codes.astype(np.int64), weight, "multiclass", len(self.classes_))
+        two = len(self.classes_) == 2
+        outputs = 1 if two else len(self.classes_)
+        return EncodedTarget(self._for_net(codes), weight, "binary" if two else "multiclass", outputs)
+
+    def _for_net(self, codes: np.ndarray) -> np.ndarray:
+        return codes.astype(np.float32)[:, None] if len(self.classes_) == 2 else codes.astype(np.int64)
 
     def _encode_more(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         if self._multilabel:
             y = self._indicators(y)
             return y, np.ones(len(y), np.float32)
         codes = self._encode_support_classes(y)
-        weights = {None: 1.0} if self.class_weight is None else self._weight_of_class
-        weight = np.array([weights.get(c, weights.get(None, 1.0)) for c in codes], dtype=np.float32)
-        if len(self.classes_) == 2:
-            return codes.astype(np.float32)[:, None], weight
-        return codes.astype(np.int64), weight
+        weight = np.array([self._weight_of_class[c] for c in codes.tolist()], dtype=np.float32)
+        return self._for_net(codes), weight
 
     def _indicators(self, y: Any) -> np.ndarray:
         """Which labels apply to each support row, as the training target says it."""
