@@ -293,12 +293,7 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
         return "gaussian"
 
     def _protected(self) -> dict[str, dict]:
-        schema = self.schema_
-        sources = schema.sources
-        return {
-            schema.name(c): {**d.to_dict(), "source": sources.get(c, "declared")}
-            for c, d in schema.domains.items()
-        }
+        return self.schema_.facts
 
     def _domain_facts(self) -> list[str]:
         """Where the domains come from, if anybody has stated them."""

@@ -69,18 +69,19 @@ class Account:
         return self.same.epsilon(self.delta) if len(self.same) else 0.0
 
     @property
+    def _schemas(self) -> list[Any]:
+        found = (getattr(part.spender, "schema_", None) for part in self.parts)
+        return [schema for schema in found if schema is not None]
+
+    @property
     def called(self) -> dict[str, str]:
         """What the user calls columns that a part's table has under other names."""
-        schemas = (getattr(part.spender, "schema_", None) for part in self.parts)
-        return {c: name for schema in schemas if schema is not None for c, name in schema.called.items()}
+        return {c: name for schema in self._schemas for c, name in schema.called.items()}
 
     @property
     def domains(self) -> dict[str, Any]:
         """Sensitive columns of all parts, each with its domain."""
-        schemas = (getattr(part.spender, "schema_", None) for part in self.parts)
-        return {
-            schema.name(c): d for schema in schemas if schema is not None for c, d in schema.domains.items()
-        }
+        return {schema.name(c): d for schema in self._schemas for c, d in schema.domains.items()}
 
 
 def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
@@ -141,9 +142,8 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         facts.append("what the imputer learnt: its support rows or its pretrained model")
     protected = {c: d for _, r in reports for c, d in r.protected.items()}
     for schema in schemas:
-        for c, d in schema.domains.items():
-            source = schema.sources.get(c, "declared")
-            protected.setdefault(schema.name(c), {**d.to_dict(), "source": source})
+        for c, facts_of_it in schema.facts.items():
+            protected.setdefault(c, facts_of_it)
     gaps += [f"{path}: {gap}" if path else gap for path, report in reports for gap in report.not_covered]
     rows = RELATIONS[account.adjacency].protects_rows
     methods = dict.fromkeys(report.method for _, report in reports)

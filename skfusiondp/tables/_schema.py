@@ -78,6 +78,14 @@ class SensitiveSchema:
         return self.called.get(column, column)
 
     @property
+    def facts(self) -> dict[str, dict]:
+        """What a report says of each sensitive column, by the user's name: its domain, and whence that is."""
+        return {
+            self.name(c): {**d.to_dict(), "source": self.sources.get(c, "declared")}
+            for c, d in self.domains.items()
+        }
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """Sensitive columns whose training cells were read without noise."""
         if self.training_support:
