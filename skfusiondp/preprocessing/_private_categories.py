@@ -11,6 +11,7 @@ from .._parameters import OneOf, Real, constraints, store_parameters
 from ..tables._categorical import OTHER
 from ..tables._domain import Countable, Domain
 from ..tables._numeric import Numeric
+from ..tables._unreadable import cells_of
 from ._private_transformer import PrivateTransformer, Release, with_shared_docs
 
 
@@ -107,7 +108,7 @@ class PrivateCategories(PrivateTransformer):
         codes = domain.codes(cells)
         if self.output == "frequencies":
             return np.append(self.frequencies_[column], np.nan)[codes]
-        merged = cells.astype(object).to_numpy(copy=True)
+        merged = np.fromiter(cells_of(cells), dtype=object, count=len(cells))
         merged[np.isin(codes, [domain.categories.index(c) for c in self.rare_[column]])] = OTHER
         return pd.Series(merged, index=cells.index, dtype=object)
 

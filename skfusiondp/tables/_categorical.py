@@ -16,6 +16,7 @@ from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
 from ._domain import OWN_EPSILON, Countable, as_column, epsilon_text, own_epsilon, plain
 from ._frames import as_text, missing_cells, short_text
+from ._unreadable import cells_of
 
 _MOST_SHOWN = 8
 _UNKNOWN = "unknown categories"
@@ -112,10 +113,10 @@ class Categorical(Countable):
         ndarray of shape (n_rows,), int64
             ``k`` (the number of categories) stands for "other", ``k + 1`` for missing.
         """
-        cells = as_column(values).astype(object)
+        cells = as_column(values)
         k = len(self.categories)
         missing = missing_cells(cells)
-        codes = np.array(self._positions(cells.tolist()), dtype=np.int64)
+        codes = np.array(self._positions(cells_of(cells)), dtype=np.int64)
         return np.where(missing, k + 1, codes)
 
     def _positions(self, cells: list) -> list[int]:
@@ -141,7 +142,7 @@ class Categorical(Countable):
 
     def outside(self, cells: pd.Series) -> dict[str, int]:
         # Rare categories that PrivateCategories has merged are "other" on purpose.
-        others = cells[self.codes(cells) == len(self.categories)].astype(object).tolist()
+        others = cells_of(cells[self.codes(cells) == len(self.categories)])
         return Counter(self._what_is_wrong(v) for v in others if not (type(v) is str and v == OTHER))
 
     def _what_is_wrong(self, cell: Any) -> str:
@@ -263,7 +264,7 @@ def _sorted(cells: Any) -> list:
 
 def _hashable(cells: pd.Series) -> list:
     found = []
-    for value in cells.astype(object).tolist():
+    for value in cells_of(cells):
         try:
             hash(value)
         except TypeError:  # "other", like every cell that cannot be looked up

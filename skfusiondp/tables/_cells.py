@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..exceptions import InvalidInputError
 from ._frames import as_text, missing_cells
+from ._unreadable import cells_of
 
 # What a public cell may be, as messages call several of them. numpy's durations are whole numbers too,
 # and Python's truth values as well as its dates with a time are caught by the wider type.
@@ -53,7 +54,7 @@ def sorts_of(cells: pd.Series) -> frozenset[str]:
     elif getattr(kind, "kind", "O") in "mM":
         sort = "dates" if kind.kind == "M" else "durations"
         return frozenset({sort} if cells.notna().any() else ())
-    values = cells.astype(object).tolist()
+    values = cells_of(cells)
     types = set(map(type, values))
     if any(t in (type(None), float, type(pd.NA), type(pd.NaT), Decimal) for t in types):
         present = ~missing_cells(cells)

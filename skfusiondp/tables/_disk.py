@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import InvalidInputError, MissingDependencyError
+from ._arrow import from_arrow
 from ._frames import is_numeric, missing_cells, numeric_values
 from ._row_file import RowFile
 from ._table import CHUNK_ROWS, Table
+from ._unreadable import cells_of
 
 # Rows whose public columns give medians, scales and categories; a table of fewer gives all of its rows.
 STATISTICS_ROWS = 2**17
@@ -174,7 +176,7 @@ class ArrowTable(DiskTable):
             start += len(batch)
 
     def _pandas(self, rows: Any, names: Sequence[str]) -> pd.DataFrame:
-        return rows.to_pandas().reset_index(drop=True).set_axis(list(names), axis=1)
+        return from_arrow(rows).reset_index(drop=True).set_axis(list(names), axis=1)
 
 
 def as_disk_table(X: Any) -> DiskTable | None:
@@ -237,8 +239,8 @@ def _opened(path: str) -> Any:
 def _extremes(cells: pd.Series) -> pd.Series:
     """Of numbers the least and the greatest, of anything else one cell of each kind."""
     if not is_numeric(cells) or pd.api.types.is_bool_dtype(cells.dtype):
-        texts = cells.astype(object).map(lambda v: (type(v), str(v)))  # lists cannot be compared
-        return cells[~texts.duplicated().to_numpy()]
+        texts = [(type(v), str(v)) for v in cells_of(cells)]  # lists cannot be compared
+        return cells[~pd.Series(texts, dtype=object).duplicated().to_numpy()]
     values = numeric_values(cells, sensitive=True)
     finite = np.flatnonzero(np.isfinite(values))
     if not len(finite):

@@ -16,7 +16,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from ..exceptions import InvalidInputError
+from ._arrow import from_arrow
 from ._no_table import two_dimensional
+from ._unreadable import cells_of, is_numeric_type
 
 
 def is_polars(X: Any) -> bool:
@@ -55,7 +57,7 @@ def as_frame(X: Any, name: str = "X") -> pd.DataFrame:
     if is_polars(X):
         return pd.DataFrame({name: _polars_values(X.get_column(name)) for name in X.columns})
     if is_arrow(X):
-        X = X.to_pandas()
+        X = from_arrow(X)
     if isinstance(X, pd.DataFrame):
         texts = [str(c) for c in X.columns]
         twice = X.columns.duplicated(keep=False) | pd.Index(texts, dtype=object).duplicated(keep=False)
@@ -268,11 +270,10 @@ def _is_missing(cell: Any) -> bool:
 
 def _numbers_or_missing(column: pd.Series) -> np.ndarray:
     kind = column.dtype
-    plain = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind)
-    if plain and not isinstance(kind, pd.CategoricalDtype):
+    if is_numeric_type(kind) and not isinstance(kind, pd.CategoricalDtype):
         with np.errstate(all="ignore"):  # a number too large for a float becomes infinite; no warning
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.array([_number(v) for v in column.astype(object).tolist()], dtype=np.float64)
+    return np.array([_number(v) for v in cells_of(column)], dtype=np.float64)
 
 
 def _number(cell: Any) -> float:

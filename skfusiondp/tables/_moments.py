@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..exceptions import InvalidInputError
 from ._frames import missing_cells
+from ._unreadable import cells_of, is_numeric_type
 
 MICROSECONDS_A_DAY = 86_400_000_000
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": MICROSECONDS_A_DAY, "D": 1}
@@ -62,7 +63,7 @@ def holds_only(cells: pd.Series, kind: str) -> bool:
     if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "mM":
         return cells.dtype.kind == _TYPES.get(kind)
     present = cells[~missing_cells(cells)]
-    return len(present) > 0 and all(not np.isnan(_sensitive_day(cell, kind)) for cell in present)
+    return len(present) > 0 and all(not np.isnan(_sensitive_day(cell, kind)) for cell in cells_of(present))
 
 
 def exact_days(cells: np.ndarray) -> np.ndarray:
@@ -102,9 +103,9 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
 
 def _sensitive_days(cells: pd.Series, kind: str) -> np.ndarray:
     found = np.full(len(cells), np.nan)
-    if pd.api.types.is_numeric_dtype(cells.dtype):
+    if is_numeric_type(cells.dtype):
         return found
-    values = cells.astype(object).tolist()
+    values = cells_of(cells)
     for i in np.flatnonzero(~missing_cells(cells)):
         found[i] = _sensitive_day(values[i], kind)
     return found

@@ -91,8 +91,8 @@ def callables_see_the_training_table(patch):
 def integers_are_positions(patch):
     plain = _Columns.__init__
 
-    def by_position(self, names, labels):
-        plain(self, names, None)
+    def by_position(self, names, labels, lookup=None):
+        plain(self, names, None, lookup)
 
     patch.setattr(_Columns, "__init__", by_position)
 
@@ -103,6 +103,16 @@ def a_list_is_read_by_numpy(patch):
 
 def categories_are_written_by_their_type(patch):
     patch.setattr("skfusiondp.tables._cells.as_text", str)
+
+
+def a_library_s_errors_at_cells_are_let_out(patch):
+    for file in ("_categorical", "_moments", "_frames"):
+        patch.setattr(f"skfusiondp.tables.{file}.cells_of", lambda column: column.astype(object).tolist())
+
+
+def an_arrow_table_is_converted_as_a_whole(patch):
+    for file in ("_disk", "_frames"):
+        patch.setattr(f"skfusiondp.tables.{file}.from_arrow", lambda table: table.to_pandas())
 
 
 def a_leaked_domain_costs_nothing(patch):
@@ -123,11 +133,12 @@ def a_leak_is_read_before_the_budget_is_asked(patch):
     patch.setattr(schema, "_leaked", lambda table, names, on_leak, budget: plain(table, names, on_leak, None))
 
 
-_OUTSIDE, _SELECT, _TABLES, _LEAKED = (
+_OUTSIDE, _SELECT, _TABLES, _LEAKED, _UNREADABLE = (
     "tables/test_outside.py",
     "tables/test_select.py",
     "tables/test_frames.py",
     "tables/test_leaked_domains.py",
+    "tables/test_unreadable.py",
 )
 
 VARIANTS_READS = [
@@ -196,6 +207,24 @@ VARIANTS_READS = [
         categories_are_written_by_their_type,
         _TABLES,
         "test_categories_are_written_alike_whatever_holds_them",
+    ),
+    by_test(
+        "errors of a library at single cells are let out",
+        a_library_s_errors_at_cells_are_let_out,
+        _UNREADABLE,
+        "test_a_fit_tells_nothing_of_them",
+        "days",
+        lambda module: module.fusion,
+        lambda module: lambda table: table,
+    ),
+    by_test(
+        "an Arrow table is converted as a whole",
+        an_arrow_table_is_converted_as_a_whole,
+        _UNREADABLE,
+        "test_a_fit_tells_nothing_of_them",
+        "lists",
+        lambda module: module.offset,
+        lambda module: module.in_arrow,
     ),
     by_test(
         "a leaked domain under an intact epsilon",
