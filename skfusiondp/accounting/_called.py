@@ -18,7 +18,7 @@ from ..exceptions import InvalidInputError
 from ..tables._frames import is_frame
 from ..tables._select import KEEP_NAMES, Lookup, ending_in
 from ._accounted import brought_by_others
-from ._candidates import SEARCHES
+from ._candidates import is_search
 from ._known_steps import UNKNOWN_META, is_a, meta_of
 from ._provenance import Column, Flow, flow_of, joined
 from ._running_fits import RunningFit, running_fits
@@ -125,7 +125,7 @@ def _inside(level: RunningFit, flow: Flow) -> Flow:
         return flow
     if member is None or brought_by_others(composite):
         raise _Lost(f"{name} hands on its table in a way that is not known")
-    if hasattr(composite, "transformer_list") or any(hasattr(composite, n) for n in SEARCHES):
+    if hasattr(composite, "transformer_list") or is_search(composite):
         return flow
     if hasattr(composite, "transformers") and hasattr(composite, "remainder"):
         chosen = flow.pick(_one_like(member, [(step, key) for _, step, key in composite.transformers], name))

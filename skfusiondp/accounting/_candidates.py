@@ -21,6 +21,11 @@ _DRAWS = 5
 _OF_OURS = {"sensitive", "imputer", "method", "support", "output", "callbacks"}
 
 
+def is_search(obj: Any) -> bool:
+    """Tell whether an object tries candidates, as GridSearchCV does."""
+    return hasattr(obj, "estimator") and any(getattr(obj, n, None) is not None for n in SEARCHES)
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Estimators that a search may fit.

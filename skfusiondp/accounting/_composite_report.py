@@ -10,7 +10,7 @@ from typing import Any
 from ..exceptions import InvalidInputError
 from ..privacy import BoundEntry, PrivacyLedger
 from ..privacy._relations import RELATIONS, whose_rows
-from ._candidates import SEARCHES
+from ._candidates import is_search
 from ._check_pipeline import PipelineCheck, check_pipeline
 from ._known_steps import knows_meta, meta_of
 from ._parts import Part, is_fitted, join, members, private_parts, spends
@@ -219,7 +219,7 @@ def lost_fits(obj: Any, path: str) -> Iterator[tuple[str, bool]]:
     if spends(obj) or getattr(obj, "_counts_its_fits", False):
         return
     lost, made_of = "", False
-    if hasattr(obj, "estimator") and any(hasattr(obj, n) for n in SEARCHES):
+    if is_search(obj):
         lost = "the cross-validation fits"
     elif knows_meta(obj):
         lost, made_of = str(meta_of(obj).loses), True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
-from ._candidates import SEARCHES
+from ._candidates import SEARCHES, is_search
 from ._parts import join
 
 _FITS = ("fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit")
@@ -60,7 +60,7 @@ def running_fits(estimator: Any, frame: FrameType | None) -> list[RunningFit]:
             # Decorators hold the same object and the table as it was handed over.
             if levels:
                 levels[-1] = replace(levels[-1], frame=frame)
-            elif _is_search(owner):
+            elif is_search(owner):
                 levels.append(RunningFit(owner, frame, path, owner))
         elif owner is not None:
             place = next((p for i in reversed(inner) if (p := _place(owner, i)) is not None), None)
@@ -103,10 +103,6 @@ def _table(frame: FrameType) -> Any:
     arguments = names.get(variables[0], ()) if variables else ()
     keywords = names.get(variables[1], {}) if len(variables) > 1 else {}
     return arguments[0] if arguments else keywords.get("X") if isinstance(keywords, Mapping) else None
-
-
-def _is_search(estimator: Any) -> bool:
-    return any(getattr(estimator, n, None) is not None for n in SEARCHES)
 
 
 def _place(composite: Any, inner: Any) -> str | None:

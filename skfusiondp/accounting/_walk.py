@@ -10,7 +10,7 @@ from typing import Any
 from ..tables._domain import Domain
 from ..tables._kinds import declarations
 from ._accounted import accounts, brought_by_others, is_ours, overridden
-from ._candidates import SEARCHES, candidates
+from ._candidates import candidates, is_search
 from ._discovery import Discovery
 from ._finding import Finding
 from ._known_steps import (
@@ -229,7 +229,7 @@ class Walk:
             return self._union
         if isinstance(getattr(estimator, "steps", None), list):
             return self._pipeline
-        if _has(estimator, "estimator") and any(hasattr(estimator, n) for n in SEARCHES):
+        if is_search(estimator):
             return self._search
         return None
 
