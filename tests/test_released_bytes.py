@@ -438,7 +438,7 @@ class Case(NamedTuple):
     change: str
 
 
-ON_DISK = {e for e in ESTIMATORS if e.startswith(("fusion", "feature-dp", "hybrid", "dp-sgd"))}
+ON_DISK = {e for e in ESTIMATORS if e.startswith(("fusion", "offset", "feature-dp", "hybrid", "dp-sgd"))}
 
 
 def every_case() -> list[Case]:

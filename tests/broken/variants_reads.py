@@ -85,7 +85,7 @@ def callables_see_the_training_table(patch):
         given.append(self.given)
 
     patch.setattr(FrameTable, "__init__", keeping)
-    patch.setattr(_Columns, "_called", lambda self, selector, support: self._answer(selector, given[-1]))
+    patch.setattr(_Columns, "_by_callable", lambda self, selector, support: self._answer(selector, given[-1]))
 
 
 def integers_are_positions(patch):

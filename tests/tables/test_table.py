@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric, OffsetFusionClassifier
+from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateStandardScaler, TableEncoder
 from skfusiondp.tables._kinds import leaked_domain
@@ -83,12 +83,11 @@ def test_a_model_predicts_from_every_kind(fitted_on, given):
 @pytest.mark.parametrize(
     "fit",
     [
-        lambda path: OffsetFusionClassifier(DOMAIN).fit(path, Y),
         lambda path: PrivateStandardScaler(DOMAIN).fit(path),
         lambda path: FoundationImputer(DOMAIN).fit(path),
         lambda path: TableEncoder(DOMAIN).fit(path),
     ],
-    ids=["offset", "scaler", "imputer", "encoder"],
+    ids=["scaler", "imputer", "encoder"],
 )
 def test_a_path_is_refused_by_what_reads_tables_in_memory(fit, tmp_path):
     with pytest.raises(InvalidInputError, match=r"x.parquet' is a path, and .* read it first"):
