@@ -155,7 +155,7 @@ MISTAKES = {
         refused(
             "Support rows without a sensitive column",
             lambda: fusion(support=SUPPORT.drop(columns="age")).fit(X, y),
-            "support", "['age']", "same columns",
+            "support", "'age'", "same columns",
         ),
         refused(
             "Labels of support rows, but no support rows",
@@ -191,7 +191,7 @@ MISTAKES = {
         refused(
             "Rows and labels together",
             lambda: offset(support=(SUPPORT, y_support)).fit(X, y),
-            "support is a tuple", "frame",
+            "support is a tuple of tables", "rows alone",
         ),
     ],
     "Budgets": [

@@ -97,7 +97,7 @@ LAYERS = {
     "_copies": (),
     "_contents": (),
     "privacy": ("exceptions", "_keywords", "_parameters"),
-    "tables": ("exceptions", "_keywords", "_parameters"),
+    "tables": ("exceptions", "_keywords", "_parameters", "_display"),
     "_shared_docs": (),
     "_privacy_parameters": ("_parameters", "_random_state", "privacy"),
     "_refit": ("exceptions", "_forked", "privacy"),
@@ -206,3 +206,8 @@ def test_no_layer_imports_itself_through_others():
     layers = {f.parts[0].removesuffix(".py") for f in FILES} - {"__init__"}
     files = {layer: [f for f in FILES if f.parts[0].removesuffix(".py") == layer] for layer in layers}
     assert not cycles({layer: set().union(*map(layers_of, own)) & layers for layer, own in files.items()})
+
+
+def test_the_package_lists_each_public_name_once_and_no_others():
+    listed = [name for name in dir(skfusiondp) if not name.startswith("_")]
+    assert sorted(listed) == sorted(skfusiondp.__all__)

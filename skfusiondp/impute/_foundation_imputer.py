@@ -340,12 +340,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         if self.support is None:
             return pd.DataFrame(columns=public), pd.DataFrame(columns=sensitive)
         support = as_frame(self.support, "support")
-        lacking = [c for c in schema.columns if c not in support.columns]
-        if lacking:
-            raise InvalidInputError(
-                f"support lacks the column(s) {lacking} of the training table; give public rows "
-                "with the same columns (an array as support goes with an array as X)."
-            )
+        schema.require_columns(support)
         if not len(support):
             raise InvalidInputError(
                 "support has no rows; give public rows, or support=None to impute without any."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._display import TableShape
 from .._parameters import Anything, constraints
 from ..exceptions import InvalidInputError
 from ._domain import OWN_EPSILON, Countable, as_column, epsilon_text, own_epsilon, plain
@@ -64,13 +65,13 @@ class Categorical(Countable):
     declaration = "Categorical([...])"
 
     def __init__(self, categories: Sequence, epsilon: float | None = None) -> None:
-        epsilon = own_epsilon(epsilon)
-        listed = isinstance(categories, Sequence | pd.Index) and not isinstance(categories, str)
-        if not (listed or (isinstance(categories, np.ndarray) and categories.ndim)):
+        listed = isinstance(categories, Sequence) or len(getattr(categories, "shape", ())) == 1
+        if isinstance(categories, str) or not listed:
             raise InvalidInputError(
-                f"Categorical(categories={categories!r}): give a list of the public categories, "
+                f"Categorical(categories={_typed_in(categories)}): give a list of the public categories, "
                 "for example Categorical(['female', 'male'])."
             )
+        epsilon = own_epsilon(epsilon)
         cats = tuple(plain(c) for c in categories)
         try:
             distinct = len(set(cats)) == len(cats) and not any(pd.isna(c) is True or c is pd.NA for c in cats)
@@ -79,7 +80,7 @@ class Categorical(Countable):
             distinct = False
         if not cats or not distinct:
             raise InvalidInputError(
-                f"Categorical(categories={list(cats)!r}): categories must be distinct, not missing, "
+                f"Categorical(categories={_typed_in(categories)}): categories must be distinct, not missing, "
                 "at least one, and filled in where ... stood; missing cells need no category of their own."
             )
         object.__setattr__(self, "categories", cats)
@@ -238,6 +239,12 @@ class HiddenCategorical(Categorical):
                 found[text] = self.digests.get(digest, known.get(text, len(self.categories)))
             positions.append(found[text])
         return positions
+
+
+def _typed_in(categories: Any) -> str:
+    """Categories as they were typed; of a column, whose cells may be sensitive, its type and shape."""
+    shape = getattr(categories, "shape", None)
+    return repr(categories) if shape is None else repr(TableShape(type(categories).__name__, tuple(shape)))
 
 
 def _lookup(position: dict, value: Any, other: int) -> int:

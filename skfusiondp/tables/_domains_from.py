@@ -88,7 +88,7 @@ def domains_from(columns: Any, *, support: Any = None) -> DomainStub:
     >>> domains_from(table.dtypes)
     {
         # Keep the sensitive columns, delete the others; put what everybody knows in the place of each ...
-        'age': Numeric(low=..., high=...),  # int64
+        'age': Numeric(low=..., high=...),  # int64; or Categorical([...]) for codes
         'sex': Categorical([...]),  # str; or Date(low=..., high=...) for dates
         'born': Date(low=..., high=...),  # datetime64[us]
     }
@@ -117,7 +117,11 @@ def _blank(dtype: Any) -> tuple[str, str]:
     texts = empty.dtype == object or isinstance(empty.dtype, pd.StringDtype)
     # Categories of a pandas type are cells of the table: they are not shown.
     shown = "category" if isinstance(empty.dtype, pd.CategoricalDtype) else str(empty.dtype)
-    return _BLANKS.get(kind, _BLANK), f"{shown}; or {_BLANKS[Date]} for dates" if texts else shown
+    if texts:
+        shown += f"; or {_BLANKS[Date]} for dates"
+    if pd.api.types.is_integer_dtype(empty.dtype):
+        shown += f"; or {_BLANK} for codes"
+    return _BLANKS.get(kind, _BLANK), shown
 
 
 def _types(columns: Any) -> dict[Any, Any]:

@@ -54,6 +54,8 @@ def _kind_of(X: Any) -> tuple[str, str]:
         return f"a {kind}", "pass list(X)"
     if getattr(getattr(X, "dtype", None), "names", None):
         return f"a structured array of shape {X.shape}", _FRAME
+    if isinstance(X, tuple) and X and all(len(getattr(part, "shape", ())) for part in X):
+        return "a tuple of tables or columns", "pass X=rows alone; labels have a parameter of their own"
     if isinstance(X, list | tuple):
         kinds = {type(row).__name__ for row in X}
         if kinds and kinds <= {"dict", "Series"}:
@@ -61,6 +63,10 @@ def _kind_of(X: Any) -> tuple[str, str]:
         rows = "no rows" if not kinds else "rows of different lengths or of one cell each"
         return f"a {kind} of {rows}", f"Reshape your data: {_ROWS}"
     shape = getattr(X, "shape", None)
+    if isinstance(shape, tuple) and len(shape) == 1 and hasattr(X, "to_frame"):
+        return f"a {kind} of shape {shape}", (
+            "Reshape your data: a column of a frame is a table as frame[['name']], and a row as frame[4:5]"
+        )
     if isinstance(shape, tuple) and len(shape) == 1:
         return f"a {kind} of shape {shape}", (
             "Reshape your data with X.reshape(-1, 1) if it is one column, X.reshape(1, -1) if it is one row, "

@@ -140,7 +140,7 @@ class Numeric(Ordered):
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         if low == high:
             # A constant still needs an interval; one unit to each side is arbitrary but harmless.
-            low, high = np.nextafter(low - 1, -np.inf), np.nextafter(high + 1, np.inf)
+            low, high = min(low - 1, np.nextafter(low, -np.inf)), max(high + 1, np.nextafter(high, np.inf))
         return cls(float(low), float(high))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .._parameters import ON_LEAK
-from ..exceptions import PrivacyBudgetError, report_leak
+from ..exceptions import InvalidInputError, PrivacyBudgetError, callers_level, report_leak
 from ._determined import determined
 from ._domain import Domain
 from ._frames import as_frame
@@ -20,6 +21,9 @@ from ._public_columns import PublicColumn
 from ._same_rows import row_codes, training_rows_given
 from ._select import MOST_NAMED, Lookup, Selector, brief, select_columns
 from ._table import Table
+
+# Numbers of a column that say where it lies: the range of a few rows says little.
+_FEWEST_COMPARED = 10
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,22 @@ class SensitiveSchema:
     def name(self, column: str) -> str:
         """What the user calls a column of the table."""
         return self.called.get(column, column)
+
+    def require_columns(self, support: pd.DataFrame) -> None:
+        """Refuse support rows that lack a column of the table."""
+        lacking = [c for c in self.columns if c not in support]
+        if len(lacking) == len(self.columns):
+            raise InvalidInputError(
+                f"support has none of the columns of the table that reaches this fit, {brief(lacking)}, but "
+                f"{brief(list(support.columns))}. Support rows have to be as the model sees the table: where "
+                "steps of a pipeline come before it, transform them by the same steps, fitted: "
+                "support=step.transform(rows)."
+            )
+        if lacking:
+            raise InvalidInputError(
+                f"support lacks the column(s) {brief(lacking)} of the training table; give public rows "
+                "with the same columns (an array as support goes with an array as X)."
+            )
 
     @property
     def facts(self) -> dict[str, dict]:
@@ -223,7 +243,9 @@ def _training_support(
     `support` is what the user passed, and `public` the same as a frame.
     """
     names = [c for c in schema.public if c in public]
-    columns = _of_the_same_kind(table.sample(names), public, names)
+    sample = table.sample(names)
+    columns = _of_the_same_kind(sample, public, names)
+    _warn_apart(sample, public, columns)
     codes = [row_codes(piece, columns) for _, piece in table.chunks(names)]
     training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
     how = training_rows_given(training, row_codes(public, columns), (table.given, support))
@@ -245,6 +267,30 @@ def _of_the_same_kind(sample: pd.DataFrame, public: pd.DataFrame, names: list[st
         column.check(cells, "in X", "in support")
         PublicColumn.of(cells).check(sample[column.name], "in support", "in X")
     return columns
+
+
+def _warn_apart(sample: pd.DataFrame, public: pd.DataFrame, columns: list[PublicColumn]) -> None:
+    """Warn of columns whose numbers, public both, lie elsewhere among the support rows than in the table."""
+    numbers = [c for c in columns if c.kind == "number"]
+    apart = [c.name for c in numbers if _lie_apart(c.numbers(sample), c.numbers(public))]
+    if apart:
+        warnings.warn(
+            f"Most numbers of the public column(s) {brief(apart)} lie outside the range that they have in "
+            "support, and the reverse: another unit or time, or a step of a pipeline has changed X alone. "
+            "What support rows teach does not carry over then; transform them by the same steps, fitted: "
+            "support=step.transform(rows).",
+            UserWarning,
+            stacklevel=callers_level(),
+        )
+
+
+def _lie_apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the median of either lies outside the range of the other."""
+    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
+    if min(len(one), len(other)) < _FEWEST_COMPARED:
+        return False
+    first, second = np.median(one), np.median(other)
+    return not (other.min() <= first <= other.max() or one.min() <= second <= one.max())
 
 
 def _leaked(table: Table, guessed: list[str], on_leak: str, budget: Any) -> dict[str, Domain]:

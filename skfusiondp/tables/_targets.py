@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d
 
-from ..exceptions import InvalidInputError
+from ..exceptions import InvalidInputError, callers_level
 from ._domain import plain
 
 
@@ -55,7 +57,7 @@ def read_labels(y: Any, n_rows: int, *, numbers: bool = False, name: str = "y") 
                 "a column, for example with sklearn.multioutput.MultiOutputClassifier."
             )
         if not kind.startswith("multilabel"):
-            labels = column_or_1d(labels, warn=True)
+            labels = one_column(labels)
         check_consistent_length(np.empty(n_rows), labels)
     except (ValueError, TypeError, OverflowError) as error:
         raise _refusal(error, name, "one label a row, all texts or all whole numbers") from error
@@ -138,6 +140,11 @@ def mean_and_scale(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _present(y: Any, name: str) -> Any:
     """The target as an array of its own cells' type, none of which is missing or a date."""
+    if isinstance(y, str):
+        raise InvalidInputError(
+            f"{name}={y!r} is a name; pass the column itself, X[{y!r}], and leave it out of X: "
+            f"fit(X.drop(columns={y!r}), X[{y!r}])."
+        )
     cells = np.asarray(y, dtype=object)
     if np.any(pd.isna(cells)):
         raise InvalidInputError(
@@ -160,6 +167,19 @@ def _present(y: Any, name: str) -> Any:
 
 def _indicates(labels: np.ndarray) -> bool:
     return bool(np.isin(labels, (0, 1)).all())
+
+
+def one_column(y: Any) -> np.ndarray:
+    """A target of one column as a vector; a warning, at the user's line, if it is a table of one column."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        warnings.warn(
+            f"A column-vector y was passed when a 1d array was expected: it has the shape {y.shape}. Pass a "
+            "single column, as y.ravel() or table['name'].",
+            DataConversionWarning,
+            stacklevel=callers_level(),
+        )
+    return column_or_1d(y)
 
 
 def _refusal(error: Exception, name: str, wanted: str) -> InvalidInputError:

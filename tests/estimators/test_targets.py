@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import DataConversionWarning
 
 from skfusiondp import (
     Categorical,
@@ -245,6 +246,26 @@ def test_indicators_of_support_rows_are_those_of_y(target, message):
 def test_numbers_of_support_rows_are_those_of_y(make, target, message):
     with pytest.raises(InvalidInputError, match=message):
         make(support=S, support_target=target).fit(X, NUMBER)
+
+
+@pytest.mark.parametrize("make", [fusion, offset, numbers, offset_numbers])
+def test_support_rows_may_have_their_columns_in_any_order_and_others_beside(make):
+    support = S[S.columns[::-1]].assign(note="a")
+    one, other = (make(support=rows, support_target=T).fit(X, Y).predict(X) for rows in (S, support))
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [fusion, offset, offset_numbers])
+def test_a_table_of_one_target_is_told_at_the_users_line(make):
+    with pytest.warns(DataConversionWarning, match=r"shape \(120, 1\)") as told:
+        make().fit(X, Y[:, None])
+    assert __file__ in {w.filename for w in told if w.category is DataConversionWarning}
+
+
+@pytest.mark.parametrize("make", [fusion, offset, numbers, offset_numbers])
+def test_the_name_of_the_target_is_no_target(make):
+    with pytest.raises(InvalidInputError, match=r"y='lab' is a name.*X\['lab'\]"):
+        make().fit(X, "lab")
 
 
 # Numbers -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from skfusiondp import (
+    Categorical,
     FoundationImputer,
     FusionDPClassifier,
     Numeric,
@@ -192,3 +193,23 @@ def test_a_registered_kind_is_found_where_none_is_declared(monkeypatch):
     assert [type(d) for d in imputer.schema_.domains.values()] == [Hour, Grade, Numeric]
     with pytest.raises(InvalidInputError, match=r"Hour\(\), Grade\(\), Numeric\(low, high\)"):
         FusionDPClassifier({"hour": 24}).fit(TABLE, Y)
+
+
+@pytest.mark.parametrize("made", [pd.Series, pd.Index, np.array, pd.array, tuple])
+def test_categories_come_in_any_one_dimensional_kind(made):
+    assert Categorical(made(["f", "m"])).categories == ("f", "m")
+
+
+@pytest.mark.parametrize("cells", [["secret", "secret"], ["secret", None]])
+def test_a_refused_column_of_categories_is_shown_by_its_shape(cells):
+    with pytest.raises(InvalidInputError, match=r"categories=<Series 2>\): categories must") as refused:
+        Categorical(pd.Series(cells))
+    assert "secret" not in str(refused.value)
+    with pytest.raises(InvalidInputError, match="give a list") as refused:
+        Categorical(pd.DataFrame({"sex": cells}))
+    assert "secret" not in str(refused.value)
+
+
+def test_categories_that_are_not_in_a_list_are_told_so():
+    with pytest.raises(InvalidInputError, match=r"Categorical\(categories='f'\): give a list"):
+        Categorical("f", "m")

@@ -91,3 +91,10 @@ def test_every_kind_of_table(tmp_path):
 def test_what_is_no_table_is_refused(given):
     with pytest.raises(InvalidInputError):
         domains_from(given)
+
+
+def test_whole_numbers_may_be_codes_and_the_bounds_of_a_constant_read_well():
+    stub = domains_from(TABLE[["age", "dose"]])
+    assert "# int64; or Categorical([...]) for codes" in repr(stub) and repr(stub).count("codes") == 1
+    filled = domains_from(TABLE[["age"]], support=pd.DataFrame({"age": [2013, 2013]}))
+    assert "Numeric(low=2012.0, high=2014.0)" in repr(filled)

@@ -31,6 +31,8 @@ NO_TABLES = {
     "generator": ((row for row in X.tolist()), "list(X)"),
     "ragged": ([[SECRET, 1.0], [SECRET]], "rows of one length"),
     "column": (X[:, 1], "reshape"),
+    "column of a frame": (FRAME["age"], "frame[['name']]"),
+    "rows and labels": ((FRAME, FRAME["lab"]), "rows alone"),
     "list of cells": (X[:, 1].tolist(), "Reshape"),
     "three": (X[:, :, None], "shape"),
     "scalar": (np.array(SECRET), "shape"),

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -180,3 +181,30 @@ def test_schema_is_immutable_and_pickles():
     assert again == schema
     with pytest.raises(TypeError):
         again.domains["age"] = Numeric(0, 1)
+
+
+PUBLIC = pd.DataFrame({"kg": np.linspace(50, 90, 40), "age": np.random.default_rng(0).uniform(20, 80, 40)})
+
+
+def told_of_numbers_apart(support):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        resolve_schema(as_table(PUBLIC), {"age": Numeric(0, 100)}, support=support)
+    return [w for w in caught if "'kg' lie outside the range" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    ("moved", "expected"), [(lambda kg: kg, 0), (lambda kg: kg * 2.2, 1), (lambda kg: (kg - 70) / 12, 1)]
+)
+def test_public_numbers_that_lie_elsewhere_among_the_support_rows_are_told(moved, expected):
+    support = PUBLIC.assign(kg=moved(PUBLIC["kg"]) + 0.01)
+    assert len(told_of_numbers_apart(support)) == expected
+    assert not told_of_numbers_apart(support[:5])  # a few rows say nothing of where numbers lie
+
+
+def test_support_rows_of_before_the_pipeline_are_refused_with_the_remedy():
+    schema = resolve_schema(as_table(PUBLIC.to_numpy()), {1: Numeric(0, 100)})
+    with pytest.raises(InvalidInputError, match=r"'x0', 'x1', but 'kg', 'age'.*step\.transform"):
+        schema.require_columns(PUBLIC)
+    with pytest.raises(InvalidInputError, match=r"lacks the column\(s\) 'x1'"):
+        schema.require_columns(PUBLIC.set_axis(["x0", "age"], axis=1))

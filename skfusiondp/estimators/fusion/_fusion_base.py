@@ -317,7 +317,12 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Whether the public branch reads support rows with their target."""
         return self.support_target is not None and method_of(self.method).free_view is not None
 
-    def _labelled_support(self, encoder: TableEncoder, target: tuple[np.ndarray, np.ndarray] | None) -> Any:
+    def _labelled_support(
+        self,
+        encoder: TableEncoder,
+        columns: Sequence[str],
+        target: tuple[np.ndarray, np.ndarray] | None,
+    ) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""
         if target is None:
             return None
@@ -326,7 +331,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         from ...training._batches import Rows
 
         y, weight = target
-        encoded = encoder._encode(check_table(self, self._support_frame(), reset=False))
+        support = self._support_frame()[list(columns)]  # in the order of X, and no others
+        encoded = encoder._encode(check_table(self, support, reset=False))
         if method_of(self.method).free_view == "masked":
             encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
         return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
@@ -366,7 +372,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
-        extra = self._labelled_support(encoder, job.support_target)
+        extra = self._labelled_support(encoder, job.schema.columns, job.support_target)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
         self._method = method_of(self.method)
         rows = self._driver.rows(

@@ -187,12 +187,7 @@ class BaseOffsetFusion(PrivateEstimator):
         self._require_rows(*table.shape)
         weight = self._class_weight(y, len(table)) * self._row_weight(sample_weight, table)
         if support is not None:
-            lacking = [c for c in schema.columns if c not in support]
-            if lacking:
-                raise InvalidInputError(
-                    f"support lacks the column(s) {lacking} of the training table; give public rows with "
-                    "the same columns (an array as support goes with an array as X)."
-                )
+            schema.require_columns(support)
         if units is None:
             units = repeated_rows(table, schema, self.on_leak)
         rows = None

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.utils.validation import _num_samples, column_or_1d
+from sklearn.utils.validation import _num_samples
 
 from ..._parameters import constraints, store_parameters
 from ...exceptions import InvalidInputError
-from ...tables._targets import mean_and_scale, read_numbers
+from ...tables._targets import mean_and_scale, one_column, read_numbers
 from ._correction import MAX_GRAD_NORM, Loss
 from ._offset_base import BaseOffsetFusion, OffsetTarget, boosting
 from ._offset_constraints import OFFSET, public_model
@@ -149,4 +149,4 @@ def _one_column(target: np.ndarray, name: str = "y") -> np.ndarray:
             f"{name} has {target.shape[1]} columns; fit one regressor a column, for example with "
             "sklearn.multioutput.MultiOutputRegressor."
         )
-    return column_or_1d(target, warn=True)
+    return one_column(target)
