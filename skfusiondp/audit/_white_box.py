@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from ..exceptions import InvalidInputError
-from ..impute import FoundationImputer
 from ..privacy import relation
+from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema
 from ..tables._table import FrameTable
@@ -44,6 +44,8 @@ def white_box_scores(
         known = canaries.set_in(table.original, table.schema, np.full(len(canaries), first))
         sides.append(torch.from_numpy(encoder._encode(known.iloc[canaries.rows])))
     own = model.private_parameters
+    if (support := model._given_support()) is not None:  # none is a canary
+        model.set_params(support=as_frame(support).assign(**dict.fromkeys(bits, "off")))
     model.set_params(
         sensitive=None,
         imputer=None,
@@ -81,10 +83,7 @@ def pair(estimator: Any, frame: pd.DataFrame, schema: SensitiveSchema) -> Paired
     """Both views of the table, made as the estimator would make them."""
     if estimator.method != "fusiondp":  # no imputed view is read
         return PairedTable(frame, frame, schema)
-    imputer = FoundationImputer() if estimator.imputer is None else clone(estimator.imputer)
-    if imputer.random_state is None:
-        imputer.set_params(random_state=0)
-    return imputer._fit_schema(schema)._pair(frame)
+    return estimator._unfitted_imputer(lambda: 0)._fit_schema(schema)._pair(frame)
 
 
 def erases(estimator: Any) -> bool:

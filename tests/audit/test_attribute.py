@@ -168,6 +168,17 @@ def test_black_box_works_in_pipelines_and_finds_what_overfitting_gives_away(adul
     assert overfitted.claim == float("inf") and overfitted.correct > 22
 
 
+@pytest.mark.parametrize("given", ["support", "imputer"])
+def test_labelled_support_rows_are_read_as_in_the_fit(rows, given):
+    X, y = rows
+    public = {"support": X[:60]} if given == "support" else {"imputer": FoundationImputer(support=X[:60])}
+    fit = model(method="fusiondp", epsilon=4.0, support_target=y[:60], epochs=1, public_epochs=1, **public)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "No support rows")
+        found = audited(fit, X[60:1060], y[60:1060], n_canaries=60)
+    assert found.consistent and found.n_canaries == 60
+
+
 def test_only_the_named_column_is_set_and_the_estimator_is_left_alone(paired, adult):
     canaries = Canaries.throw(len(paired), 100, ("gender",), np.random.RandomState(0))
     table = canaries.set_in(paired.original, paired.schema)
