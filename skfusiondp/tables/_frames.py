@@ -77,6 +77,8 @@ def as_frame(X: Any, name: str = "X") -> pd.DataFrame:
     if X.dtype.kind in "biu":
         # Floats with or without a missing cell, which would turn whole numbers into floats.
         X = X.astype(np.float64)
+    if X.dtype.kind in "Mm":
+        X = _that_pandas_holds(X)
     if X.dtype.kind in "fMm":
         return pd.DataFrame(X, columns=names)
     cells = X.astype(object)
@@ -311,6 +313,7 @@ def _read_text(text: str) -> Any:
 # Byte order of numbers that other machines have written, which pandas and torch do not read.
 _SWAPPED = ">" if sys.byteorder == "little" else "<"
 _WHOLE_IN_FLOATS = 2**53
+_MOST_SECONDS = 10**13  # some 300,000 years
 _NUMBERS = (int, float, np.integer, np.floating)
 _NO_NUMBERS = (bool, np.timedelta64)
 
@@ -338,6 +341,16 @@ def _named_as_fitted(estimator: BaseEstimator, frame: pd.DataFrame, reset: bool)
     if names is None:  # some libraries take them off a copy, so that it predicts on arrays without a warning
         names = getattr(getattr(estimator, "schema_", None), "columns", None)
     return frame.set_axis(_numbered(frame.shape[1]) if names is None else [str(c) for c in names], axis=1)
+
+
+def _that_pandas_holds(cells: np.ndarray) -> np.ndarray:
+    """Dates or durations in coarse units as seconds: pandas would refuse very large ones."""
+    unit = np.datetime_data(cells.dtype)[0]
+    if unit not in ("Y", "M", "W", "D", "h", "m") or (cells.dtype.kind == "m" and unit in "YM"):
+        return cells
+    seconds = np.array([-_MOST_SECONDS, _MOST_SECONDS]).astype(f"{cells.dtype.kind}8[s]")
+    least, most = seconds.astype(cells.dtype)
+    return np.clip(cells, least, most).astype(seconds.dtype)
 
 
 def _numbered(n: int) -> list[str]:

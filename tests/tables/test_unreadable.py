@@ -118,3 +118,16 @@ def test_other_cells_are_as_they_were():
     encoded = Date("1960-01-01", "1980-01-01").encode(in_pandas(COLUMNS["days"]()))
     expected = Date("1960-01-01", "1980-01-01").encode([None if i == ROW else "1970-01-01" for i in range(N)])
     np.testing.assert_array_equal(encoded, expected)
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "us"])
+def test_arrays_of_dates_beyond_every_calendar_are_read(unit):
+    days = np.array([["1980-01-03", "1990-02-04"], ["2000-01-06", "NaT"]], dtype="M8[D]")
+    dates = days.astype(f"M8[{unit}]")
+    far = dates.copy()
+    far[0, 1] = np.array(2**62).view(f"M8[{unit}]")
+    one, other = as_frame(dates), as_frame(far)
+    np.testing.assert_array_equal(one["x0"].to_numpy(), dates[:, 0])
+    pd.testing.assert_series_equal(one["x0"], other["x0"])
+    born = Date("1950-01-01", "2005-12-31")
+    assert born.encode(other["x1"]).tolist() == born.encode(["2005-12-31", None]).tolist()
