@@ -46,14 +46,14 @@ _LEARNT_ROWS = 2**17
 _NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 # Trees of the public model: of one output, and fewer where there are many.
-_BOOSTED = 40
+_BOOSTED = 100
 
 
 def boosting(seed: int, n_outputs: int) -> dict[str, Any]:
     """Settings of the default public model: few trees, which each class needs anew, and five models' mean."""
     return {
         "max_iter": _BOOSTED if n_outputs <= 3 else max(10, 3 * _BOOSTED // n_outputs),
-        "learning_rate": 0.25,
+        "learning_rate": 0.1,
         "max_leaf_nodes": 15,
         "l2_regularization": 1.0,
         "max_features": 0.3,

@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 from ._correction import Loss
 
 # Trees of a sum, what each is multiplied by, and trees of the donor forest.
-_TREES, _SHRINKAGE = 30, 0.2
+_TREES, _SHRINKAGE = 60, 0.1
 _FOREST = 60
 
 
