@@ -89,7 +89,7 @@ def everything_random():
 @pytest.mark.parametrize("name", everything_random())
 def test_everything_says_and_checks_the_same(name):
     found = everything_random()[name]
-    assert "random_state : int, RandomState, Generator or None" in found.__doc__
+    assert "random_state : int, RandomState or Generator, default=" in found.__doc__
     if hasattr(found, "_constraints"):
         assert found._constraints["random_state"] is RANDOM_STATE
 

@@ -69,7 +69,7 @@ def audit_attribute(
     claim : float, optional
         The epsilon to hold the bound against; if not given, what the fit's ledger says of `columns`.
     confidence : float in (0, 1), default=0.95
-    random_state : int, RandomState, Generator or None, default=None
+    random_state : int, RandomState or Generator, default=None (the operating system's entropy)
         Choice of canaries and coins. The fit has the estimator's own.
 
     Returns

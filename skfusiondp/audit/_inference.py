@@ -86,7 +86,7 @@ def attribute_inference(
     y : array-like of shape (n_rows,)
     column : str, optional
         Sensitive column; the first if not given. Numbers are guessed up to quarters of their domain.
-    random_state : int, RandomState, Generator or None, default=0
+    random_state : int, RandomState or Generator, default=0
         Of the forest.
 
     Returns

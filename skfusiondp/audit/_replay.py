@@ -110,7 +110,7 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: An
         In memory; they differ in sensitive cells of one row. Under ``adjacency="zero-out"`` that row is
         erased from the second fit, whatever its cells.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-    random_state : int, RandomState, Generator or None, default=0
+    random_state : int, RandomState or Generator, default=0
         Takes the place of the estimator's.
 
     Returns

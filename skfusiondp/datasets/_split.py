@@ -27,7 +27,7 @@ def split_support(X: Any, y: Any, n: int, random_state: Any = None) -> tuple[Any
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     n : int
         Number of support rows, at least 1 and fewer than the table has.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState or Generator, default=None (the operating system's entropy)
         Makes the draw repeatable.
 
     Returns

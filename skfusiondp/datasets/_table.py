@@ -131,7 +131,7 @@ class SensitiveTable:
         ----------
         n : int
             Number of support rows, at least 1 and fewer than the table has.
-        random_state : int, RandomState, Generator or None
+        random_state : int, RandomState or Generator, default=None (the operating system's entropy)
             Makes the draw repeatable.
 
         Returns

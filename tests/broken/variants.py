@@ -276,8 +276,8 @@ def bound_from_data(patch):
 def imputer_fitted_on_training_cells(patch):
     plain = FusionDPClassifier._fit_table
 
-    def peeking(self, X):
-        source = plain(self, X)
+    def peeking(self, *args):
+        source = plain(self, *args)
         imputer = clone(source.imputer).set_params(support=source.table.frame)
         return replace(source, imputer=imputer._fit_schema(source.schema))
 

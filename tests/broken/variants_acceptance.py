@@ -398,9 +398,9 @@ def pays(times):
         plain = PrivacyBudget.spending
 
         @contextlib.contextmanager
-        def wrong(self, planned):
+        def wrong(self, planned, delta=None):
             # Room for both, so that paying twice is no overdraft that is refused.
-            with plain(self, planned + planned) as pay:
+            with plain(self, planned + planned, delta) as pay:
 
                 def paying(ledger=None):
                     for _ in range(times):
