@@ -196,7 +196,8 @@ def test_each_step_gets_the_plans_noise_once_and_afresh(path, tmp_path, monkeypa
 def test_another_fit_gets_other_noise(path, tmp_path, monkeypatch):
     one, other = (noise(path, tmp_path, monkeypatch, 4) for _ in range(2))
     alike = (one * other).sum() / np.sqrt(one.size)
-    assert 2 * stats.norm.sf(abs(alike)) > LEVEL and not np.isin(one, other).any()
+    assert 2 * stats.norm.sf(abs(alike)) > LEVEL
+    assert np.isin(one, other).mean() < 0.01  # single numbers of single precision may meet
 
 
 @each_path
