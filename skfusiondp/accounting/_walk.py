@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,7 +37,7 @@ _SEARCHES = (
     "released model's epsilon"
 )
 _TABLE_NEEDED = "Pass X=table to check_pipeline: only names and types are read."
-_CHOOSE = f"Select columns by name or type (make_column_selector). {_TABLE_NEEDED}"
+_BY_NAME = "Select columns by name: a list, or make_column_selector(pattern=...)."
 _LEARNS = (
     "learns from the cells: when it was run on made-up rows, cells of these columns changed what it had "
     "learnt, other rows, or which rows and columns come out"
@@ -277,17 +278,25 @@ class Walk:
 
     def _chooses(self, step: Any, key: Any, flow: Flow, path: str) -> None:
         """Note a function that selects columns by cells: which columns come out tells of them."""
-        by_name_or_type = type(key).__name__ == "make_column_selector" and (
-            type(key).__module__.split(".")[0] == "sklearn"
-        )
-        if not callable(key) or by_name_or_type or not self.trying or not flow.sources:
+        if not callable(key) or not flow.sources:
+            return
+        if type(key).__name__ == "make_column_selector" and type(key).__module__.split(".")[0] == "sklearn":
+            typed = key.dtype_include is not None or key.dtype_exclude is not None
+            pattern = key.pattern or ""
+            named = (c.sources for c in flow.columns if c.many or re.search(pattern, c.name))
+            asked = flow.rest_sources.union(*named) if typed else frozenset()
+            if asked:
+                why = "is handed columns by their types, and one cell can change the type of these"
+                self._say(step, path, asked, why, _BY_NAME)
+            return
+        if not self.trying:
             return
         if chosen_by_cells(key, flow, self.domains):
             why = (
                 "is handed columns that a function selects by their cells, or it cannot be told: on made-up "
                 "rows its answer changed with these columns, or it could not be asked"
             )
-            self._say(step, path, flow.sources, why, _CHOOSE)
+            self._say(step, path, flow.sources, why, f"{_BY_NAME} {_TABLE_NEEDED}")
 
     def _union(self, estimator: Any, flow: Flow, path: str) -> Flow:
         naming = getattr(estimator, "verbose_feature_names_out", True)

@@ -496,6 +496,10 @@ LEAKY = {
     "by slice of names": (on(StandardScaler(), slice("age", "bmi")), "prep__x"),
     "by negative position": (on(one_hot(), [-1]), "prep__x"),
     "by selector of types": (on(StandardScaler(), make_column_selector(dtype_include="number")), "prep__x"),
+    "by selector of types that passes them on": (
+        on("passthrough", make_column_selector(dtype_include="number")),
+        "prep__x",
+    ),
     "by function": (on(StandardScaler(), lambda X: [c for c in X.columns if c.startswith("a")]), "prep__x"),
     "by a function that counts missing cells": (
         then(columns(("x", "drop", lambda X: [c for c in X if X[c].isna().mean() > 0.5])), model()),
@@ -757,6 +761,9 @@ CLEAN = {
     "public columns by slice": on(StandardScaler(), slice("lab", "pulse")),
     "public columns by mask": on(StandardScaler(), [True, True, False, False, False, False]),
     "public columns by pattern": on(StandardScaler(), make_column_selector(pattern="lab|pulse")),
+    "public columns by pattern and type": on(
+        StandardScaler(), make_column_selector(pattern="lab|pulse", dtype_include="number")
+    ),
     "public columns by function": on(
         StandardScaler(), lambda X: [c for c in X if X[c].dtype.kind == "f" and c in ("lab", "pulse")]
     ),

@@ -173,10 +173,9 @@ def test_no_cell_is_read(name):
 def test_polars_and_names():
     polars = pytest.importorskip("polars")
     pipe = LEAKY["by selector of types"][0]
-    assert check_pipeline(pipe, X=polars.DataFrame(table().to_dict("list"))).leaks[0].columns == (
-        "age",
-        "bmi",
-    )
+    chosen, scaled = check_pipeline(pipe, X=polars.DataFrame(table().to_dict("list"))).leaks
+    assert chosen.columns == ("age", "bmi", "sex") and "types" in chosen.why
+    assert scaled.columns == ("age", "bmi")
     assert check_pipeline(LEAKY["by mask"][0], X=list(table())).leaks[0].columns == ("age",)
     assert check_pipeline(on(StandardScaler(), slice(0, 2)), X=list(table())).ok
 
