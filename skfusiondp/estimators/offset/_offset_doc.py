@@ -18,7 +18,7 @@ support_target : array-like of shape (n_support,), default=None (the labels are 
     correction its trees, its start and its curvature.
 imputer : FoundationImputer, default=None (none; a frame to predict must have the sensitive columns)
     Fills sensitive columns that are absent when predicting. One without support takes `support`.
-public_model : scikit-learn estimator, default=None (gradient boosting of 200 trees)
+public_model : scikit-learn estimator, default=None (gradient boosting of 100 trees)
     Fitted on a frame of the public columns and the target, fold by fold; where it cannot read them (texts,
     gaps, dates), on an array of numbers that stand for them.
 """
