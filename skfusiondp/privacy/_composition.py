@@ -115,8 +115,13 @@ class Composed(NamedTuple):
 
 
 def composed_log_delta(parts: Sequence[Part], epsilon: float, near: float) -> float:
-    """About the logarithm of delta at `epsilon`: a saddle-point approximation."""
-    return _plan(parts, epsilon, near).log_delta
+    """About the logarithm of delta at `epsilon`, or at a smaller one: a saddle-point approximation."""
+    return _plan(parts, _that_matters(parts, epsilon, near), near).log_delta
+
+
+def _that_matters(parts: Sequence[Part], epsilon: float, near: float) -> float:
+    """An epsilon, or a smaller one whose delta is far below `near`: farther out no grid is fine enough."""
+    return min(epsilon, _first_guess(parts, near * _NEGLIGIBLE)) if near else epsilon
 
 
 def composed_delta(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> float:
@@ -127,13 +132,10 @@ def composed_delta(parts: Sequence[Part], epsilon: float, near: float = 0.0) -> 
     parts : sequence of (Loss, int)
     epsilon : float
     near : float, default=0
-        Deltas below a millionth of this need not be told from it: that of a smaller epsilon, which is larger,
-        serves as well, and far out in the tail no grid is fine enough.
+        Of deltas below a millionth of this a larger one is given, that of a smaller epsilon.
     """
+    epsilon = _that_matters(parts, epsilon, near)
     plan = _plan(parts, epsilon, near)
-    if near and plan.log_delta < math.log(near * _NEGLIGIBLE):
-        epsilon = min(epsilon, _first_guess(parts, near * _NEGLIGIBLE))
-        plan = _plan(parts, epsilon, near)
     return _compose(parts, plan).delta(epsilon)
 
 
@@ -312,6 +314,8 @@ def _root(increasing: Callable[[float], float]) -> float:
 
     # From below: under tilts that are far too large, rounding drowns what the function is.
     low, high = -25.0, -22.0
+    if of_log(low) >= 0:
+        return math.exp(low)
     while of_log(high) < 0:
         low, high = high, high + 3
         if high > 60:

@@ -224,7 +224,8 @@ class SampledGaussian:
         """About where the loss is a multiple of the grid: there the quadrature's integrand has kinks."""
         x, losses = self._nodes
         slopes = self.upper.slope(x, self.sigma) - self.lower.slope(x, self.sigma)
-        steep = (slopes > 0) & (np.diff(losses, prepend=-np.inf) > 0)
+        # Of slopes below this the inverse is no float.
+        steep = (slopes > 1e-300) & (np.diff(losses, prepend=-np.inf) > 0)
         if steep.sum() < 2:
             return np.zeros(0)
         wanted = grid * np.arange(math.ceil(least / grid), math.floor(largest / grid) + 1)

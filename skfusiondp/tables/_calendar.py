@@ -105,7 +105,8 @@ class Calendar:
 
     def _local(self, days: np.ndarray) -> np.ndarray:
         # The clock in the zone, as days; rounded, since days are no decimal fractions of seconds.
-        seconds = np.round(days * 86_400, 3)
+        with np.errstate(over="ignore"):
+            seconds = np.round(days * 86_400, 3)
         seconds[~np.isfinite(seconds)] = np.nan
         placed = (days > _FIRST_DAY) & (days < _LAST_DAY)
         if self.zone != "UTC" and placed.any():
