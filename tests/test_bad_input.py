@@ -337,7 +337,7 @@ TARGETS = {
     "texts and numbers": (pd.Series(["a", 1, 2] * 20), "cannot be used as a target"),
     "infinite": ([0.0, 1.0, np.inf] * 20, "infinity"),
     "scalar": (3, "cannot be used as a target"),
-    "text": ("target", "cannot be used as a target"),
+    "text": ("target", "is a name"),
     "ragged": ([[1], [1, 2], [0]] * 20, "cannot be used as a target"),
     "no float holds it": ([0, 1, 10**400] * 20, "cannot be used as a target"),
     "complex": ([0, 1, 1j] * 20, "cannot be used as a target"),

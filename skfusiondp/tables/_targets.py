@@ -175,7 +175,7 @@ def one_column(y: Any) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         warnings.warn(
             f"A column-vector y was passed when a 1d array was expected: it has the shape {y.shape}. Pass a "
-            "single column, as y.ravel() or table['name'].",
+            "single column, as y.ravel() or one column of the table.",
             DataConversionWarning,
             stacklevel=callers_level(),
         )
