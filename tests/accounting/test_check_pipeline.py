@@ -83,6 +83,9 @@ def neighbours():
         other = base.copy()
         other.loc[row, column] = cell
         yield base, other
+    words = X.astype({"age": object})  # one cell of text, and the column has another type
+    words.loc[5, "age"] = "about forty"
+    yield X, words
     for row in range(6, 40):  # a selection moves only where it was close
         other = X.copy()
         other.loc[row, "age"] = 500.0
