@@ -1,4 +1,4 @@
-"""Piecewise-constant bases of the sensitive columns, by their domains and public rows alone."""
+"""Bins of the sensitive columns as features of the correction."""
 
 from __future__ import annotations
 
@@ -10,36 +10,76 @@ import pandas as pd
 
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
+from ._correction import Loss
+from ._indicators import Indicators
+from ._located_cells import LocatedCells
+from ._posterior import PublicCurvature
+from ._principal_directions import public_curvature
 
-_PAIR_LEVELS = 12
-# Numeric columns are cut finely and coarsely, and in between for products with the score. Halves towards
-# both ends are for skewed columns, which keep their rows there.
+# Numeric columns are cut finely and coarsely, in between for products with the score, and for pairs.
 _FINE, _MIDDLE, _COARSE, _SCORE_LEVELS = 32, 16, 8, 4
-_ENDS = np.concatenate([2.0 ** -np.arange(1, 13), 1 - 2.0 ** -np.arange(1, 13)])
-# Belief in a pair of columns before anything is released, against 1 for a column.
-_PAIR_PRIOR = 0.3
-_MOST_PAIRED = 12
+_PAIR_LEVELS, _MOST_PAIRED = 12, 12
+# Rows that curvature is learnt from.
+_MOST_ROWS = 20_000
 
 
 class Bins:
-    """Piecewise-constant bases: each sensitive column, times the public score, and pairs of columns."""
+    """Piecewise-constant features: each sensitive column, times the public score, and pairs of columns.
+
+    Parameters
+    ----------
+    domains : mapping of str to domain
+        Of the sensitive columns.
+    loss : Loss
+    """
 
     _plain_values = True
 
-    def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame | None, score: np.ndarray):
-        self.domains = dict(domains)
-        self.edges: dict[str, tuple[np.ndarray, ...]] = {}
-        for c, d in domains.items():
-            if isinstance(d, Ordered):
-                known = d.clean(support[c]) if support is not None and c in support else np.empty(0)
-                self.edges[c] = _edges(d, known[~np.isnan(known)])
-        self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
-        numeric = len(self.edges)
-        self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
-        own = 2 * numeric + (len(self.domains) - numeric) + len(self.domains)
-        self.prior = np.array([1.0] * own + [_PAIR_PRIOR] * len(self.pairs))
+    curvature: PublicCurvature
 
-    def codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    def __init__(self, domains: Mapping[str, Domain], loss: Loss):
+        self.domains, self.loss = dict(domains), loss
+
+    def fit(
+        self,
+        cells: LocatedCells,
+        public: np.ndarray,
+        score: np.ndarray,
+        weight: np.ndarray,
+        n_rows: int,
+        rng: np.random.Generator,
+    ) -> Bins:
+        """Cut columns where their cells lie, and learn how the loss bends.
+
+        `public` are encoded public columns of training rows, `score` their cross-fitted scores; they may be a
+        sample of a table of `n_rows`.
+        """
+        self.edges = {c: _edges(d, cells, c) for c, d in self.domains.items() if isinstance(d, Ordered)}
+        self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
+        self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
+        some = rng.permutation(len(public))[:_MOST_ROWS]
+        likely = cells.rows(public[some], rng)
+        codes, sizes = self._codes(likely, score[some])
+        self.n_features = int(sum(sizes))
+        h = self.loss.curvature(score[some]) * (weight[some] * n_rows / len(some))[:, None]
+        group = np.repeat(np.arange(len(sizes)), sizes)
+        self.curvature = public_curvature(Indicators(codes, sizes).matrix(), h, group, rng)
+        return self
+
+    def expand(
+        self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
+    ) -> tuple[Indicators, np.ndarray]:
+        """Features of true rows, and what is added to their score for free: nothing."""
+        return Indicators(*self._codes(frame, score)), np.zeros_like(score)
+
+    def corrected(
+        self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame, coef: np.ndarray
+    ) -> np.ndarray:
+        """Scores of rows with the correction, of coefficients `coef`, added."""
+        features, _ = self.expand(public, score, frame)
+        return score + features.sums(coef * features.height)
+
+    def _codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
         """The active indicator of each group of each row, and the groups' sizes."""
         level, levels = np.searchsorted(self.score_edges, score[:, 0]), len(self.score_edges) + 1
         groups, crossed, coarse = [], [], {}
@@ -61,24 +101,21 @@ class Bins:
         return [g for g, _ in groups], [k for _, k in groups]
 
 
-def _edges(domain: Ordered, known: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Fine, middle and coarse cuts of an interval, and cuts for pairs, from public facts."""
-
-    low, high = domain.span
-
-    def cut(fractions: np.ndarray, *more: np.ndarray) -> np.ndarray:
-        return np.unique(np.concatenate([low + (high - low) * fractions, *more]))
-
-    def even(pieces: int) -> np.ndarray:
-        return np.linspace(0, 1, pieces + 1)[1:-1]
-
+def _edges(domain: Ordered, cells: LocatedCells, column: str) -> tuple[np.ndarray, ...]:
+    """Fine, middle and coarse cuts of an interval, and cuts for pairs."""
     knots = np.asarray(domain.edges[1:-1] if domain.knots is not None else [])
-    quantiles = np.quantile(known, even(_FINE)) if len(known) else known
+
+    def cut(pieces: int, finest: float) -> np.ndarray:
+        """Even shares of the cells, and ever smaller ones towards both ends."""
+        tail = 2.0 ** -np.arange(1, np.ceil(-np.log2(finest)) + 1)
+        shares = np.unique(np.r_[np.linspace(0, 1, pieces + 1)[1:-1], tail, 1 - tail])
+        return np.unique(np.r_[cells.quantiles(column, shares), knots])
+
     return (
-        cut(np.concatenate([even(_FINE), _ENDS]), knots, quantiles),
-        cut(np.concatenate([even(_MIDDLE), _ENDS]), knots),
-        cut(np.concatenate([even(_COARSE), _ENDS]), knots),
-        knots if len(knots) else cut(even(_COARSE)),
+        cut(_FINE, 1 / 256),
+        cut(_MIDDLE, 1 / 64),
+        cut(_COARSE, 1 / 32),
+        knots if len(knots) else cut(_COARSE, 1 / _COARSE),
     )
 
 

@@ -1,4 +1,4 @@
-"""The correction's coefficients, learnt by noised sums over rows: loss, Newton and gradient steps."""
+"""The private part: noised sums over rows, of gradients and of counts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,6 @@ from ._indicator_rows import IndicatorRows, Piece
 
 # Half the sensitivity has to be a clipping norm of a plan, too.
 MAX_GRAD_NORM = Real(1e-19, 1e19, closed="both", remedy="0.5 is a common start")
-
-# Prior standard deviation of the correction, in logits or in standard deviations of the residual.
-_PRIOR = 0.5
-# Gradient steps: length over the inverse curvature at the public score (momentum is stable up to 18), and
-# the noise that all steps together may add to a coefficient.
-_LONGEST, _NOISE_IN_SCORE, _MOMENTUM = 12.0, 2.5, 0.8
-# Share of the releases that looks where there is signal, belief in a group that showed none, and strength
-# of the penalty on absolute coefficients in standard deviations of the mean release's noise.
-_SCREENING, _FLOOR, _PENALTY = 0.125, 0.02, 2.0
-# Below this a coefficient's penalty is smooth.
-_SMALL = 0.1
-# A group shows signal from this many standard deviations of its energy's noise on.
-_CLEAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,215 +67,56 @@ class Loss:
         return relation(adjacency).clipping_norm(diameter, reach=max_grad_norm)
 
 
-def centred(
-    factors: np.ndarray, score: np.ndarray, weight: np.ndarray, loss: Loss, max_grad_norm: float
-) -> np.ndarray:
-    """Factors at a public score less their expectation under that score, of norm at most 1 again.
-
-    Public numbers of rows, whatever their sign, so that two versions of a row still lie at most
-    ``sqrt(2)`` apart (docs/offset.md, lemma 2).
-    """
-    if loss.task == "regression":
-        return factors
-    p = loss.mean(score)
-    expected = np.zeros_like(factors)
-    if loss.task == "binary":
-        for label, share in ((0.0, 1 - p), (1.0, p)):
-            expected += share * clipped_factors(p - label, weight, max_grad_norm)
-    else:
-        for k in range(p.shape[1]):
-            expected += p[:, [k]] * clipped_factors(p - np.eye(p.shape[1])[k], weight, max_grad_norm)
-    return clipped_factors(factors - expected, np.ones(len(factors)), 1.0)
-
-
-@dataclass(frozen=True)
-class PublicCurvature:
-    """Directions in which hybrid rows vary, and the loss's curvature along them.
+class Releases:
+    """Noised sums over all rows, piece by piece, of one plan; each is one of its steps.
 
     Parameters
     ----------
-    basis : ndarray of shape (n_features, n_directions)
-        Orthonormal.
-    curvature : ndarray of shape (n_directions, n_outputs)
-        Of the sum over all training rows.
-    """
-
-    _plain_values = True
-
-    basis: np.ndarray
-    curvature: np.ndarray
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Columns of the features of which each row has one active per group.
-
-    Parameters
-    ----------
-    own : ndarray of shape (n_features,), int
-        The group of each column.
-    prior : ndarray of shape (n_groups,)
-        Belief in each group before anything is released.
-    """
-
-    own: np.ndarray
-    prior: np.ndarray
-
-    def scale(self, share: np.ndarray) -> np.ndarray:
-        """Factors of columns of equally weighted features, so that each row has norm 1 again."""
-        return np.sqrt(share / share.sum() * len(share))[self.own]
-
-    def shares(self, seen: np.ndarray, variance: float) -> np.ndarray:
-        """Share of each group in a row's squared norm: the energy that a release showed beyond its noise.
-
-        Parameters
-        ----------
-        seen : ndarray of shape (n_features, n_outputs)
-            A noised gradient.
-        variance : float
-            Of its noise.
-        """
-        energy = np.bincount(self.own, np.square(seen).sum(axis=1))
-        cells = np.bincount(self.own) * seen.shape[1]
-        beyond = energy - cells * variance
-        clear = beyond > _CLEAR * np.sqrt(2 * cells) * variance
-        signal = np.where(clear, beyond, 0.0) * self.prior
-        most = signal.max()
-        return _FLOOR * self.prior + (signal / most if most > 0 else 0.0)
-
-
-def fit_correction(
-    rows: IndicatorRows,
-    loss: Loss,
-    plan: PrivatePlan,
-    bits: RandomBits,
-    shape: PublicCurvature | Groups,
-    started: Callable[[], None],
-) -> np.ndarray:
-    """Train the correction's coefficients by releases of `noised_sum`; all else is post-processing.
-
-    With public curvature the steps are Newton's, with a prior as strong as the noise along each direction
-    asks for. Else the first releases, all at the offset, say which groups of features carry signal, and
-    get their share of a row's norm; the others are gradient steps with momentum and a penalty on absolute
-    coefficients, the last half averaged.
-
-    Parameters
-    ----------
-    rows : IndicatorRows
-        Features, offsets, targets and weights.
     loss : Loss
     plan : PrivatePlan
     bits : RandomBits
         Where the noise comes from.
-    shape : PublicCurvature or Groups
-        What is known for free: curvature of these features, or the groups that they fall into.
     started : callable
         Called before each release: that step is paid for.
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_outputs)
-    """
-    std = plan.noise_multiplier * plan.clipping.max_grad_norm
-    releases = Releases(rows, loss, plan, bits, started)
-    theta = np.zeros((rows.n_features, rows.n_outputs))
-    if isinstance(shape, Groups):
-        # A public number: how strongly the loss bends at the public score.
-        bends = [(loss.curvature(p.offset) * p.weight[:, None]).sum(axis=0) for p in rows.pieces()]
-        return _descend(releases, theta, shape, plan.steps, std, float(np.sum(bends, axis=0).max(initial=0)))
-    average = np.zeros_like(theta)
-    kept = plan.steps - plan.steps // 2
-    # Averaging T releases, each with T times the variance of one, gives the variance of one.
-    variance = std**2 / plan.steps
-    h = np.maximum(shape.curvature, 1e-12)
-    prior = (variance / h + 1.0) / _PRIOR**2
-    damping = 1.0 if plan.steps == 1 else 0.7
-    inner = np.zeros_like(h)
-    for step in range(plan.steps):
-        g = shape.basis.T @ releases.gradient(shape.basis @ inner)
-        inner = inner - damping * (g + prior * inner) / (h + prior)
-        if step >= plan.steps // 2:
-            average += shape.basis @ inner / kept
-    return average
-
-
-class Releases:
-    """Noised sums over all rows, piece by piece.
-
-    Parameters
-    ----------
-    rows, loss, plan, bits, started
-        As for `fit_correction`.
     """
 
-    def __init__(
-        self,
-        rows: IndicatorRows,
-        loss: Loss,
-        plan: PrivatePlan,
-        bits: RandomBits,
-        started: Callable[[], None],
-    ):
-        self._rows, self._loss, self._bits, self._started = rows, loss, bits, started
+    def __init__(self, loss: Loss, plan: PrivatePlan, bits: RandomBits, started: Callable[[], None]):
+        self._loss, self._plan, self._bits, self._started = loss, plan, bits, started
         # The plan's clipping norm is the accountant's, see noise_unit.
         self._bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
-        self._noise = release_noise(plan, loss, rows.n_rows)
+        self.std = plan.noise_multiplier * plan.clipping.max_grad_norm
+        self.left = plan.steps
 
-    def look(self) -> np.ndarray:
-        """The gradient at the public score, less its expectation under that score."""
-
-        def factors(piece: Piece) -> np.ndarray:
-            return centred(
-                self._clipped(piece, piece.offset), piece.offset, piece.weight, self._loss, self._bound
-            )
-
-        return self._release(factors)
-
-    def gradient(self, theta: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-        """The gradient at coefficients of features of which `scale` multiplies the columns."""
-        values = theta if scale is None else theta * scale[:, None]
+    def gradient(self, rows: IndicatorRows, coef: np.ndarray) -> np.ndarray:
+        """The gradient of the loss in coefficients of the rows' features; its noise has deviation `std`."""
 
         def factors(piece: Piece) -> np.ndarray:
-            return self._clipped(piece, piece.offset + piece.features.height * piece.features.sums(values))
+            score = piece.offset + piece.features.height * piece.features.sums(coef)
+            return clipped_factors(self._loss.residuals(score, piece.target), piece.weight, self._bound)
 
-        return self._release(factors, scale)
+        return self._bound * self._release(rows, factors, self._loss)
 
-    def _clipped(self, piece: Piece, score: np.ndarray) -> np.ndarray:
-        return clipped_factors(self._loss.residuals(score, piece.target), piece.weight, self._bound)
+    def counts(self, rows: IndicatorRows) -> np.ndarray:
+        """How many rows have each indicator active, of shape (n_features,)."""
+        total = self._release(rows, lambda piece: np.ones((len(piece.features), 1)), COUNTS)
+        return total[:, 0] / next(rows.pieces()).features.height
 
-    def _release(self, factors: Callable[[Piece], np.ndarray], scale: np.ndarray | None = None) -> np.ndarray:
+    def _release(self, rows: IndicatorRows, factors: Callable[[Piece], np.ndarray], loss: Loss) -> np.ndarray:
+        if not self.left:
+            raise RuntimeError("All releases of the plan are made.")  # a fault of ours: it is not paid for
+        self.left -= 1
         self._started()
 
         def parts() -> Iterator[tuple]:
-            for piece in self._rows.pieces():
-                yield whole_features(piece.features.matrix(scale)), factors(piece)
+            for piece in rows.pieces():
+                yield whole_features(piece.features.matrix()), factors(piece)
 
-        shape = (self._rows.n_features, self._rows.n_outputs)
-        return self._bound * noised_sum(parts(), shape, self._noise, self._bits)
+        noise = release_noise(self._plan, loss, rows.n_rows)
+        return noised_sum(parts(), (rows.n_features, rows.n_outputs), noise, self._bits)
 
 
-def _descend(
-    releases: Releases, theta: np.ndarray, groups: Groups, steps: int, std: float, bend: float
-) -> np.ndarray:
-    """Find the groups that carry signal, then descend in them; coefficients as for equal weights."""
-    looks = int(_SCREENING * steps)
-    scale = np.ones(len(theta))
-    if looks:
-        seen = np.mean([releases.look() for _ in range(looks)], axis=0)
-        scale = groups.scale(groups.shares(seen, std**2 / looks))
-    left = steps - looks
-    bend = max(bend, 1e-12)
-    size = min(_LONGEST / bend, _NOISE_IN_SCORE / (std * math.sqrt(left))) * (1 - _MOMENTUM)
-    penalty = _PENALTY * std / math.sqrt(left)
-    small = max(_SMALL, size * penalty)
-    velocity, average = np.zeros_like(theta), np.zeros_like(theta)
-    for step in range(left):
-        pull = penalty * np.clip(theta / small, -1, 1)
-        velocity = _MOMENTUM * velocity + releases.gradient(theta, scale) + pull
-        theta = theta - size * velocity
-        if step >= left // 2:
-            average += theta / (left - left // 2)
-    return average * scale[:, None]
+# A row's one in a count is a factor of one sign, as that of a class is.
+COUNTS = Loss("binary")
 
 
 def release_noise(plan: PrivatePlan, loss: Loss, n_rows: int) -> SumNoise:

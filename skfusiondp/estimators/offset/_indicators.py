@@ -37,13 +37,11 @@ class Indicators:
         """Memory that the rows take."""
         return self._codes.nbytes
 
-    def matrix(self, scale: np.ndarray | None = None) -> sp.csr_matrix:
-        """The features, of shape (n_rows, n_features); `scale`, of shape (n_features,), multiplies them."""
+    def matrix(self) -> sp.csr_matrix:
+        """The features, of shape (n_rows, n_features)."""
         n, k = self._codes.shape
         columns = (self._codes + self._first).ravel()
         data = np.full(n * k, k**-0.5)
-        if scale is not None:
-            data *= scale[columns]
         return sp.csr_matrix((data, columns, np.arange(0, n * k + 1, k)), shape=(n, self.n_features))
 
     def sums(self, values: np.ndarray) -> np.ndarray:

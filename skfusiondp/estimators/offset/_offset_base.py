@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -32,9 +32,12 @@ from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
-from ._correction import Loss, accountant_clipping, fit_correction, release_noise
+from ._bins import Bins
+from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_noise
 from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
+from ._located_cells import CountedCells, LocatedCells, SupportCells
 from ._offset_constraints import OFFSET_RULES
+from ._posterior import posterior_coefficients
 from ._public_view import PublicView, views_for
 from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure, SupportRows
@@ -42,8 +45,8 @@ from ._structure import Structure, SupportRows
 _FOLDS = 5
 # Rows that the public model and the structure are learnt from; all of a table of fewer.
 _LEARNT_ROWS = 2**17
-# Releases: curvature from labelled support rows lets one Newton step do; without it steps are short.
-_NEWTON_STEPS, _GRADIENT_STEPS = 1, 80
+# Releases: the start that labelled support rows give is near enough for one.
+_FROM_START, _FROM_NOTHING = 1, 9
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 # Trees of the public model: of one output, and fewer where there are many.
 _BOOSTED = 100
@@ -101,6 +104,24 @@ class OffsetJob(Job):
     weight: np.ndarray
     loss: Loss
     support: SupportRows | None
+
+
+@dataclass(frozen=True)
+class PublicRows:
+    """Rows that the free part was learnt from.
+
+    Parameters
+    ----------
+    public : ndarray of shape (n_rows, n_public)
+        Public columns, encoded.
+    score : ndarray of shape (n_rows, n_outputs)
+        Cross-fitted.
+    weight : ndarray of shape (n_rows,)
+    """
+
+    public: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
 
 
 class BaseOffsetFusion(PrivateEstimator):
@@ -208,7 +229,7 @@ class BaseOffsetFusion(PrivateEstimator):
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
         stated = [e for e in columns.values() if e is not None]
         strictest = min([*stated, 1.0 if self.epsilon is None else self.epsilon]) if stated else None
-        steps = self.steps or (_GRADIENT_STEPS if self.support_target is None else _NEWTON_STEPS)
+        steps = self.steps or (_FROM_NOTHING if self.support_target is None else _FROM_START)
         # Before a fit the task is not known; the ledger is the same for all.
         loss = job.loss if isinstance(job, OffsetJob) else Loss("regression")
         plan = make_plan(
@@ -223,7 +244,8 @@ class BaseOffsetFusion(PrivateEstimator):
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
-        release_noise(plan, loss, n_rows)  # refuses what 64 bits do not hold
+        for kind in (loss, COUNTS):
+            release_noise(plan, kind, n_rows)  # refuses what 64 bits do not hold
         return plan
 
     def _train(self, job: Job, begin: Begin) -> None:
@@ -241,24 +263,27 @@ class BaseOffsetFusion(PrivateEstimator):
             own = score[len(public) :]
             support = replace(support, public=self._columns.transform(labelled), score=own)
             score = score[: len(public)]
-        self._tell(1, "structure of the correction, from public rows")
-        structure = Structure(schema.domains, job.loss).fit(
-            self._columns.transform(public),
-            score,
-            target.values,
-            weight,
-            target.strata,
-            support,
-            n,
-            np.random.default_rng(seeds[1]),
-        )
+        known = PublicRows(self._columns.transform(public), score, weight)
+        self._structure: Any = None
+        if labelled is not None and schema.domains:
+            assert support is not None
+            self._tell(1, "structure of the correction, from public rows")
+            self._structure = Structure(schema.domains, job.loss).fit(
+                known.public,
+                score,
+                target.values,
+                weight,
+                target.strata,
+                support,
+                n,
+                np.random.default_rng(seeds[1]),
+            )
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
-        self._structure = structure
         self._labelled, self._supported = labelled is not None, support is not None
-        clear_padding([self.public_models_, structure])
+        clear_padding([self.public_models_, self._structure])
         self._bound_of_fit = self._bound()
         everywhere = score if learnt is None else self._everywhere(job, learnt, score)
-        self._correct(job, everywhere, seeds[3], begin)
+        self._correct(job, everywhere, known, seeds, begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     @staticmethod
@@ -354,10 +379,12 @@ class BaseOffsetFusion(PrivateEstimator):
         self.public_models_ = models
         return score
 
-    def _correct(self, job: OffsetJob, score: np.ndarray, seed: int | None, begin: Begin) -> None:
+    def _correct(
+        self, job: OffsetJob, score: np.ndarray, known: PublicRows, seeds: list[Any], begin: Begin
+    ) -> None:
         """The private part: everything here that reads sensitive cells goes through releases of the plan."""
         self.steps_run_, self.coef_ = 0, None
-        plan = self.plan_
+        plan, n_outputs = self.plan_, score.shape[1]
         if plan is None:
             return
         begin()
@@ -367,17 +394,51 @@ class BaseOffsetFusion(PrivateEstimator):
             self.steps_run_ += 1
             self._tell(2, f"release {self.steps_run_} of {plan.steps}")
 
-        def read() -> Iterator[Piece]:
+        def read(piece: Callable[[pd.DataFrame, np.ndarray], Piece]) -> Iterator[Piece]:
             for start, chunk in job.table.chunks(job.schema.columns):
                 for first in range(start, start + len(chunk), PIECE_ROWS):
                     rows = first + np.flatnonzero(kept[first : min(first + PIECE_ROWS, start + len(chunk))])
                     if len(rows):
-                        yield self._piece(job, score, chunk.iloc[rows - start], rows)
+                        yield piece(chunk.iloc[rows - start], rows)
 
-        shape = self._structure.curvature or self._structure.groups()
-        rows = IndicatorRows(read, int(kept.sum()), self._structure.n_features, score.shape[1], plan.steps)
-        self._tell(1, f"private correction, {plan.steps} release(s)")
-        self.coef_ = fit_correction(rows, job.loss, plan, RandomBits(seed), shape, started)
+        releases = Releases(job.loss, plan, RandomBits(seeds[3]), started)
+        if self._structure is None:
+            rng = np.random.default_rng(seeds[1])
+            cells = self._located_cells(job, releases, read, int(kept.sum()))
+            self._structure = Bins(job.schema.domains, job.loss).fit(
+                cells, known.public, known.score, known.weight, job.n_rows, rng
+            )
+            clear_padding(self._structure)
+        rows = IndicatorRows(
+            lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),
+            int(kept.sum()),
+            self._structure.n_features,
+            n_outputs,
+            releases.left,
+        )
+        self._tell(1, f"private correction, {releases.left} release(s)")
+        self.coef_ = posterior_coefficients(
+            lambda coef: releases.gradient(rows, coef), self._structure.curvature, releases.left, releases.std
+        )
+
+    def _located_cells(self, job: OffsetJob, releases: Releases, read: Callable, n_read: int) -> LocatedCells:
+        """Where sensitive cells lie: by support rows, or else by the first release of several."""
+        domains = job.schema.domains
+        if self._supported:
+            support = self._support_frame()
+            assert support is not None
+            public = self._columns.transform(support[list(job.schema.public)])
+            return SupportCells(domains, support, public)
+        cells = CountedCells(domains)
+        if releases.left > 1:
+            self._tell(1, "where the sensitive cells lie, 1 release")
+
+            def piece(frame: pd.DataFrame, rows: np.ndarray) -> Piece:
+                nothing = np.zeros((len(rows), 1))
+                return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
+
+            cells.learn(releases.counts(IndicatorRows(lambda: read(piece), n_read, sum(cells.sizes), 1, 1)))
+        return cells
 
     def _piece(self, job: OffsetJob, score: np.ndarray, frame: pd.DataFrame, rows: np.ndarray) -> Piece:
         """Features, start and target of some rows."""
@@ -487,7 +548,7 @@ class BaseOffsetFusion(PrivateEstimator):
         if self._labelled:
             facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
         elif self._supported:
-            facts.append("the support rows: bins of the sensitive columns")
+            facts.append("the support rows: bins of the sensitive columns, and how they vary")
         return [*facts, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:

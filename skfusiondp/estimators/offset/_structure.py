@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from sklearn.utils.extmath import randomized_svd
 
 from ...tables._domain import Domain
 from ._additive import Pieces, fit_additive
-from ._bins import Bins
-from ._correction import Groups, Loss, PublicCurvature
+from ._correction import Loss
 from ._indicators import Indicators
+from ._posterior import PublicCurvature
+from ._principal_directions import public_curvature
 from ._trees import Trees, boost, hot_deck
 
 # Weight of a true row against a hybrid one.
 _TRUE_WEIGHT = 3.0
 # Sums of trees boosted on hybrid and on support rows alone, and how many training rows one of them sees.
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
-_DIRECTIONS, _SVD_ROWS = 200, 8_000
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 
@@ -99,8 +98,6 @@ class Structure:
         self.additive: np.ndarray | None = None
         # What each leaf of the trees adds to the score.
         self.leaf_values: np.ndarray | None = None
-        self.bins: Bins | None = None
-        self.curvature: PublicCurvature | None = None
 
     def fit(
         self,
@@ -109,18 +106,15 @@ class Structure:
         target: np.ndarray,
         weight: np.ndarray,
         strata: np.ndarray,
-        support: SupportRows | None,
+        support: SupportRows,
         n_rows: int,
         rng: np.random.Generator,
     ) -> Structure:
-        """Learn trees from hybrid and support rows where these are labelled, else bins.
+        """Learn trees from hybrid and labelled support rows.
 
         `score`, of shape (n_rows, n_outputs), is cross-fitted; `strata` are classes, or classes of a number.
         The rows may be a sample of a table of `n_rows`.
         """
-        if support is None or not support.labelled or not self.domains:
-            self.bins = Bins(self.domains, None if support is None else support.frame, score)
-            return self
         true = sensitive_matrix(support.frame, self.domains)
         own = self._table(support.public, support.score, true)
 
@@ -194,38 +188,28 @@ class Structure:
         start : ndarray of shape (n_rows, n_outputs)
             A function of true cells, learnt without any.
         """
-        features, start = self._features(public, score, frame)
-        return features, start if self.leaf_values is None else start + features.sums(self.leaf_values)
+        assert self.leaf_values is not None
+        features, smooth = self._features(public, score, frame)
+        return features, smooth + features.sums(self.leaf_values)
 
     def corrected(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame, coef: np.ndarray
     ) -> np.ndarray:
         """Scores of rows with the start and the correction, of coefficients `coef`, added."""
-        features, start = self._features(public, score, frame)
-        values = coef * features.height
-        return (
-            score + start + features.sums(values if self.leaf_values is None else values + self.leaf_values)
-        )
+        assert self.leaf_values is not None
+        features, smooth = self._features(public, score, frame)
+        return score + smooth + features.sums(coef * features.height + self.leaf_values)
 
     def _features(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
     ) -> tuple[Indicators, np.ndarray]:
-        """Features, and the part of the start that is no function of them."""
-        if self.bins is not None:
-            return Indicators(*self.bins.codes(frame, score)), np.zeros_like(score)
         return self._of_table(self._table(public, score, sensitive_matrix(frame, self.domains)))
 
     @property
     def n_features(self) -> int:
         """Number of features."""
-        return len(self.groups().own) if self.leaf_values is None else len(self.leaf_values)
-
-    def groups(self) -> Groups:
-        """Which columns of the features exclude each other, and the belief in each such group of bins."""
-        assert self.bins is not None
-        nothing = pd.DataFrame({c: d.draw(1, np.random.default_rng(0)) for c, d in self.domains.items()})
-        _, sizes = self.bins.codes(nothing, np.zeros((1, 1)))
-        return Groups(np.repeat(np.arange(len(sizes)), sizes), self.bins.prior)
+        assert self.leaf_values is not None
+        return len(self.leaf_values)
 
     def _of_table(self, table: np.ndarray) -> tuple[Indicators, np.ndarray]:
         """Features of rows as trees read them, and what the additive model adds to their score."""
@@ -243,15 +227,9 @@ class Structure:
         features, start = self._of_table(hybrid)
         assert self.leaf_values is not None
         start = start + features.sums(self.leaf_values)
-        phi = features.matrix()
-        few = phi[:_SVD_ROWS]
-        seed = int(rng.integers(2**31 - 1))
-        _, _, basis = randomized_svd(few, min(_DIRECTIONS, min(few.shape) - 1), n_iter=2, random_state=seed)
-        along = phi @ basis.T
         h = self.loss.curvature(score + start) * weight[:, None]
         h = h * (1.0 if self.loss.task == "regression" else _SURER)
-        _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
-        return PublicCurvature(basis.T @ axes, np.square(along @ axes).T @ h)
+        return public_curvature(features.matrix(), h, np.zeros(features.n_features, int), rng)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""

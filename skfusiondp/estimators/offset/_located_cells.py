@@ -1,0 +1,173 @@
+"""Where the cells of sensitive columns lie: by public support rows, or by counts that are released."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import isotonic_regression
+
+from ...tables._domain import Domain
+from ...tables._ordered import Ordered
+from ._indicators import Indicators
+from ._trees import hot_deck
+
+# An interval is cut into even leaves, and by halving towards its ends and towards zero: columns that are
+# skewed, or whose bounds are many times too wide, keep their cells there.
+_EVEN, _HALVINGS = 256, 20
+
+
+class LocatedCells(ABC):
+    """Where the cells of sensitive columns lie, from what may be known of them."""
+
+    @abstractmethod
+    def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
+        """Quantiles of a column of numbers; none where nothing is known."""
+
+    @abstractmethod
+    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        """Likely sensitive cells of rows with such public columns (encoded): a frame."""
+
+
+class SupportCells(LocatedCells):
+    """By public support rows.
+
+    Parameters
+    ----------
+    domains : mapping of str to domain
+    support : pandas.DataFrame of shape (n_support, n_columns)
+    public : ndarray of shape (n_support, n_public)
+        Its public columns, encoded.
+    """
+
+    def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame, public: np.ndarray):
+        self._domains, self._support, self._public = dict(domains), support, public
+
+    def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
+        domain = self._domains[column]
+        assert isinstance(domain, Ordered)
+        known = domain.clean(self._support[column])
+        known = known[~np.isnan(known)]
+        return np.quantile(known, shares) if len(known) else known
+
+    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        true = [d.tree_features(self._support[c]) for c, d in self._domains.items()]
+        one_stratum = np.zeros(len(public)), np.zeros(len(self._support))
+        lent = hot_deck(
+            public, one_stratum[0], self._public, np.concatenate(true, axis=1), one_stratum[1], rng
+        )
+        return self._support[list(self._domains)].iloc[lent].reset_index(drop=True)
+
+
+class CountedCells(LocatedCells):
+    """By counts of cells in the parts of each domain, once `learn` has seen them; else the parts are alike.
+
+    What is counted are a row's indicators (`features`), one active in each group: of an interval, the leaf that
+    the cell lies in, then the pairs, fours and so on of leaves, so that the noise of a sum over many
+    leaves is that of few counts.
+
+    Parameters
+    ----------
+    domains : mapping of str to domain
+    """
+
+    def __init__(self, domains: Mapping[str, Domain]):
+        self._domains = dict(domains)
+        self._edges = {c: _leaves(d) for c, d in domains.items() if isinstance(d, Ordered)}
+        # Shares of the leaves or categories, and last of missing cells.
+        self._shares = {c: np.r_[np.full(self._n_parts(c), 1 / self._n_parts(c)), 0.0] for c in domains}
+
+    def _n_parts(self, column: str) -> int:
+        edges = self._edges.get(column)
+        return self._domains[column].n_bins(0) if edges is None else len(edges) - 1
+
+    def features(self, frame: pd.DataFrame) -> Indicators:
+        """Which parts each row's cells lie in."""
+        groups: list[np.ndarray] = []
+        for c, d in self._domains.items():
+            n = self._n_parts(c)
+            if not isinstance(d, Ordered):
+                groups.append(d.bins(frame[c], 0))
+                continue
+            values = d.clean(frame[c])
+            leaf = np.searchsorted(self._edges[c][1:-1], values, side="right")
+            for level in range(_levels(n)):
+                groups.append(np.where(np.isnan(values), _nodes(n, level), leaf >> level))
+        return Indicators(groups, self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Indicators of each group of `features`."""
+        found = []
+        for c, d in self._domains.items():
+            n = self._n_parts(c)
+            levels = _levels(n) if isinstance(d, Ordered) else 1
+            found += [_nodes(n, level) + 1 for level in range(levels)]
+        return found
+
+    def learn(self, counts: np.ndarray) -> None:
+        """Take over noised counts of the indicators, of shape (sum of sizes,)."""
+        for c in self._domains:
+            n = self._n_parts(c)
+            levels = _levels(n) if c in self._edges else 1
+            size = sum(_nodes(n, level) + 1 for level in range(levels))
+            own, counts = counts[:size], counts[size:]
+            leaves, missing = _consistent(own, n, levels)
+            if c in self._edges:
+                # The distribution function that is closest to the running sums.
+                leaves = np.diff(isotonic_regression(np.r_[0.0, np.cumsum(leaves)]))
+            known = np.maximum(np.r_[leaves, missing], 0.0)
+            if known[:-1].sum() > 0:
+                self._shares[c] = known / known.sum()
+
+    def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
+        edges, below = self._edges[column], np.r_[0.0, np.cumsum(self._shares[column][:-1])]
+        rises = np.r_[True, np.diff(below) > 0]
+        return np.interp(shares * below[-1], below[rises], edges[rises])
+
+    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        drawn = {}
+        for c, d in self._domains.items():
+            part = rng.choice(len(self._shares[c]), size=len(public), p=self._shares[c])
+            missing = part == len(self._shares[c]) - 1
+            if c in self._edges:
+                low, high = self._edges[c][:-1], self._edges[c][1:]
+                part = np.minimum(part, len(low) - 1)
+                cells = d.restore(low[part] + (high - low)[part] * rng.random(len(part)))
+            else:
+                known = len(d.centers(0))
+                missing |= part >= known  # what is not declared has no cell of its own
+                cells = d.restore(np.minimum(part, known - 1))
+            drawn[c] = pd.Series(cells).where(~missing)
+        return pd.DataFrame(drawn)
+
+
+def _leaves(domain: Ordered) -> np.ndarray:
+    low, high = domain.span
+    width, halves = high - low, 2.0 ** -np.arange(1, _HALVINGS + 1)
+    edges = [np.linspace(low, high, _EVEN + 1), low + width * halves, high - width * halves, domain.edges]
+    if low < 0 < high:
+        edges += [high * halves, low * halves, np.zeros(1)]
+    found = np.unique(np.concatenate(edges))
+    return found[(found >= low) & (found <= high)]
+
+
+def _levels(n_leaves: int) -> int:
+    return max(1, math.ceil(math.log2(n_leaves)))
+
+
+def _nodes(n_leaves: int, level: int) -> int:
+    return ((n_leaves - 1) >> level) + 1
+
+
+def _consistent(counts: np.ndarray, n_leaves: int, levels: int) -> tuple[np.ndarray, float]:
+    """Leaves and missing cells whose sums are closest to the counts of all levels, by least squares."""
+    sums = np.concatenate(
+        [np.eye(_nodes(n_leaves, k))[:, np.arange(n_leaves) >> k] for k in range(levels)], axis=0
+    )
+    ends = np.cumsum([_nodes(n_leaves, k) + 1 for k in range(levels)]) - 1
+    missing = float(np.mean(counts[ends]))
+    return np.linalg.lstsq(sums, np.delete(counts, ends), rcond=None)[0], missing
