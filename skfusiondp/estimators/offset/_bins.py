@@ -13,11 +13,13 @@ from ...tables._ordered import Ordered
 from ._correction import Loss
 from ._indicators import Indicators
 from ._located_cells import LocatedCells
-from ._posterior import PublicCurvature
-from ._principal_directions import public_curvature
+from ._posterior import Landscape
+from ._principal_directions import landscape_of
 
 # Numeric columns are cut finely and coarsely, in between for products with the score, and for pairs.
-_FINE, _MIDDLE, _COARSE, _SCORE_LEVELS = 32, 16, 8, 4
+_FINE, _MIDDLE, _COARSE = 32, 16, 8
+# The score is cut coarsely for these products, and finely to be bent as a whole.
+_SCORE_LEVELS, _FINE_SCORE = 4, 16
 _PAIR_LEVELS, _MOST_PAIRED = 12, 12
 # Rows that curvature is learnt from.
 _MOST_ROWS = 20_000
@@ -35,8 +37,6 @@ class Bins:
 
     _plain_values = True
 
-    curvature: PublicCurvature
-
     def __init__(self, domains: Mapping[str, Domain], loss: Loss):
         self.domains, self.loss = dict(domains), loss
 
@@ -48,23 +48,25 @@ class Bins:
         weight: np.ndarray,
         n_rows: int,
         rng: np.random.Generator,
-    ) -> Bins:
-        """Cut columns where their cells lie, and learn how the loss bends.
+    ) -> Landscape:
+        """Cut columns where their cells lie, and say how the loss bends.
 
         `public` are encoded public columns of training rows, `score` their cross-fitted scores; they may be a
         sample of a table of `n_rows`.
         """
         self.edges = {c: _edges(d, cells, c) for c, d in self.domains.items() if isinstance(d, Ordered)}
-        self.score_edges = np.unique(np.quantile(score[:, 0], np.linspace(0, 1, _SCORE_LEVELS + 1)[1:-1]))
+        self.score_edges, self.fine_score_edges = (
+            np.unique(np.quantile(score[:, 0], np.linspace(0, 1, k + 1)[1:-1]))
+            for k in (_SCORE_LEVELS, _FINE_SCORE)
+        )
         self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
         some = rng.permutation(len(public))[:_MOST_ROWS]
         likely = cells.rows(public[some], rng)
         codes, sizes = self._codes(likely, score[some])
         self.n_features = int(sum(sizes))
-        h = self.loss.curvature(score[some]) * (weight[some] * n_rows / len(some))[:, None]
+        stand_for = weight[some] * n_rows / len(some)
         group = np.repeat(np.arange(len(sizes)), sizes)
-        self.curvature = public_curvature(Indicators(codes, sizes).matrix(), h, group, rng)
-        return self
+        return landscape_of(Indicators(codes, sizes), score[some], stand_for, group, self.loss, rng)
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
@@ -82,7 +84,8 @@ class Bins:
     def _codes(self, frame: pd.DataFrame, score: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
         """The active indicator of each group of each row, and the groups' sizes."""
         level, levels = np.searchsorted(self.score_edges, score[:, 0]), len(self.score_edges) + 1
-        groups, crossed, coarse = [], [], {}
+        groups = [(np.searchsorted(self.fine_score_edges, score[:, 0]), len(self.fine_score_edges) + 1)]
+        crossed, coarse = [], {}
         for c, d in self.domains.items():
             if isinstance(d, Ordered):
                 values = d.clean(frame[c])

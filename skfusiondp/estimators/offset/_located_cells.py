@@ -65,9 +65,9 @@ class SupportCells(LocatedCells):
 class CountedCells(LocatedCells):
     """By counts of cells in the parts of each domain, once `learn` has seen them; else the parts are alike.
 
-    What is counted are a row's indicators (`features`), one active in each group: of an interval, the leaf that
-    the cell lies in, then the pairs, fours and so on of leaves, so that the noise of a sum over many
-    leaves is that of few counts.
+    A row's indicators (`features`) are counted, one active in each group: of an interval, the leaf that the
+    cell lies in, then the pairs, fours and so on of leaves, so that the noise of a sum over many leaves
+    is that of few counts.
 
     Parameters
     ----------

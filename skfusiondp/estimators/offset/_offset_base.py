@@ -37,7 +37,7 @@ from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_no
 from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
 from ._located_cells import CountedCells, LocatedCells, SupportCells
 from ._offset_constraints import OFFSET_RULES
-from ._posterior import posterior_coefficients
+from ._posterior import Landscape, posterior_coefficients
 from ._public_view import PublicView, views_for
 from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure, SupportRows
@@ -46,7 +46,7 @@ _FOLDS = 5
 # Rows that the public model and the structure are learnt from; all of a table of fewer.
 _LEARNT_ROWS = 2**17
 # Releases: the start that labelled support rows give is near enough for one.
-_FROM_START, _FROM_NOTHING = 1, 9
+_FROM_START, _FROM_NOTHING = 1, 12
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 # Trees of the public model: of one output, and fewer where there are many.
 _BOOSTED = 100
@@ -265,10 +265,12 @@ class BaseOffsetFusion(PrivateEstimator):
             score = score[: len(public)]
         known = PublicRows(self._columns.transform(public), score, weight)
         self._structure: Any = None
+        landscape = None
         if labelled is not None and schema.domains:
             assert support is not None
             self._tell(1, "structure of the correction, from public rows")
-            self._structure = Structure(schema.domains, job.loss).fit(
+            self._structure = Structure(schema.domains, job.loss)
+            landscape = self._structure.fit(
                 known.public,
                 score,
                 target.values,
@@ -283,7 +285,7 @@ class BaseOffsetFusion(PrivateEstimator):
         clear_padding([self.public_models_, self._structure])
         self._bound_of_fit = self._bound()
         everywhere = score if learnt is None else self._everywhere(job, learnt, score)
-        self._correct(job, everywhere, known, seeds, begin)
+        self._correct(job, everywhere, known, landscape, seeds, begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     @staticmethod
@@ -380,7 +382,13 @@ class BaseOffsetFusion(PrivateEstimator):
         return score
 
     def _correct(
-        self, job: OffsetJob, score: np.ndarray, known: PublicRows, seeds: list[Any], begin: Begin
+        self,
+        job: OffsetJob,
+        score: np.ndarray,
+        known: PublicRows,
+        landscape: Landscape | None,
+        seeds: list[Any],
+        begin: Begin,
     ) -> None:
         """The private part: everything here that reads sensitive cells goes through releases of the plan."""
         self.steps_run_, self.coef_ = 0, None
@@ -402,12 +410,11 @@ class BaseOffsetFusion(PrivateEstimator):
                         yield piece(chunk.iloc[rows - start], rows)
 
         releases = Releases(job.loss, plan, RandomBits(seeds[3]), started)
-        if self._structure is None:
+        if landscape is None:
             rng = np.random.default_rng(seeds[1])
             cells = self._located_cells(job, releases, read, int(kept.sum()))
-            self._structure = Bins(job.schema.domains, job.loss).fit(
-                cells, known.public, known.score, known.weight, job.n_rows, rng
-            )
+            self._structure = Bins(job.schema.domains, job.loss)
+            landscape = self._structure.fit(cells, known.public, known.score, known.weight, job.n_rows, rng)
             clear_padding(self._structure)
         rows = IndicatorRows(
             lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),
@@ -418,7 +425,7 @@ class BaseOffsetFusion(PrivateEstimator):
         )
         self._tell(1, f"private correction, {releases.left} release(s)")
         self.coef_ = posterior_coefficients(
-            lambda coef: releases.gradient(rows, coef), self._structure.curvature, releases.left, releases.std
+            lambda coef: releases.gradient(rows, coef), landscape, n_outputs, releases.left, releases.std
         )
 
     def _located_cells(self, job: OffsetJob, releases: Releases, read: Callable, n_read: int) -> LocatedCells:
@@ -534,6 +541,7 @@ class BaseOffsetFusion(PrivateEstimator):
     def _mechanism(self) -> dict[str, Any]:
         if self.plan_ is None:
             return {"method": "offset"}
+        seen = self.coef_ is None or bool(self.coef_.any())
         return {
             "noise_multiplier": self.plan_.noise_multiplier,
             "max_grad_norm": self._bound_of_fit,
@@ -541,6 +549,7 @@ class BaseOffsetFusion(PrivateEstimator):
             "sampling_rate": 1.0,
             "steps_planned": self.plan_.steps,
             "steps_run": self.steps_run_,
+            **({} if seen else {"correction": "none: sensitive columns showed nothing beyond the noise"}),
         }
 
     def _public_facts(self) -> list[str]:

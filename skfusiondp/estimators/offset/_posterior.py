@@ -8,48 +8,56 @@ from dataclasses import dataclass
 import numpy as np
 
 # Variance that the search for the prior starts from, and about the largest that it believes in.
-_START, _LARGEST = 0.25, 100.0
+import os
+
+_START, _LARGEST = 0.25, float(os.environ.get("LARGEST", "4"))
 # Steps of that search after each release; the next release goes on where it ended.
 _SEARCH = 12
+# Log odds for some coefficients against none from which on they are believed in.
+_BELIEVED = 3.0
 
 
 @dataclass(frozen=True)
-class PublicCurvature:
-    """Directions in which public rows vary, the loss's curvature along them, and groups of features.
+class Landscape:
+    """What public rows say of the loss: directions in which their features vary, and how it bends there.
 
     Parameters
     ----------
     basis : ndarray of shape (n_features, n_directions)
         Orthonormal.
-    curvature : ndarray of shape (n_directions, n_outputs)
-        Of the sum over all training rows.
     group : ndarray of shape (n_features,), int
         Features of one group have coefficients of one prior variance.
+    curvature : callable
+        Given coefficients of shape (n_features, n_outputs), the curvature of the loss of all training rows at
+        these, of shape (n_directions, n_outputs).
     """
 
-    _plain_values = True
-
     basis: np.ndarray
-    curvature: np.ndarray
     group: np.ndarray
+    curvature: Callable[[np.ndarray], np.ndarray]
 
 
 def posterior_coefficients(
-    gradient: Callable[[np.ndarray], np.ndarray], shape: PublicCurvature, releases: int, std: float
+    gradient: Callable[[np.ndarray], np.ndarray],
+    landscape: Landscape,
+    n_outputs: int,
+    releases: int,
+    std: float,
 ) -> np.ndarray:
     """Coefficients by some noised gradients of a convex loss, and nothing else.
 
     A release at coefficients t shows, along a direction of curvature h, ``h (best - t)`` plus noise, of which
     the sampling of rows adds a variance of h. All releases together are one such view of the best
     coefficients; later ones count for more, since the loss is closer to its parabola there. The prior is
-    normal with mean 0 and a variance for each group of features that makes the view most likely: where
-    nothing but noise was seen, the coefficients are 0.
+    normal with mean 0 and a variance for each group of features that makes the view most likely. Where
+    the view is about as likely without any coefficients, which noise alone can bring about, all are 0.
 
     Parameters
     ----------
     gradient : callable
         Noised gradient at coefficients, both of shape (n_features, n_outputs).
-    shape : PublicCurvature
+    landscape : Landscape
+    n_outputs : int
     releases : int
     std : float
         Standard deviation of one release's noise.
@@ -63,39 +71,69 @@ def posterior_coefficients(
     MacKay (1992), "Bayesian interpolation": prior variances by evidence. Its search is the fixed point of
     Hunter and Lange (2004), "A tutorial on MM algorithms", for variance components.
     """
-    basis, h = shape.basis, np.maximum(shape.curvature, 1e-9)
-    names, group = np.unique(shape.group, return_inverse=True)
+    basis = landscape.basis
+    names, group = np.unique(landscape.group, return_inverse=True)
     parts = np.stack([basis[group == g].T @ basis[group == g] for g in range(len(names))])
-    variances = np.full((len(names), h.shape[1]), _START)
-    coef, view = np.zeros((len(basis), h.shape[1])), np.zeros_like(h)
+    variances = np.full((len(names), n_outputs), _START)
+    coef = np.zeros((len(basis), n_outputs))
+    view, bend = np.zeros((2, basis.shape[1], n_outputs))
     total = squares = 0.0
     for weight in range(1, releases + 1):
+        h = np.maximum(landscape.curvature(coef), 1e-9)
         slope = basis.T @ gradient(coef)
         view += weight * (h * (basis.T @ coef) - slope)
+        bend += weight * h
         total += weight
         squares += weight**2
         noise = std**2 * squares / total**2
-        for k in range(h.shape[1]):
-            variances[:, k], pull = _evidence(view[:, k] / total, h[:, k], noise, parts, variances[:, k])
-            coef[:, k] = variances[group, k] * (basis @ (h[:, k] * pull))
-    return coef
+        gain = 0.0
+        for k in range(n_outputs):
+            seen = _View(view[:, k] / total, bend[:, k] / total, noise, parts)
+            variances[:, k] = seen.likeliest(variances[:, k])
+            gain += seen.gain(variances[:, k])
+            coef[:, k] = variances[group, k] * (basis @ seen.pull(variances[:, k]))
+    return coef if gain > _BELIEVED else np.zeros_like(coef)
 
 
-def _evidence(
-    view: np.ndarray, h: np.ndarray, noise: float, parts: np.ndarray, variances: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Prior variances that make a view likely, and the view in units of its covariance."""
-    each = h[:, None] * parts * h[None, :]
-    flat = each.reshape(len(each), -1)
-    own = np.diag(noise + h)
+class _View:
+    """What was seen of the best coefficients along each direction, and what noise there is in it.
 
-    def covariance(variances: np.ndarray) -> np.ndarray:
-        return own + (variances @ flat).reshape(own.shape)
+    Parameters
+    ----------
+    seen : ndarray of shape (n_directions,)
+    h : ndarray of shape (n_directions,)
+        What is seen of a coefficient of 1.
+    noise : float
+        Variance of the releases' noise.
+    parts : ndarray of shape (n_groups, n_directions, n_directions)
+        Products of the directions within each group of features.
+    """
 
-    for _ in range(_SEARCH):
-        inverse = np.linalg.inv(covariance(variances))
-        pull = inverse @ view
-        signal = np.einsum("i,gij,j->g", pull, each, pull)
-        expected = flat @ inverse.ravel() + 1 / _LARGEST
-        variances = np.maximum(variances * np.sqrt(np.maximum(signal, 0) / expected), 1e-10)
-    return variances, np.linalg.solve(covariance(variances), view)
+    def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, parts: np.ndarray):
+        self._seen, self._h, self._alone = seen, h, noise + h
+        self._each = h[:, None] * parts * h[None, :]
+
+    def _covariance(self, variances: np.ndarray) -> np.ndarray:
+        return np.diag(self._alone) + np.tensordot(variances, self._each, 1)
+
+    def likeliest(self, variances: np.ndarray) -> np.ndarray:
+        """Prior variances that make the view likelier, searched from some."""
+        flat = self._each.reshape(len(self._each), -1)
+        for _ in range(_SEARCH):
+            inverse = np.linalg.inv(self._covariance(variances))
+            pull = inverse @ self._seen
+            signal = np.einsum("i,gij,j->g", pull, self._each, pull)
+            expected = flat @ inverse.ravel() + 1 / (_LARGEST * len(flat))
+            variances = np.maximum(variances * np.sqrt(np.maximum(signal, 0) / expected), 1e-10)
+        return variances
+
+    def pull(self, variances: np.ndarray) -> np.ndarray:
+        """The posterior mean along each direction, in units of the prior covariance."""
+        return self._h * np.linalg.solve(self._covariance(variances), self._seen)
+
+    def gain(self, variances: np.ndarray) -> float:
+        """Log of how much likelier the view is with these prior variances than with none."""
+        covariance = self._covariance(variances)
+        some = np.linalg.slogdet(covariance)[1] + self._seen @ np.linalg.solve(covariance, self._seen)
+        none = np.log(self._alone).sum() + (self._seen**2 / self._alone).sum()
+        return float(none - some) / 2

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
-from ._posterior import PublicCurvature
+from ._correction import Loss
+from ._indicators import Indicators
+from ._posterior import Landscape
 
-_DIRECTIONS, _SVD_ROWS = 200, 8_000
+_DIRECTIONS, _SVD_ROWS = 128, 8_000
 
 
-def public_curvature(
-    features: sp.csr_matrix, curvature: np.ndarray, group: np.ndarray, rng: np.random.Generator
-) -> PublicCurvature:
+def landscape_of(
+    features: Indicators,
+    score: np.ndarray,
+    weight: np.ndarray,
+    group: np.ndarray,
+    loss: Loss,
+    rng: np.random.Generator,
+) -> Landscape:
     """Principal directions of rows' features, turned to the axes of the loss's curvature.
 
     Parameters
     ----------
-    features : csr_matrix of shape (n_rows, n_features)
+    features : Indicators
         Of rows in random order, whose sensitive cells are public or made up.
-    curvature : ndarray of shape (n_rows, n_outputs)
-        Of each row's loss in its scores, times the training rows that the row stands for.
+    score : ndarray of shape (n_rows, n_outputs)
+    weight : ndarray of shape (n_rows,)
+        Of each row, times the training rows that it stands for.
     group : ndarray of shape (n_features,), int
+    loss : Loss
     rng : Generator
     """
-    few = features[:_SVD_ROWS]
+    phi = features.matrix()
+    few = phi[:_SVD_ROWS]
     seed = int(rng.integers(2**31 - 1))
     wanted = min(_DIRECTIONS, min(few.shape) - 1)
     _, _, basis = randomized_svd(few, wanted, n_iter=2, random_state=seed)
-    along = features @ basis.T
-    _, axes = np.linalg.eigh((along * curvature.mean(axis=1, keepdims=True)).T @ along)
-    return PublicCurvature(basis.T @ axes, np.square(along @ axes).T @ curvature, group)
+    along = phi @ basis.T
+    h = loss.curvature(score) * weight[:, None]
+    _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
+    squares = np.square(along @ axes)
+
+    def curvature(coef: np.ndarray) -> np.ndarray:
+        reached = score + features.height * features.sums(coef)
+        return squares.T @ (loss.curvature(reached) * weight[:, None])
+
+    return Landscape(basis.T @ axes, group, curvature)

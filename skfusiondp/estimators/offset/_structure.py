@@ -14,8 +14,8 @@ from ...tables._domain import Domain
 from ._additive import Pieces, fit_additive
 from ._correction import Loss
 from ._indicators import Indicators
-from ._posterior import PublicCurvature
-from ._principal_directions import public_curvature
+from ._posterior import Landscape
+from ._principal_directions import landscape_of
 from ._trees import Trees, boost, hot_deck
 
 # Weight of a true row against a hybrid one.
@@ -109,7 +109,7 @@ class Structure:
         support: SupportRows,
         n_rows: int,
         rng: np.random.Generator,
-    ) -> Structure:
+    ) -> Landscape:
         """Learn trees from hybrid and labelled support rows.
 
         `score`, of shape (n_rows, n_outputs), is cross-fitted; `strata` are classes, or classes of a number.
@@ -172,10 +172,7 @@ class Structure:
         mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
         self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         rows = rng.permutation(n)[:_MOST_ROWS]
-        self.curvature = self._curvature(
-            hybrid(rows, everyone), score[rows], weight[rows] * n_rows / len(rows), rng
-        )
-        return self
+        return self._landscape(hybrid(rows, everyone), score[rows], weight[rows] * n_rows / len(rows), rng)
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
@@ -220,16 +217,15 @@ class Structure:
         )
         return leaves, self.shares[1] * (self.pieces.transform(table) @ self.additive)
 
-    def _curvature(
+    def _landscape(
         self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, rng: np.random.Generator
-    ) -> PublicCurvature:
-        """Principal directions of the hybrid rows' features, turned to the axes of the loss's curvature."""
+    ) -> Landscape:
         features, start = self._of_table(hybrid)
         assert self.leaf_values is not None
         start = start + features.sums(self.leaf_values)
-        h = self.loss.curvature(score + start) * weight[:, None]
-        h = h * (1.0 if self.loss.task == "regression" else _SURER)
-        return public_curvature(features.matrix(), h, np.zeros(features.n_features, int), rng)
+        surer = 1.0 if self.loss.task == "regression" else _SURER
+        group = np.zeros(features.n_features, int)
+        return landscape_of(features, score + start, surer * weight, group, self.loss, rng)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""
