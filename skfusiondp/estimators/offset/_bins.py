@@ -15,6 +15,7 @@ from ._indicators import Indicators
 from ._located_cells import LocatedCells
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
+from ._public_rows import PublicRows
 
 # Numeric columns are cut finely and coarsely, in between for products with the score, and for pairs.
 _FINE, _MIDDLE, _COARSE = 32, 16, 8
@@ -41,32 +42,23 @@ class Bins:
         self.domains, self.loss = dict(domains), loss
 
     def fit(
-        self,
-        cells: LocatedCells,
-        public: np.ndarray,
-        score: np.ndarray,
-        weight: np.ndarray,
-        n_rows: int,
-        rng: np.random.Generator,
+        self, training: PublicRows, cells: LocatedCells, spread: float, rng: np.random.Generator
     ) -> Landscape:
-        """Cut columns where their cells lie, and say how the loss bends.
-
-        `public` are encoded public columns of training rows, `score` their cross-fitted scores; they may be a
-        sample of a table of `n_rows`.
-        """
+        """Cut columns where their cells lie, and say how the loss bends."""
+        score = training.score
         self.edges = {c: _edges(d, cells, c) for c, d in self.domains.items() if isinstance(d, Ordered)}
         self.score_edges, self.fine_score_edges = (
             np.unique(np.quantile(score[:, 0], np.linspace(0, 1, k + 1)[1:-1]))
             for k in (_SCORE_LEVELS, _FINE_SCORE)
         )
         self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
-        some = rng.permutation(len(public))[:_MOST_ROWS]
-        likely = cells.rows(public[some], rng)
+        some = rng.permutation(len(score))[:_MOST_ROWS]
+        likely = cells.rows(training.public[some], rng)
         codes, sizes = self._codes(likely, score[some])
         self.n_features = int(sum(sizes))
-        stand_for = weight[some] * n_rows / len(some)
+        stand_for = training.weight[some] * training.stand_for * len(score) / len(some)
         group = np.repeat(np.arange(len(sizes)), sizes)
-        return landscape_of(Indicators(codes, sizes), score[some], stand_for, group, self.loss, rng)
+        return landscape_of(Indicators(codes, sizes), score[some], stand_for, group, self.loss, spread, rng)
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame

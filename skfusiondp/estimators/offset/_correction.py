@@ -67,6 +67,17 @@ class Loss:
         return relation(adjacency).clipping_norm(diameter, reach=max_grad_norm)
 
 
+def sampling_spread(loss: Loss, score: np.ndarray, target: np.ndarray, max_grad_norm: float) -> float:
+    """Variance that the sampling of rows adds to a gradient, over the loss's curvature, from public facts.
+
+    The curvature of log loss is the variance of its gradient, and nearly so where some rows' are clipped. The
+    residuals of a number have a size of their own: that of public scores is taken.
+    """
+    if loss.task != "regression":
+        return 1.0
+    return float(np.mean(np.minimum(np.abs(loss.residuals(score, target)), max_grad_norm) ** 2))
+
+
 class Releases:
     """Noised sums over all rows, piece by piece, of one plan; each is one of its steps.
 

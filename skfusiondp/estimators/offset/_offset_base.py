@@ -33,14 +33,15 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
 from ._bins import Bins
-from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_noise
+from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_noise, sampling_spread
 from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
 from ._located_cells import CountedCells, LocatedCells, SupportCells
 from ._offset_constraints import OFFSET_RULES
 from ._posterior import Landscape, posterior_coefficients
+from ._public_rows import PublicRows, SupportRows
 from ._public_view import PublicView, views_for
 from ._shape_functions_display import ShapeFunctionsDisplay
-from ._structure import Structure, SupportRows
+from ._structure import Structure
 
 _FOLDS = 5
 # Rows that the public model and the structure are learnt from; all of a table of fewer.
@@ -104,24 +105,6 @@ class OffsetJob(Job):
     weight: np.ndarray
     loss: Loss
     support: SupportRows | None
-
-
-@dataclass(frozen=True)
-class PublicRows:
-    """Rows that the free part was learnt from.
-
-    Parameters
-    ----------
-    public : ndarray of shape (n_rows, n_public)
-        Public columns, encoded.
-    score : ndarray of shape (n_rows, n_outputs)
-        Cross-fitted.
-    weight : ndarray of shape (n_rows,)
-    """
-
-    public: np.ndarray
-    score: np.ndarray
-    weight: np.ndarray
 
 
 class BaseOffsetFusion(PrivateEstimator):
@@ -263,29 +246,22 @@ class BaseOffsetFusion(PrivateEstimator):
             own = score[len(public) :]
             support = replace(support, public=self._columns.transform(labelled), score=own)
             score = score[: len(public)]
-        known = PublicRows(self._columns.transform(public), score, weight)
+        encoded = self._columns.transform(public)
+        known = PublicRows(encoded, score, target.values, target.strata, weight, n / len(score))
+        self._bound_of_fit = self._bound()
+        spread = sampling_spread(job.loss, score, target.values, self._bound_of_fit)
         self._structure: Any = None
         landscape = None
         if labelled is not None and schema.domains:
             assert support is not None
             self._tell(1, "structure of the correction, from public rows")
             self._structure = Structure(schema.domains, job.loss)
-            landscape = self._structure.fit(
-                known.public,
-                score,
-                target.values,
-                weight,
-                target.strata,
-                support,
-                n,
-                np.random.default_rng(seeds[1]),
-            )
+            landscape = self._structure.fit(known, support, spread, np.random.default_rng(seeds[1]))
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
         self._labelled, self._supported = labelled is not None, support is not None
         clear_padding([self.public_models_, self._structure])
-        self._bound_of_fit = self._bound()
         everywhere = score if learnt is None else self._everywhere(job, learnt, score)
-        self._correct(job, everywhere, known, landscape, seeds, begin)
+        self._correct(job, everywhere, known, spread, landscape, seeds, begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     @staticmethod
@@ -386,6 +362,7 @@ class BaseOffsetFusion(PrivateEstimator):
         job: OffsetJob,
         score: np.ndarray,
         known: PublicRows,
+        spread: float,
         landscape: Landscape | None,
         seeds: list[Any],
         begin: Begin,
@@ -414,7 +391,7 @@ class BaseOffsetFusion(PrivateEstimator):
             rng = np.random.default_rng(seeds[1])
             cells = self._located_cells(job, releases, read, int(kept.sum()))
             self._structure = Bins(job.schema.domains, job.loss)
-            landscape = self._structure.fit(cells, known.public, known.score, known.weight, job.n_rows, rng)
+            landscape = self._structure.fit(known, cells, spread, rng)
             clear_padding(self._structure)
         rows = IndicatorRows(
             lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),

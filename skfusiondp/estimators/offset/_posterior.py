@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Variance that the search for the prior starts from, and about the largest that it believes in.
-import os
-
-_START, _LARGEST = 0.25, float(os.environ.get("LARGEST", "4"))
+# Prior variance that the search starts from, and about the square of what a group may add to a score.
+_START, _LARGEST = 0.25, 1.0
 # Steps of that search after each release; the next release goes on where it ended.
 _SEARCH = 12
 # Log odds for some coefficients against none from which on they are believed in.
@@ -30,11 +28,14 @@ class Landscape:
     curvature : callable
         Given coefficients of shape (n_features, n_outputs), the curvature of the loss of all training rows at
         these, of shape (n_directions, n_outputs).
+    spread : float
+        Variance that the sampling of rows adds to a gradient, over the curvature: 1 for log loss.
     """
 
     basis: np.ndarray
     group: np.ndarray
     curvature: Callable[[np.ndarray], np.ndarray]
+    spread: float = 1.0
 
 
 def posterior_coefficients(
@@ -47,8 +48,8 @@ def posterior_coefficients(
     """Coefficients by some noised gradients of a convex loss, and nothing else.
 
     A release at coefficients t shows, along a direction of curvature h, ``h (best - t)`` plus noise, of which
-    the sampling of rows adds a variance of h. All releases together are one such view of the best
-    coefficients; later ones count for more, since the loss is closer to its parabola there. The prior is
+    the sampling of rows adds a variance in proportion to h. All releases together are one such view of the
+    best coefficients; later ones count for more, since the loss is closer to its parabola there. The prior is
     normal with mean 0 and a variance for each group of features that makes the view most likely. Where
     the view is about as likely without any coefficients, which noise alone can bring about, all are 0.
 
@@ -88,7 +89,7 @@ def posterior_coefficients(
         noise = std**2 * squares / total**2
         gain = 0.0
         for k in range(n_outputs):
-            seen = _View(view[:, k] / total, bend[:, k] / total, noise, parts)
+            seen = _View(view[:, k] / total, bend[:, k] / total, noise, landscape.spread, parts)
             variances[:, k] = seen.likeliest(variances[:, k])
             gain += seen.gain(variances[:, k])
             coef[:, k] = variances[group, k] * (basis @ seen.pull(variances[:, k]))
@@ -103,14 +104,14 @@ class _View:
     seen : ndarray of shape (n_directions,)
     h : ndarray of shape (n_directions,)
         What is seen of a coefficient of 1.
-    noise : float
-        Variance of the releases' noise.
+    noise, spread : float
+        Variance of the releases' noise, and of the sampling of rows over `h`.
     parts : ndarray of shape (n_groups, n_directions, n_directions)
         Products of the directions within each group of features.
     """
 
-    def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, parts: np.ndarray):
-        self._seen, self._h, self._alone = seen, h, noise + h
+    def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, spread: float, parts: np.ndarray):
+        self._seen, self._h, self._alone = seen, h, noise + spread * h
         self._each = h[:, None] * parts * h[None, :]
 
     def _covariance(self, variances: np.ndarray) -> np.ndarray:

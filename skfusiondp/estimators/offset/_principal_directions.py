@@ -18,6 +18,7 @@ def landscape_of(
     weight: np.ndarray,
     group: np.ndarray,
     loss: Loss,
+    spread: float,
     rng: np.random.Generator,
 ) -> Landscape:
     """Principal directions of rows' features, turned to the axes of the loss's curvature.
@@ -31,6 +32,8 @@ def landscape_of(
         Of each row, times the training rows that it stands for.
     group : ndarray of shape (n_features,), int
     loss : Loss
+    spread : float
+        Of `sampling_spread`.
     rng : Generator
     """
     phi = features.matrix()
@@ -47,4 +50,4 @@ def landscape_of(
         reached = score + features.height * features.sums(coef)
         return squares.T @ (loss.curvature(reached) * weight[:, None])
 
-    return Landscape(basis.T @ axes, group, curvature)
+    return Landscape(basis.T @ axes, group, curvature, spread)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +14,7 @@ from ._correction import Loss
 from ._indicators import Indicators
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
+from ._public_rows import PublicRows, SupportRows
 from ._trees import Trees, boost, hot_deck
 
 # Weight of a true row against a hybrid one.
@@ -24,35 +23,6 @@ _TRUE_WEIGHT = 3.0
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
-
-
-@dataclass(frozen=True)
-class SupportRows:
-    """Public rows with true sensitive cells.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame of shape (n_support, n_columns)
-    target : ndarray of shape (n_support, n_outputs) or None
-        None where the rows have no labels.
-    strata : ndarray of shape (n_support,) or None
-        Classes, or classes of a number.
-    public : ndarray of shape (n_support, n_public) or None
-        Their public columns, encoded.
-    score : ndarray of shape (n_support, n_outputs) or None
-        The public model's, cross-fitted.
-    """
-
-    frame: pd.DataFrame
-    target: Any = None
-    strata: Any = None
-    public: Any = None
-    score: Any = None
-
-    @property
-    def labelled(self) -> bool:
-        """Whether the rows have labels."""
-        return self.target is not None
 
 
 def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.ndarray:
@@ -100,21 +70,11 @@ class Structure:
         self.leaf_values: np.ndarray | None = None
 
     def fit(
-        self,
-        public: np.ndarray,
-        score: np.ndarray,
-        target: np.ndarray,
-        weight: np.ndarray,
-        strata: np.ndarray,
-        support: SupportRows,
-        n_rows: int,
-        rng: np.random.Generator,
+        self, training: PublicRows, support: SupportRows, spread: float, rng: np.random.Generator
     ) -> Landscape:
-        """Learn trees from hybrid and labelled support rows.
-
-        `score`, of shape (n_rows, n_outputs), is cross-fitted; `strata` are classes, or classes of a number.
-        The rows may be a sample of a table of `n_rows`.
-        """
+        """Learn trees from hybrid and labelled support rows."""
+        public, score, target = training.public, training.score, training.target
+        weight, strata = training.weight, training.strata
         true = sensitive_matrix(support.frame, self.domains)
         own = self._table(support.public, support.score, true)
 
@@ -172,7 +132,8 @@ class Structure:
         mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
         self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         rows = rng.permutation(n)[:_MOST_ROWS]
-        return self._landscape(hybrid(rows, everyone), score[rows], weight[rows] * n_rows / len(rows), rng)
+        stand_for = training.stand_for * n / len(rows) * weight[rows]
+        return self._landscape(hybrid(rows, everyone), score[rows], stand_for, spread, rng)
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
@@ -218,14 +179,19 @@ class Structure:
         return leaves, self.shares[1] * (self.pieces.transform(table) @ self.additive)
 
     def _landscape(
-        self, hybrid: np.ndarray, score: np.ndarray, weight: np.ndarray, rng: np.random.Generator
+        self,
+        hybrid: np.ndarray,
+        score: np.ndarray,
+        weight: np.ndarray,
+        spread: float,
+        rng: np.random.Generator,
     ) -> Landscape:
         features, start = self._of_table(hybrid)
         assert self.leaf_values is not None
         start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
         group = np.zeros(features.n_features, int)
-        return landscape_of(features, score + start, surer * weight, group, self.loss, rng)
+        return landscape_of(features, score + start, surer * weight, group, self.loss, spread, rng)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""
