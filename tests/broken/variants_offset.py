@@ -11,6 +11,7 @@ from variants import MONKEYPATCH, by_test
 from skfusiondp import FoundationImputer
 from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
+from skfusiondp.estimators.offset._indicator_rows import IndicatorRows
 from skfusiondp.model_selection import _scores
 from skfusiondp.preprocessing import PrivateStandardScaler
 from skfusiondp.preprocessing import _private_transformer as _private
@@ -48,21 +49,71 @@ def public_models_not_copied(patch):
 
 
 def a_stop_pays_for_what_ran(patch):
-    plain = correction.fit_correction
+    plain = base.BaseOffsetFusion._correct
 
-    def stopping(*args):
-        *others, started = args
-        done = []
+    def stopping(self, *args):
         try:
-            return plain(*others, lambda: (started(), done.append(1)))
+            return plain(self, *args)
         finally:
-            cells = [cell.cell_contents for cell in started.__closure__]
-            (model,) = [held for held in cells if hasattr(held, "ledger_")]
-            (*before, _) = model.ledger_.entries
-            own = model.plan_.ledger(len(done), source="a stop")
-            model.ledger_ = type(own)((*before, *own.entries))
+            (*before, _) = self.ledger_.entries
+            own = self.plan_.ledger(self.steps_run_, source="a stop")
+            self.ledger_ = type(own)((*before, *own.entries))
 
-    patch.setattr(base, "fit_correction", stopping)
+    patch.setattr(base.BaseOffsetFusion, "_correct", stopping)
+
+
+def counts_with_a_share_of_the_noise(share):
+    def less(patch):
+        plain = correction.release_noise
+
+        def noise_of(plan, loss, n_rows):
+            noise = plain(plan, loss, n_rows)
+            if loss is not correction.COUNTS:
+                return noise
+            return replace(noise, noise_multiplier=share * noise.noise_multiplier)
+
+        patch.setattr(correction, "release_noise", noise_of)
+
+    return less
+
+
+def a_release_more_than_planned(patch):
+    plain = correction.Releases.__init__
+
+    def made(self, *args):
+        plain(self, *args)
+        self.left += 1
+
+    patch.setattr(correction.Releases, "__init__", made)
+
+
+def a_posterior_of_an_unreleased_sum(patch):
+    plain = base.posterior_coefficients
+
+    def peeking(gradient, *args):
+        held = [cell.cell_contents for cell in gradient.__closure__]
+        (rows,) = [h for h in held if isinstance(h, IndicatorRows)]
+        exact = sum(p.features.matrix().T @ (p.offset - p.target) for p in rows.pieces())
+        return plain(gradient, *args) - 1e-3 * exact
+
+    patch.setattr(base, "posterior_coefficients", peeking)
+
+
+def bins_cut_by_the_cells_themselves(patch):
+    plain = base.BaseOffsetFusion._counted_cells
+
+    def located(self, domains, releases, read, n_rows):
+        cells, seen = plain(self, domains, releases, read, n_rows), []
+
+        def counted(frame, rows):
+            seen.append(cells.features(frame).matrix().sum(axis=0))
+
+        for _ in read(counted):
+            pass
+        cells.learn(np.asarray(sum(seen)).ravel())
+        return cells
+
+    patch.setattr(base.BaseOffsetFusion, "_counted_cells", located)
 
 
 def half_of_a_refit_stays(patch):
@@ -121,6 +172,9 @@ def reach_of_a_number_alone(patch):
 
 
 _OFFSET, _SUMS = "estimators/offset/test_offset.py", "privacy/test_noised_sums.py"
+_CORRECTION, _LOCATED = (f"estimators/offset/test_{name}.py" for name in ("correction", "located_cells"))
+_COUNTED = "test_a_count_has_the_noise_of_its_own_sensitivity_and_neither_more_nor_less"
+_SAME = "test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are"
 _SEARCH, _STEPS = (
     "model_selection/test_private_random_search_cv.py",
     "preprocessing/test_private_transformer.py",
@@ -147,6 +201,37 @@ VARIANTS_OFFSET = [
         offset_noise_of_32_bits,
         _OFFSET,
         "test_every_number_of_the_noise_comes_from_the_operating_system",
+        *({}, MONKEYPATCH),
+    ),
+    *(
+        by_test(
+            f"offset counts {words}",
+            counts_with_a_share_of_the_noise(share),
+            _LOCATED,
+            _COUNTED,
+            *("replace", 2**-0.5),
+        )
+        for words, share in (("without noise", 0.0), ("with half of the noise", 0.5))
+    ),
+    by_test(
+        "an offset release more than planned",
+        a_release_more_than_planned,
+        _CORRECTION,
+        "test_each_release_has_the_noise_of_the_plan_and_none_follows_the_last",
+        *("binary", 2**0.5, MONKEYPATCH),
+    ),
+    by_test(
+        "an offset posterior of an unreleased sum",
+        a_posterior_of_an_unreleased_sum,
+        _OFFSET,
+        _SAME,
+        *({}, MONKEYPATCH),
+    ),
+    by_test(
+        "offset bins cut by the cells themselves",
+        bins_cut_by_the_cells_themselves,
+        _OFFSET,
+        _SAME,
         *({}, MONKEYPATCH),
     ),
     by_test(

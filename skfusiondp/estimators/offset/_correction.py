@@ -107,10 +107,11 @@ class Releases:
 
         return self._bound * self._release(rows, factors, self._loss)
 
-    def counts(self, rows: IndicatorRows) -> np.ndarray:
-        """How many rows have each indicator active, of shape (n_features,)."""
+    def counts(self, rows: IndicatorRows, n_groups: int) -> np.ndarray:
+        """How many rows have each indicator of so many groups active, of shape (n_features,)."""
         total = self._release(rows, lambda piece: np.ones((len(piece.features), 1)), COUNTS)
-        return total[:, 0] / next(rows.pieces()).features.height
+        # A row of norm 1 adds this much less than 1 in each group.
+        return total[:, 0] * math.sqrt(n_groups)
 
     def _release(self, rows: IndicatorRows, factors: Callable[[Piece], np.ndarray], loss: Loss) -> np.ndarray:
         if not self.left:

@@ -18,6 +18,8 @@ from ._trees import hot_deck
 # An interval is cut into even leaves, and by halving towards its ends and towards zero: columns that are
 # skewed, or whose bounds are many times too wide, keep their cells there.
 _EVEN, _HALVINGS = 256, 20
+# Parts of a domain of another kind that is no list; one that is has its own.
+_PARTS = 16
 
 
 class LocatedCells(ABC):
@@ -82,7 +84,7 @@ class CountedCells(LocatedCells):
 
     def _n_parts(self, column: str) -> int:
         edges = self._edges.get(column)
-        return self._domains[column].n_bins(0) if edges is None else len(edges) - 1
+        return self._domains[column].n_bins(_PARTS) if edges is None else len(edges) - 1
 
     def features(self, frame: pd.DataFrame) -> Indicators:
         """Which parts each row's cells lie in."""
@@ -90,7 +92,7 @@ class CountedCells(LocatedCells):
         for c, d in self._domains.items():
             n = self._n_parts(c)
             if not isinstance(d, Ordered):
-                groups.append(d.bins(frame[c], 0))
+                groups.append(d.bins(frame[c], _PARTS))
                 continue
             values = d.clean(frame[c])
             leaf = np.searchsorted(self._edges[c][1:-1], values, side="right")
@@ -138,9 +140,9 @@ class CountedCells(LocatedCells):
                 part = np.minimum(part, len(low) - 1)
                 cells = d.restore(low[part] + (high - low)[part] * rng.random(len(part)))
             else:
-                known = len(d.centers(0))
-                missing |= part >= known  # what is not declared has no cell of its own
-                cells = d.restore(np.minimum(part, known - 1))
+                known = d.centers(_PARTS)
+                missing |= part >= len(known)  # what is not declared has no cell of its own
+                cells = d.restore(known[np.minimum(part, len(known) - 1)])
             drawn[c] = pd.Series(cells).where(~missing)
         return pd.DataFrame(drawn)
 

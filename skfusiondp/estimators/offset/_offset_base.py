@@ -26,6 +26,7 @@ from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
+from ...tables._domain import Domain
 from ...tables._groups import read_units, without_column
 from ...tables._public_encoder import PublicEncoder
 from ...tables._read_table import read_table
@@ -35,7 +36,7 @@ from .._private_estimator import PrivateEstimator
 from ._bins import Bins
 from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_noise, sampling_spread
 from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
-from ._located_cells import CountedCells, LocatedCells, SupportCells
+from ._located_cells import CountedCells, SupportCells
 from ._offset_constraints import OFFSET_RULES
 from ._posterior import Landscape, posterior_coefficients
 from ._public_rows import PublicRows, SupportRows
@@ -257,6 +258,12 @@ class BaseOffsetFusion(PrivateEstimator):
             self._tell(1, "structure of the correction, from public rows")
             self._structure = Structure(schema.domains, job.loss)
             landscape = self._structure.fit(known, support, spread, np.random.default_rng(seeds[1]))
+        elif support is not None and schema.domains:
+            frame = self._support_frame()
+            assert frame is not None
+            cells = SupportCells(schema.domains, frame, self._columns.transform(frame[list(schema.public)]))
+            self._structure = Bins(schema.domains, job.loss)
+            landscape = self._structure.fit(known, cells, spread, np.random.default_rng(seeds[1]))
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
         self._labelled, self._supported = labelled is not None, support is not None
         clear_padding([self.public_models_, self._structure])
@@ -388,10 +395,9 @@ class BaseOffsetFusion(PrivateEstimator):
 
         releases = Releases(job.loss, plan, RandomBits(seeds[3]), started)
         if landscape is None:
-            rng = np.random.default_rng(seeds[1])
-            cells = self._located_cells(job, releases, read, int(kept.sum()))
+            cells = self._counted_cells(job.schema.domains, releases, read, int(kept.sum()))
             self._structure = Bins(job.schema.domains, job.loss)
-            landscape = self._structure.fit(known, cells, spread, rng)
+            landscape = self._structure.fit(known, cells, spread, np.random.default_rng(seeds[1]))
             clear_padding(self._structure)
         rows = IndicatorRows(
             lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),
@@ -405,14 +411,10 @@ class BaseOffsetFusion(PrivateEstimator):
             lambda coef: releases.gradient(rows, coef), landscape, n_outputs, releases.left, releases.std
         )
 
-    def _located_cells(self, job: OffsetJob, releases: Releases, read: Callable, n_read: int) -> LocatedCells:
-        """Where sensitive cells lie: by support rows, or else by the first release of several."""
-        domains = job.schema.domains
-        if self._supported:
-            support = self._support_frame()
-            assert support is not None
-            public = self._columns.transform(support[list(job.schema.public)])
-            return SupportCells(domains, support, public)
+    def _counted_cells(
+        self, domains: Mapping[str, Domain], releases: Releases, read: Callable, n_rows: int
+    ) -> CountedCells:
+        """Where sensitive cells lie, by the first release of several."""
         cells = CountedCells(domains)
         if releases.left > 1:
             self._tell(1, "where the sensitive cells lie, 1 release")
@@ -421,7 +423,8 @@ class BaseOffsetFusion(PrivateEstimator):
                 nothing = np.zeros((len(rows), 1))
                 return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
 
-            cells.learn(releases.counts(IndicatorRows(lambda: read(piece), n_read, sum(cells.sizes), 1, 1)))
+            counted = IndicatorRows(lambda: read(piece), n_rows, sum(cells.sizes), 1, 1)
+            cells.learn(releases.counts(counted, len(cells.sizes)))
         return cells
 
     def _piece(self, job: OffsetJob, score: np.ndarray, frame: pd.DataFrame, rows: np.ndarray) -> Piece:

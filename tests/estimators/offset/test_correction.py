@@ -12,11 +12,11 @@ from scipy import stats
 from skfusiondp.accounting import Clipping, LedgerEntry, compute_epsilon
 from skfusiondp.estimators.offset import _correction
 from skfusiondp.estimators.offset._correction import (
-    Groups,
+    COUNTS,
     Loss,
+    Releases,
     accountant_clipping,
-    centred,
-    fit_correction,
+    sampling_spread,
 )
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
 from skfusiondp.estimators.offset._indicators import Indicators
@@ -111,52 +111,26 @@ def test_the_sensitivity_is_reached_so_a_smaller_one_would_be_wrong(task):
 
 
 @settings(max_examples=200)
-@given(
-    st.sampled_from(["binary", "multiclass", "regression"]),
-    st.lists(scores, min_size=3, max_size=3),
-    st.integers(0, 1),
-    st.floats(0, 50),
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5),
-    clips,
-)
-def test_centred_factors_are_public_and_keep_the_sensitivity(task, score, label, weight, codes, clip):
-    loss, score = Loss(task), np.array([score[: TASKS[task]]])
-    target = np.eye(3)[[label]] if task == "multiclass" else np.array([[float(label)]])
-    weight = np.array([weight])
-    clipped = clipped_factors(loss.residuals(score, target), weight, clip)
-    factors = centred(clipped, score, weight, loss, clip)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+def test_a_row_in_a_count_is_its_indicators_alone_and_two_versions_lie_within_sqrt_2(codes):
+    """In exact arithmetic, without a tolerance."""
     one, other = (
         whole_contribution(
-            Indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).matrix(), factors
+            Indicators([np.array([pair[k]]) for pair in codes], [4] * len(codes)).matrix(), np.ones((1, 1))
         )
         for k in (0, 1)
     )
-    assert squared(one) <= LONGEST
-    assert squared(one - other) <= LONGEST * (4 if task == "regression" else 2)
+    assert min(one) >= 0 and 0.999 * LONGEST < squared(one) <= LONGEST
+    assert squared(one - other) <= 2 * LONGEST
+    if all(a != b for a, b in codes):  # nothing less would do
+        assert squared(one - other) > 1.99 * LONGEST
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_centred_factors_have_mean_zero_where_the_public_score_is_right(task):
-    loss, rng = Loss(task), np.random.default_rng(0)
-    score = rng.normal(size=(1, TASKS[task])) - 1.5
-    p = loss.mean(score)[0]
-    share = np.array([1 - p[0], p[0]]) if task == "binary" else p
-    labels = np.array([[0.0], [1.0]]) if task == "binary" else np.eye(3)
-    stacked, ones = np.repeat(score, len(labels), axis=0), np.ones(len(labels))
-    raw = clipped_factors(loss.residuals(stacked, labels), ones, 0.7)
-    assert np.abs(share @ raw).max() > 1e-3
-    # A bound that the centred factors do not reach.
-    assert np.abs(share @ centred(raw, stacked, ones, loss, 0.7)).max() < 0.35 * np.abs(share @ raw).max()
-
-
-def test_noise_gets_no_share_and_signal_gets_most():
-    rng = np.random.default_rng(0)
-    groups = Groups(np.repeat([0, 1, 2], 50), np.ones(3))
-    seen = 2.0 * rng.normal(size=(150, 1))
-    seen[50:60] += 20
-    share = groups.shares(seen, 4.0)
-    assert share.argmax() == 1 and share[[0, 2]].max() < 0.2 * share[1]
-    assert (share > 0).all()
+@pytest.mark.parametrize(("adjacency", "apart"), [("replace", 2**0.5), ("zero-out", 1.0)])
+def test_a_count_is_accounted_at_the_distance_of_its_rows(adjacency, apart):
+    """Half of it under "replace", all of it where a row is erased: the accountant's clipping norm."""
+    unit = accountant_clipping(COUNTS, 1.0, adjacency)
+    assert unit.sensitivity(adjacency) == pytest.approx(apart)
 
 
 def plan_of(loss, n, sigma):
@@ -167,26 +141,65 @@ def plan_of(loss, n, sigma):
 
 
 @pytest.mark.parametrize(("task", "divisor"), [("binary", math.sqrt(2)), ("regression", 1.0)])
-def test_the_loop_uses_the_noise_of_the_plan_in_each_release(task, divisor, monkeypatch):
-    seen = []
+def test_each_release_has_the_noise_of_the_plan_and_none_follows_the_last(task, divisor, monkeypatch):
+    seen, rng = [], np.random.default_rng(0)
 
     def spy(parts, shape, noise, bits):
         seen.append((max(np.linalg.norm(f, axis=1).max() for _, f in parts), noise.std_in_units))
-        return np.zeros(shape)
+        return rng.normal(size=shape)
 
     monkeypatch.setattr(_correction, "noised_sum", spy)
     loss, n = Loss(task), 50
     plan = plan_of(loss, n, 3.0)
     zeros = np.zeros((n, 1))
     piece = Piece(Indicators([np.arange(n) % 4], [4]), zeros, zeros + 1, np.ones(n))
-    rows = IndicatorRows(lambda: iter([piece]), n, 4, 1, plan.steps)
-    paid = []
-    groups = Groups(np.zeros(4, dtype=int), np.ones(1))
-    fit_correction(rows, loss, plan, RandomBits(0), groups, lambda: paid.append(1))
+    rows, paid = IndicatorRows(lambda: iter([piece]), n, 4, 1, plan.steps), []
+    releases = Releases(loss, plan, RandomBits(0), lambda: paid.append(len(seen)))
+    assert releases.std == pytest.approx(3.0 * 0.4 / divisor)
+    releases.counts(rows, 1)
+    while releases.left:
+        releases.gradient(rows, rng.normal(size=(4, 1)))
+    # Each is paid for before it is made.
+    assert paid == list(range(plan.steps)) and len(seen) == plan.steps
+    for more in (lambda: releases.counts(rows, 1), lambda: releases.gradient(rows, np.zeros((4, 1)))):
+        with pytest.raises(RuntimeError, match="All releases"):
+            more()
     assert len(paid) == len(seen) == plan.steps
-    for largest, std in seen:
-        # In units of the bound, which is 0.4 for every task.
-        assert largest <= 1 + 1e-12 and std * UNIT == pytest.approx(3.0 / divisor)
+    for which, (largest, std) in enumerate(seen):
+        # In units of the bound, which is 0.4 for every task; a count's two rows lie sqrt(2) apart.
+        assert largest <= 1 + 1e-12
+        assert std * UNIT == pytest.approx(3.0 / (divisor if which else math.sqrt(2)))
+
+
+def test_a_released_gradient_is_that_of_clipped_residuals_and_a_count_that_of_rows(monkeypatch):
+    def exact(parts, shape, noise, bits):
+        return UNIT * sum((f.T @ whole_factors(r)).astype(float) for f, r in parts)
+
+    monkeypatch.setattr(_correction, "noised_sum", exact)
+    loss, n, rng = Loss("binary"), 60, np.random.default_rng(0)
+    codes = [rng.integers(4, size=n), rng.integers(3, size=n)]
+    features = Indicators(codes, [4, 3])
+    offset, target = rng.normal(size=(n, 1)), rng.integers(2, size=(n, 1)).astype(float)
+    weight = rng.uniform(0, 2, n)
+    rows = IndicatorRows(lambda: iter([Piece(features, offset, target, weight)]), n, 7, 1, 2)
+    releases = Releases(loss, plan_of(loss, n, 3.0), RandomBits(0), lambda: None)
+    coef = rng.normal(size=(7, 1))
+    phi = features.matrix().toarray()
+    residual = (1 / (1 + np.exp(-offset - phi @ coef)) - target) * weight[:, None]
+    expected = phi.T @ np.clip(residual, -0.4, 0.4)
+    np.testing.assert_allclose(releases.gradient(rows, coef), expected, atol=0.4 * n * 2**-15)
+    counted = np.concatenate([np.bincount(c, minlength=k) for c, k in zip(codes, [4, 3], strict=True)])
+    np.testing.assert_allclose(releases.counts(rows, 2), counted, atol=0.01)
+
+
+def test_rows_of_a_number_vary_by_their_clipped_residuals():
+    rng = np.random.default_rng(0)
+    score, target = rng.normal(size=(2, 5000, 1))
+    whole = sampling_spread(Loss("regression"), score, target, 100.0)
+    assert whole == pytest.approx(2.0, rel=0.1) and whole > sampling_spread(
+        Loss("regression"), score, target, 1.0
+    )
+    assert sampling_spread(Loss("binary"), score, target > 0, 0.1) == 1.0
 
 
 def test_epsilon_of_one_release_by_hand():

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from skfusiondp import (
     Categorical,
@@ -20,9 +20,11 @@ from skfusiondp import (
     PrivacyBudget,
 )
 from skfusiondp.datasets import load_adult
-from skfusiondp.estimators.offset import _structure
+from skfusiondp.estimators.offset import _correction, _structure
+from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import Loss
-from skfusiondp.estimators.offset._structure import best_shares
+from skfusiondp.estimators.offset._located_cells import CountedCells
+from skfusiondp.estimators.offset._structure import Structure, best_shares
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.privacy._random_bits import RandomBits
 
@@ -63,19 +65,86 @@ def classifier(**parameters):
 LABELLED = {"support": SUPPORT, "support_target": Y_SUPPORT}
 
 
-@pytest.mark.parametrize("given", [{}, {"support": SUPPORT}, LABELLED], ids=["none", "support", "labelled"])
-def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given):
-    one, two = (classifier(**given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
+EVERY_SUPPORT = pytest.mark.parametrize(
+    "given", [{}, {"support": SUPPORT}, LABELLED], ids=["none", "support", "labelled"]
+)
+
+
+def parts(model):
+    """What a model consists of, in bits."""
+    names = ("public_models_", "public_constant_", "_structure", "_columns", "coef_", "shapes_", "schema_")
+    return {name: pickle.dumps(getattr(model, name)) for name in names}
+
+
+@EVERY_SUPPORT
+def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given, monkeypatch):
+    """With any numbers in place of the releases, the same for two tables, a fit is the same for both."""
+    real, seen = _correction.noised_sum, []
+
+    def fits():
+        return [classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN))]
+
+    one, two = fits()
     assert not np.array_equal(one.coef_, two.coef_)  # the change matters
-    assert pickle.dumps(one.public_models_) == pickle.dumps(two.public_models_)
-    assert pickle.dumps(one._structure) == pickle.dumps(two._structure)
-    assert one.schema_ == two.schema_ and one.plan_ == two.plan_ and one.ledger_ == two.ledger_
+
+    def anything(rows, shape, noise, bits):
+        seen.append(real(rows, shape, noise, bits))  # rows are read as ever
+        return np.random.default_rng(shape[0]).normal(size=shape) * 20
+
+    monkeypatch.setattr(_correction, "noised_sum", anything)
+    one, two = fits()
+    half = len(seen) // 2
+    assert half == one.plan_.steps and not np.array_equal(seen[0], seen[half])
+    assert one.coef_.any() and parts(one) == parts(two)
+    assert one.plan_ == two.plan_ and one.ledger_ == two.ledger_ and one.steps_run_ == two.steps_run_
     assert one.epsilon_ == two.epsilon_ and one.delta_ == two.delta_
     assert one.privacy_report() == two.privacy_report()
+    assert np.array_equal(one.predict_proba(TRAIN), two.predict_proba(TRAIN))
 
 
-def test_features_have_norm_one_and_no_sign_whatever_the_cells():
-    model = classifier(**LABELLED).fit(TRAIN, Y)
+@EVERY_SUPPORT
+def test_bins_and_trees_know_of_sensitive_cells_what_was_counted_and_with_support_nothing(given):
+    """Cells that change rows are counted alike, so that only gradients tell of them."""
+    rows = np.random.default_rng(0).permutation(len(TRAIN))
+    moved = TRAIN.assign(**{c: TRAIN[c].to_numpy()[rows] for c in DOMAINS})
+    one, two, other = (
+        classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, moved, scrambled(TRAIN))
+    )
+    assert not np.array_equal(one.coef_, two.coef_)
+    assert parts(one)["_structure"] == parts(two)["_structure"]
+    assert (parts(one)["_structure"] == parts(other)["_structure"]) == bool(given)
+    for name in ("public_models_", "public_constant_", "_columns", "schema_"):
+        assert parts(one)[name] == parts(two)[name] == parts(other)[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "counts"),
+    [({}, 1, 0), ({}, 2, 1), ({}, 5, 1), ({"support": SUPPORT}, 3, 0), (LABELLED, 2, 0)],
+)
+def test_of_several_releases_the_first_is_a_count_where_no_support_row_shows_cells(
+    given, steps, counts, monkeypatch
+):
+    seen = []
+
+    def watch(name):
+        plain = getattr(_correction.Releases, name)
+
+        def watched(self, *args):
+            seen.append(name)
+            return plain(self, *args)
+
+        monkeypatch.setattr(_correction.Releases, name, watched)
+
+    watch("counts")
+    watch("gradient")
+    model = classifier(noise_multiplier=2.0, steps=steps, **given).fit(TRAIN, Y)
+    assert seen == ["counts"] * counts + ["gradient"] * (steps - counts)
+    assert model.steps_run_ == model.plan_.steps == steps == sum(e.steps for e in model.ledger_)
+
+
+@EVERY_SUPPORT
+def test_features_have_norm_one_and_no_sign_whatever_the_cells(given):
+    model = classifier(noise_multiplier=3.0, **given).fit(TRAIN, Y)
     for table in (TRAIN, scrambled(TRAIN)):
         public = model._columns.transform(table[["lab", "ward"]])
         score = public_score(model, table[["lab", "ward"]])
@@ -84,37 +153,32 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells():
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_without_support_rows_reweighted_by_what_was_seen_keep_norm_one(seed):
-    model = classifier().fit(TRAIN, Y)
-    groups = model._structure.groups()
-    public = model._columns.transform(TRAIN[["lab", "ward"]])
-    score = public_score(model, TRAIN[["lab", "ward"]])
-    phi = model._structure.expand(public, score, scrambled(TRAIN))[0].matrix()
-    seen = np.random.default_rng(seed).normal(size=(phi.shape[1], 1)) * 10.0 ** (seed - 1)
-    scaled = phi.multiply(groups.scale(groups.shares(seen, 1.0))[None, :])
-    assert scaled.min() >= 0
-    np.testing.assert_allclose(np.sqrt(scaled.multiply(scaled).sum(axis=1)), 1.0, rtol=1e-9)
-
-
 def test_declared_knots_cut_a_column_where_its_bins_would_not():
-    rng = np.random.default_rng(3)
-    x = rng.uniform(0, 100, 3000)
-    y = ((x > 51.4) & (x < 52.9)).astype(int) ^ (rng.random(3000) < 0.02)
-    table = pd.DataFrame({"public": rng.normal(size=3000), "x": x})
-    scores = []
+    def drawn(seed, n):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(0, 100, n)
+        y = ((x > 51.4) & (x < 52.9)).astype(int) ^ (rng.random(n) < 0.02)
+        return pd.DataFrame({"public": rng.normal(size=n), "x": x}), y
+
+    (table, y), (test, y_test) = drawn(3, 3000), drawn(4, 8000)
+    beside = pd.DataFrame({"public": 0.0, "x": [51.0, 52.0, 53.3]})
+    losses, steps = [], []
     for domain in (Numeric(0, 100), Numeric(0, 100, knots=[51.4, 52.9])):
-        model = OffsetFusionClassifier({"x": domain}, epsilon=8.0, random_state=0).fit(table, y)
-        scores.append(roc_auc_score(y, model.decision_function(table)))
-    assert scores[1] > scores[0]
+        model = OffsetFusionClassifier(
+            {"x": domain}, epsilon=8.0, random_state=0, public_model=LogisticRegression()
+        ).fit(table, y)
+        losses.append(log_loss(y_test, model.predict_proba(test)))
+        at = model.decision_function(beside)
+        steps.append(at[1] - max(at[0], at[2]))
+    assert steps[1] > 4 and steps[1] > steps[0] + 2 and losses[1] < losses[0]
 
 
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
-@pytest.mark.parametrize("given", [{}, LABELLED], ids=["gradient", "newton"])
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
     model = classifier(epsilon=2.0, delta=1e-4, adjacency=adjacency, **given).fit(TRAIN, Y)
     (entry,) = model.ledger_
-    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 80, adjacency)
+    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 12, adjacency)
     assert entry.protects == ("age", "sex") and entry.noise_multiplier == model.plan_.noise_multiplier
     assert model.epsilon_ == model.ledger_.epsilon(1e-4) and 1.9 < model.epsilon_ <= 2.0
     assert model.privacy_report().mechanism["steps_run"] == entry.steps
@@ -159,21 +223,19 @@ def test_a_fit_that_ends_before_it_reads_a_sensitive_cell_pays_nothing(monkeypat
 
 
 def test_a_fit_pays_before_it_expands_sensitive_cells(monkeypatch):
-    from skfusiondp.estimators.offset._structure import Structure
-
     def breaks(*args):
         raise RuntimeError("an error that may depend on a cell")
 
-    monkeypatch.setattr(Structure, "expand", breaks)
-    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
-    with pytest.raises(RuntimeError):
-        classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
-    assert [e.steps for e in budget.ledger] == [80]
+    for owner, name in ((CountedCells, "features"), (Bins, "expand")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, breaks)
+            budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+            with pytest.raises(RuntimeError, match="may depend"):
+                classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
+        assert [e.steps for e in budget.ledger] == [12]
 
 
 def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
-    from skfusiondp.estimators.offset import _correction
-
     def breaks(*args):
         raise KeyboardInterrupt
 
@@ -181,13 +243,11 @@ def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
     budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
     with pytest.raises(KeyboardInterrupt):
         classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
-    assert [e.steps for e in budget.ledger] == [80]
+    assert [e.steps for e in budget.ledger] == [12]
 
 
 def breaking(monkeypatch, error, at):
     """Make the release number `at` of a fit raise."""
-    from skfusiondp.estimators.offset import _correction
-
     real, calls = _correction.noised_sum, []
 
     def breaks(*args):
@@ -214,20 +274,29 @@ def test_a_fit_that_began_its_releases_pays_for_its_plan(monkeypatch, error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_fit_that_ends_before_a_release_pays_nothing_and_leaves_nothing(monkeypatch, error):
+@pytest.mark.parametrize("given", [{"support": SUPPORT}, LABELLED], ids=["support", "labelled"])
+def test_a_fit_that_ends_before_a_release_pays_nothing_and_leaves_nothing(monkeypatch, error, given):
     def breaks(*args):
         raise error
 
-    monkeypatch.setattr("skfusiondp.estimators.offset._offset_base.Structure.fit", breaks)
-    model = classifier()
+    monkeypatch.setattr(Structure if "support_target" in given else Bins, "fit", breaks)
+    model = classifier(**given)
     before = dict(vars(model))
     with pytest.raises(error):
         model.fit(TRAIN, Y)
     assert vars(model) == before
 
 
+def test_support_rows_that_cannot_be_read_are_found_before_anything_is_paid():
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
+    model = classifier(support=SUPPORT.assign(lab="high"), delta=1e-5, budget=budget)
+    with pytest.raises(ValueError, match="lab"):
+        model.fit(TRAIN, Y)
+    assert not len(budget.ledger) and not hasattr(model, "ledger_")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("at", [1, 40, "shapes"])
+@pytest.mark.parametrize("at", [1, 2, 7, "shapes"])
 def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
     model = classifier(delta=1e-4).fit(TRAIN, Y)
     once = model.epsilon_
@@ -311,7 +380,7 @@ def test_a_frozen_public_model_is_not_shared():
     assert np.array_equal(model.predict_proba(TRAIN.drop(columns="ward")), proba)
 
 
-@pytest.mark.parametrize("given", [{}, LABELLED], ids=["gradient", "newton"])
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkeypatch):
     real, words = RandomBits.words, []
 
@@ -415,6 +484,33 @@ def test_it_learns_what_sensitive_columns_add():
     ages, effect = model.shape_functions()["age"]
     assert ages[0] == 0 and effect[-1, 0] > effect[0, 0] + 0.5
     assert len(model.plot_shapes().axes_) == 2
+
+
+def noise_columns(n, seed):
+    rng = np.random.default_rng(seed)
+    table, y, number = made(n, seed)
+    sex = rng.choice(["f", "m"], n).astype(object)
+    return table.assign(age=rng.uniform(0, 100, n), sex=sex), y, number
+
+
+@pytest.mark.parametrize("cls", [OffsetFusionClassifier, OffsetFusionRegressor])
+@pytest.mark.parametrize("given", [{}, {"support": SUPPORT}], ids=["none", "support"])
+def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, given):
+    table, y, number = noise_columns(300, 3)
+    aim = y if cls is OffsetFusionClassifier else number
+    model = cls(DOMAINS, epsilon=0.1, random_state=0, **given).fit(table, aim)
+    assert model.coef_ is not None and not model.coef_.any()
+    frame = made(500, 4)[0]
+    assert np.array_equal(model._scores(frame), public_score(model, frame[["lab", "ward"]]))
+    report = model.privacy_report()
+    assert report.mechanism["correction"] == "none: sensitive columns showed nothing beyond the noise"
+    assert "showed nothing beyond the noise" in str(report) and report.to_html()
+    assert all(np.abs(effect).max() < 1e-9 for _, effect in model.shape_functions().values())
+
+
+def test_a_correction_that_is_there_is_not_said_to_be_none():
+    model = classifier(noise_multiplier=0.5).fit(TRAIN, Y)
+    assert model.coef_.any() and "correction" not in model.privacy_report().mechanism
 
 
 def test_beats_the_public_columns_on_adult():

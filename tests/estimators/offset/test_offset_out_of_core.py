@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from test_offset import DOMAINS, LABELLED, SUPPORT, TRAIN, Y, classifier, made, public_score, scrambled
 
 from skfusiondp import FoundationImputer, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
-from skfusiondp.estimators.offset import _indicators, _offset_base
+from skfusiondp.estimators.offset import _correction, _offset_base
 from skfusiondp.tables import _disk, _table
 
 MANY, Y_MANY, NUMBER_MANY = made(1000, 2)
@@ -77,15 +77,15 @@ def test_a_regressor_and_a_model_of_the_user_and_an_imputer_on_disk(tmp_path):
 
 def test_the_free_part_of_a_large_table_is_learnt_from_a_sample_and_the_private_one_from_all(monkeypatch):
     monkeypatch.setattr(_offset_base, "_LEARNT_ROWS", 400)
-    seen, plain = {}, _offset_base.fit_correction
+    seen, plain = {}, _correction.Releases.gradient
 
-    def watched(rows, *args):
+    def watched(self, rows, coef):
         pieces = list(rows.pieces())
         seen["offset"] = np.concatenate([p.offset for p in pieces])
         seen["target"] = np.concatenate([p.target for p in pieces])[:, 0]
-        return plain(rows, *args)
+        return plain(self, rows, coef)
 
-    monkeypatch.setattr(_offset_base, "fit_correction", watched)
+    monkeypatch.setattr(_correction.Releases, "gradient", watched)
     model = classifier().fit(MANY, Y_MANY)
     assert np.array_equal(seen["target"], Y_MANY) and model.plan_.n_rows == 1000
     # Rows that no model has seen have the score that a new row has, the others a cross-fitted one.
@@ -112,19 +112,19 @@ def test_nothing_of_the_free_part_of_a_large_table_moves_with_sensitive_cells(gi
 def test_features_are_formed_for_a_few_rows_at_a_time(monkeypatch):
     monkeypatch.setattr(_offset_base, "PIECE_ROWS", 64)
     monkeypatch.setattr(_table, "CHUNK_ROWS", 200)
-    largest, plain = [], _indicators.Indicators.matrix
+    largest, plain = [], _correction.whole_features
 
-    def watched(self, scale=None):
-        largest.append(len(self))
-        return plain(self, scale)
+    def watched(matrix):
+        largest.append(matrix.shape[0])
+        return plain(matrix)
 
     groups = np.arange(len(MANY)) // 2
     model = classifier(max_rows_per_unit=1, noise_multiplier=5.0, steps=8)
     few = model.fit(MANY, Y_MANY, groups=groups).coef_
-    monkeypatch.setattr(_indicators.Indicators, "matrix", watched)
+    monkeypatch.setattr(_correction, "whole_features", watched)
     monkeypatch.setattr(_offset_base, "PIECE_ROWS", 7)
     again = classifier(max_rows_per_unit=1, noise_multiplier=5.0, steps=8).fit(MANY, Y_MANY, groups=groups)
-    assert max(largest) <= 7 and again.steps_run_ == 8
+    assert max(largest) <= 7 and again.steps_run_ == 8 and again.coef_.any()
     np.testing.assert_allclose(again.coef_, few, rtol=1e-9, atol=1e-12)
 
 
