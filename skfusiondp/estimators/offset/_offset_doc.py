@@ -30,8 +30,9 @@ noise_multiplier : float, default=None (what meets `epsilon`)
 """
 
 _OTHER_PARAMETERS = """
-steps : int, default=None (one Newton step with labelled support rows, else 80)
-    Full-batch releases.
+steps : int, default=None (1 with labelled support rows, else 12)
+    Full-batch releases. Without support rows the first of several counts where the sensitive cells lie, and
+    the others are gradients.
 {noise_multiplier}
 {adjacency}
 {groups}
@@ -55,7 +56,8 @@ public_models_ : list of estimator
     The public model, fitted on each fold's rows; empty if there is no public column.
 {imputer_}
 coef_ : ndarray of shape (n_features, n_outputs) or None
-    Values of the correction: the released sums after post-processing.
+    Values of the correction: the released sums after post-processing. All are 0 where these show nothing
+    beyond their noise; the report says so.
 {unit_}
 {rows_per_unit_}
 {n_rows_}
@@ -66,9 +68,10 @@ coef_ : ndarray of shape (n_features, n_outputs) or None
 _NOTES = """
 The released model is (epsilon, delta)-indistinguishable between training tables that differ in the
 sensitive cells of one row; public columns, labels, weights and the number of rows are known to the
-adversary (feature-level DP, arXiv 2506.19836). Sensitive training cells enter sums of clipped
-row gradients, released with Gaussian noise over the full batch, and nothing else. docs/offset.md has the
-method and the proof.
+adversary (feature-level DP, arXiv 2506.19836). Sensitive training cells enter sums over rows, of clipped
+gradients and of counts, released with Gaussian noise over the full batch, and nothing else. Domains may be
+many times too wide: by the counts, or by support rows, columns are cut where their cells lie. docs/offset.md
+has the method and the proof.
 """
 
 
