@@ -50,7 +50,8 @@ def posterior_coefficients(
     A release at coefficients t shows, along a direction of curvature h, ``h (best - t)`` plus noise, of which
     the sampling of rows adds a variance in proportion to h. All releases together are one such view of the
     best coefficients; later ones count for more, since the loss is closer to its parabola there. The prior is
-    normal with mean 0 and a variance for each group of features that makes the view most likely. Where
+    normal with mean 0 and a variance for each group of features that makes the view most likely, in the span
+    of the directions. Where
     the view is about as likely without any coefficients, which noise alone can bring about, all are 0.
 
     Parameters
@@ -76,13 +77,14 @@ def posterior_coefficients(
     names, group = np.unique(landscape.group, return_inverse=True)
     parts = np.stack([basis[group == g].T @ basis[group == g] for g in range(len(names))])
     variances = np.full((len(names), n_outputs), _START)
-    coef = np.zeros((len(basis), n_outputs))
-    view, bend = np.zeros((2, basis.shape[1], n_outputs))
+    # Coefficients lie in the span of the directions: of what lies beside it the view says nothing, and
+    # gradients taken there would hold what `h` does not explain.
+    inner, view, bend = np.zeros((3, basis.shape[1], n_outputs))
     total = squares = 0.0
     for weight in range(1, releases + 1):
+        coef = basis @ inner
         h = np.maximum(landscape.curvature(coef), 1e-9)
-        slope = basis.T @ gradient(coef)
-        view += weight * (h * (basis.T @ coef) - slope)
+        view += weight * (h * inner - basis.T @ gradient(coef))
         bend += weight * h
         total += weight
         squares += weight**2
@@ -92,8 +94,8 @@ def posterior_coefficients(
             seen = _View(view[:, k] / total, bend[:, k] / total, noise, landscape.spread, parts)
             variances[:, k] = seen.likeliest(variances[:, k])
             gain += seen.gain(variances[:, k])
-            coef[:, k] = variances[group, k] * (basis @ seen.pull(variances[:, k]))
-    return coef if gain > _BELIEVED else np.zeros_like(coef)
+            inner[:, k] = seen.mean(variances[:, k])
+    return basis @ inner if gain > _BELIEVED else np.zeros((len(basis), n_outputs))
 
 
 class _View:
@@ -112,7 +114,7 @@ class _View:
 
     def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, spread: float, parts: np.ndarray):
         self._seen, self._h, self._alone = seen, h, noise + spread * h
-        self._each = h[:, None] * parts * h[None, :]
+        self._parts, self._each = parts, h[:, None] * parts * h[None, :]
 
     def _covariance(self, variances: np.ndarray) -> np.ndarray:
         return np.diag(self._alone) + np.tensordot(variances, self._each, 1)
@@ -128,9 +130,10 @@ class _View:
             variances = np.maximum(variances * np.sqrt(np.maximum(signal, 0) / expected), 1e-10)
         return variances
 
-    def pull(self, variances: np.ndarray) -> np.ndarray:
-        """The posterior mean along each direction, in units of the prior covariance."""
-        return self._h * np.linalg.solve(self._covariance(variances), self._seen)
+    def mean(self, variances: np.ndarray) -> np.ndarray:
+        """The posterior mean along each direction."""
+        pull = self._h * np.linalg.solve(self._covariance(variances), self._seen)
+        return np.tensordot(variances, self._parts, 1) @ pull
 
     def gain(self, variances: np.ndarray) -> float:
         """Log of how much likelier the view is with these prior variances than with none."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
 from skfusiondp.estimators.offset._bins import Bins
@@ -73,6 +73,28 @@ def test_a_number_is_predicted_alike_however_wide_the_bounds():
         )
         found.append(r2_score(NUMBER_TEST, model.fit(table, number).predict(TEST)))
     assert max(found) - min(found) < 0.01 and min(found) > 0.9
+
+
+def test_effects_of_four_columns_of_a_thousand_bins_are_found():
+    """Such bins vary in many more directions than are looked at."""
+
+    def drawn(n, seed):
+        rng = np.random.default_rng(seed)
+        table = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("pabcd"))
+        logit = table.to_numpy() @ [0.7, 0.6, -0.5, 0.4, 0.3]
+        return table, (logit + rng.logistic(size=n) > 0).astype(int)
+
+    (table, y), (test, y_test) = drawn(10_000, 0), drawn(8_000, 1)
+    plain = LogisticRegression()
+    floor, ceiling = (
+        log_loss(y_test, plain.fit(table[c], y).predict_proba(test[c])) for c in (["p"], [*"pabcd"])
+    )
+    model = OffsetFusionClassifier(
+        {c: Numeric(-4, 4) for c in "abcd"}, epsilon=1.0, random_state=0, public_model=plain
+    )
+    found = log_loss(y_test, model.fit(table, y).predict_proba(test))
+    assert model._structure.n_features > 700
+    assert floor - found > 0.7 * (floor - ceiling), (floor, found, ceiling)
 
 
 def cut(cells, declared, frame=TEST):

@@ -59,12 +59,15 @@ def test_given_the_prior_it_is_the_posterior_mean_of_a_linear_model(releases, n_
         design = h[:, [k]] * basis.T
         errors = noise + 0.7 * h[:, k]
         both = design @ (variances[:, None] * design.T) + np.diag(errors)
-        expected = variances * (design.T @ np.linalg.solve(both, seen[:, k]))
-        np.testing.assert_allclose(found[:, k], expected, rtol=1e-8)
+        everywhere = variances * (design.T @ np.linalg.solve(both, seen[:, k]))
+        np.testing.assert_allclose(found[:, k], basis @ (basis.T @ everywhere), rtol=1e-8)
         # The same as a ridge: normal equations of least squares that errors and prior weigh.
         normal = design.T @ (design / errors[:, None]) + np.diag(1 / variances)
         ridge = np.linalg.solve(normal, design.T @ (seen[:, k] / errors))
-        np.testing.assert_allclose(found[:, k], ridge, rtol=1e-7)
+        np.testing.assert_allclose(found[:, k], basis @ (basis.T @ ridge), rtol=1e-7)
+    # No gradient is taken beside the directions, where the model of what it shows does not hold.
+    for coef, _ in loss.seen:
+        np.testing.assert_allclose(basis @ (basis.T @ coef), coef, atol=1e-12)
 
 
 def test_of_one_group_the_prior_is_the_likeliest():
@@ -115,6 +118,30 @@ def test_nothing_but_noise_mostly_gives_exactly_0_and_signal_never_does():
     unrestrained = (noise + 75) / 75**2  # of estimates without a prior
     assert all(np.square(coef).mean() < 0.3 * unrestrained for coef in believed)
     assert all(planted(seed, 60.0).coefficients().any() for seed in range(20))
+
+
+def test_directions_that_leave_much_out_do_no_harm():
+    """Features of no few main directions: gradients beside them would be taken for signal along them."""
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(60, 60))
+    hessian = 200 * whole @ whole.T / 60 + 100 * np.eye(60)
+    group, best = np.repeat(np.arange(6), 10), 0.3 * rng.normal(size=(60, 1))
+    basis = np.linalg.qr(rng.normal(size=(60, 15)))[0]
+    h, axes = np.linalg.eigh(basis.T @ hessian @ basis)
+    basis = basis @ axes
+    landscape = Landscape(basis, group, lambda coef: h[:, None], 0.0)
+
+    def gradient(coef):
+        return hessian @ (coef - best) + 0.1 * rng.normal(size=coef.shape)
+
+    found = posterior_coefficients(gradient, landscape, 1, 40, 0.1)
+    # The least loss in the span of the directions.
+    least = basis @ np.linalg.solve(basis.T @ hessian @ basis, basis.T @ hessian @ best)
+
+    def loss(coef):
+        return float(((coef - best).T @ hessian @ (coef - best)).item()) / 2
+
+    assert loss(least) <= loss(found) < loss(least) + 0.02 * (loss(0 * best) - loss(least))
 
 
 def test_names_and_order_of_groups_do_not_matter():
