@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
-from ._correction import Loss
+from ._correction import ClippedLoss, Loss
 from ._indicators import Indicators
 from ._located_cells import LocatedCells
 from ._posterior import Landscape
@@ -42,7 +42,7 @@ class Bins:
         self.domains, self.loss = dict(domains), loss
 
     def fit(
-        self, training: PublicRows, cells: LocatedCells, spread: float, rng: np.random.Generator
+        self, training: PublicRows, cells: LocatedCells, clipped: ClippedLoss, rng: np.random.Generator
     ) -> Landscape:
         """Cut columns where their cells lie, and say how the loss bends."""
         score = training.score
@@ -56,9 +56,11 @@ class Bins:
         likely = cells.rows(training.public[some], rng)
         codes, sizes = self._codes(likely, score[some])
         self.n_features = int(sum(sizes))
-        stand_for = training.weight[some] * training.stand_for * len(score) / len(some)
+        stand_for = training.stand_for * len(score) / len(some)
         group = np.repeat(np.arange(len(sizes)), sizes)
-        return landscape_of(Indicators(codes, sizes), score[some], stand_for, group, self.loss, spread, rng)
+        return landscape_of(
+            Indicators(codes, sizes), score[some], training.weight[some], stand_for, group, clipped, rng
+        )
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame

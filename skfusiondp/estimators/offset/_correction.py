@@ -67,15 +67,56 @@ class Loss:
         return relation(adjacency).clipping_norm(diameter, reach=max_grad_norm)
 
 
-def sampling_spread(loss: Loss, score: np.ndarray, target: np.ndarray, max_grad_norm: float) -> float:
-    """Variance that the sampling of rows adds to a gradient, over the loss's curvature, from public facts.
+@dataclass(frozen=True)
+class ClippedLoss:
+    """What clipping makes of a loss, from public facts.
 
-    The curvature of log loss is the variance of its gradient, and nearly so where some rows' are clipped. The
-    residuals of a number have a size of their own: that of public scores is taken.
+    Parameters
+    ----------
+    loss : Loss
+    max_grad_norm : float
+        Bound of a row's weighted residual.
+    spread : float
+        Variance that the sampling of rows adds to a gradient, over the curvature.
     """
-    if loss.task != "regression":
-        return 1.0
-    return float(np.mean(np.minimum(np.abs(loss.residuals(score, target)), max_grad_norm) ** 2))
+
+    loss: Loss
+    max_grad_norm: float
+    spread: float = 1.0
+
+    @classmethod
+    def of(cls, loss: Loss, score: np.ndarray, target: np.ndarray, max_grad_norm: float) -> ClippedLoss:
+        """By public scores and targets.
+
+        The curvature of log loss is the variance of its gradient, and nearly so where some rows' are clipped.
+        The residuals of a number have a size of their own: that of the public scores is taken.
+        """
+        if loss.task != "regression":
+            return cls(loss, max_grad_norm)
+        size = np.minimum(np.abs(loss.residuals(score, target)), max_grad_norm)
+        return cls(loss, max_grad_norm, float(np.mean(size**2)))
+
+    def drift(self, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Expected clipped gradient of rows whose labels follow their score, of shape (n_rows, n_outputs).
+
+        It is not zero, for the less likely label's residual is the longer one and loses more. A number's
+        residuals may be of any distribution; it is taken for symmetric.
+        """
+        drift = np.zeros_like(score)
+        for label, share in self._labels(score):
+            residuals = self.loss.residuals(score, label)
+            drift += share * self.max_grad_norm * clipped_factors(residuals, weight, self.max_grad_norm)
+        return drift
+
+    def _labels(self, score: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each label, and its probability, of shape (n_rows, 1), under the score."""
+        p = self.loss.mean(score)
+        if self.loss.task == "binary":
+            yield np.zeros((1, 1)), 1 - p
+            yield np.ones((1, 1)), p
+        elif self.loss.task == "multiclass":
+            for k, label in enumerate(np.eye(p.shape[1])):
+                yield label, p[:, [k]]
 
 
 class Releases:

@@ -34,7 +34,7 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
 from ._bins import Bins
-from ._correction import COUNTS, Loss, Releases, accountant_clipping, release_noise, sampling_spread
+from ._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping, release_noise
 from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
 from ._located_cells import CountedCells, SupportCells
 from ._offset_constraints import OFFSET_RULES
@@ -250,25 +250,25 @@ class BaseOffsetFusion(PrivateEstimator):
         encoded = self._columns.transform(public)
         known = PublicRows(encoded, score, target.values, target.strata, weight, n / len(score))
         self._bound_of_fit = self._bound()
-        spread = sampling_spread(job.loss, score, target.values, self._bound_of_fit)
+        clipped = ClippedLoss.of(job.loss, score, target.values, self._bound_of_fit)
         self._structure: Any = None
         landscape = None
         if labelled is not None and schema.domains:
             assert support is not None
             self._tell(1, "structure of the correction, from public rows")
             self._structure = Structure(schema.domains, job.loss)
-            landscape = self._structure.fit(known, support, spread, np.random.default_rng(seeds[1]))
+            landscape = self._structure.fit(known, support, clipped, np.random.default_rng(seeds[1]))
         elif support is not None and schema.domains:
             frame = self._support_frame()
             assert frame is not None
             cells = SupportCells(schema.domains, frame, self._columns.transform(frame[list(schema.public)]))
             self._structure = Bins(schema.domains, job.loss)
-            landscape = self._structure.fit(known, cells, spread, np.random.default_rng(seeds[1]))
+            landscape = self._structure.fit(known, cells, clipped, np.random.default_rng(seeds[1]))
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
         self._labelled, self._supported = labelled is not None, support is not None
         clear_padding([self.public_models_, self._structure])
         everywhere = score if learnt is None else self._everywhere(job, learnt, score)
-        self._correct(job, everywhere, known, spread, landscape, seeds, begin)
+        self._correct(job, everywhere, known, clipped, landscape, seeds, begin)
         self.shapes_ = self._shapes(public, np.random.default_rng(seeds[1] + 1))
 
     @staticmethod
@@ -369,7 +369,7 @@ class BaseOffsetFusion(PrivateEstimator):
         job: OffsetJob,
         score: np.ndarray,
         known: PublicRows,
-        spread: float,
+        clipped: ClippedLoss,
         landscape: Landscape | None,
         seeds: list[Any],
         begin: Begin,
@@ -397,7 +397,7 @@ class BaseOffsetFusion(PrivateEstimator):
         if landscape is None:
             cells = self._counted_cells(job.schema.domains, releases, read, int(kept.sum()))
             self._structure = Bins(job.schema.domains, job.loss)
-            landscape = self._structure.fit(known, cells, spread, np.random.default_rng(seeds[1]))
+            landscape = self._structure.fit(known, cells, clipped, np.random.default_rng(seeds[1]))
             clear_padding(self._structure)
         rows = IndicatorRows(
             lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),

@@ -25,16 +25,16 @@ class Landscape:
         Orthonormal.
     group : ndarray of shape (n_features,), int
         Features of one group have coefficients of one prior variance.
-    curvature : callable
-        Given coefficients of shape (n_features, n_outputs), the curvature of the loss of all training rows at
-        these, of shape (n_directions, n_outputs).
+    expected : callable
+        Given coefficients of shape (n_features, n_outputs), what is expected of all training rows' clipped
+        gradients if these coefficients are the best, and their curvature: (n_directions, n_outputs) each.
     spread : float
         Variance that the sampling of rows adds to a gradient, over the curvature: 1 for log loss.
     """
 
     basis: np.ndarray
     group: np.ndarray
-    curvature: Callable[[np.ndarray], np.ndarray]
+    expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     spread: float = 1.0
 
 
@@ -47,12 +47,12 @@ def posterior_coefficients(
 ) -> np.ndarray:
     """Coefficients by some noised gradients of a convex loss, and nothing else.
 
-    A release at coefficients t shows, along a direction of curvature h, ``h (best - t)`` plus noise, of which
-    the sampling of rows adds a variance in proportion to h. All releases together are one such view of the
-    best coefficients; later ones count for more, since the loss is closer to its parabola there. The prior is
-    normal with mean 0 and a variance for each group of features that makes the view most likely, in the span
-    of the directions. Where
-    the view is about as likely without any coefficients, which noise alone can bring about, all are 0.
+    A release at coefficients t shows, along a direction of curvature h, ``h (t - best)`` beside what is
+    expected at the best ones, plus noise; the sampling of rows adds a variance in proportion to h. All
+    releases together are one such view of the best coefficients; later ones count for more, since the loss
+    is closer to its parabola there. The prior is normal with mean 0 and a variance for each group of features
+    that makes the view most likely, in the span of the directions. Where the view is about as likely
+    without any coefficients, which noise alone can bring about, all are 0.
 
     Parameters
     ----------
@@ -83,8 +83,9 @@ def posterior_coefficients(
     total = squares = 0.0
     for weight in range(1, releases + 1):
         coef = basis @ inner
-        h = np.maximum(landscape.curvature(coef), 1e-9)
-        view += weight * (h * inner - basis.T @ gradient(coef))
+        drift, h = landscape.expected(coef)
+        h = np.maximum(h, 1e-9)
+        view += weight * (h * inner - (basis.T @ gradient(coef) - drift))
         bend += weight * h
         total += weight
         squares += weight**2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from ._correction import Loss
+from ._correction import ClippedLoss
 from ._indicators import Indicators
 from ._posterior import Landscape
 
@@ -16,9 +16,9 @@ def landscape_of(
     features: Indicators,
     score: np.ndarray,
     weight: np.ndarray,
+    stand_for: float,
     group: np.ndarray,
-    loss: Loss,
-    spread: float,
+    clipped: ClippedLoss,
     rng: np.random.Generator,
 ) -> Landscape:
     """Principal directions of rows' features, turned to the axes of the loss's curvature.
@@ -29,11 +29,10 @@ def landscape_of(
         Of rows in random order, whose sensitive cells are public or made up.
     score : ndarray of shape (n_rows, n_outputs)
     weight : ndarray of shape (n_rows,)
-        Of each row, times the training rows that it stands for.
+    stand_for : float
+        Training rows that each row stands for.
     group : ndarray of shape (n_features,), int
-    loss : Loss
-    spread : float
-        Of `sampling_spread`.
+    clipped : ClippedLoss
     rng : Generator
     """
     phi = features.matrix()
@@ -42,12 +41,14 @@ def landscape_of(
     wanted = min(_DIRECTIONS, min(few.shape) - 1)
     _, _, basis = randomized_svd(few, wanted, n_iter=2, random_state=seed)
     along = phi @ basis.T
-    h = loss.curvature(score) * weight[:, None]
+    each = stand_for * weight[:, None]
+    h = clipped.loss.curvature(score) * each
     _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
-    squares = np.square(along @ axes)
+    along = along @ axes
 
-    def curvature(coef: np.ndarray) -> np.ndarray:
+    def expected(coef: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         reached = score + features.height * features.sums(coef)
-        return squares.T @ (loss.curvature(reached) * weight[:, None])
+        drift = stand_for * clipped.drift(reached, weight)
+        return along.T @ drift, np.square(along).T @ (clipped.loss.curvature(reached) * each)
 
-    return Landscape(basis.T @ axes, group, curvature, spread)
+    return Landscape(basis.T @ axes, group, expected, clipped.spread)

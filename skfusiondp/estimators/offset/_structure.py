@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from ...tables._domain import Domain
 from ._additive import Pieces, fit_additive
-from ._correction import Loss
+from ._correction import ClippedLoss, Loss
 from ._indicators import Indicators
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
@@ -70,7 +70,7 @@ class Structure:
         self.leaf_values: np.ndarray | None = None
 
     def fit(
-        self, training: PublicRows, support: SupportRows, spread: float, rng: np.random.Generator
+        self, training: PublicRows, support: SupportRows, clipped: ClippedLoss, rng: np.random.Generator
     ) -> Landscape:
         """Learn trees from hybrid and labelled support rows."""
         public, score, target = training.public, training.score, training.target
@@ -132,8 +132,8 @@ class Structure:
         mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
         self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         rows = rng.permutation(n)[:_MOST_ROWS]
-        stand_for = training.stand_for * n / len(rows) * weight[rows]
-        return self._landscape(hybrid(rows, everyone), score[rows], stand_for, spread, rng)
+        stand_for = training.stand_for * n / len(rows)
+        return self._landscape(hybrid(rows, everyone), score[rows], weight[rows], stand_for, clipped, rng)
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
@@ -183,7 +183,8 @@ class Structure:
         hybrid: np.ndarray,
         score: np.ndarray,
         weight: np.ndarray,
-        spread: float,
+        stand_for: float,
+        clipped: ClippedLoss,
         rng: np.random.Generator,
     ) -> Landscape:
         features, start = self._of_table(hybrid)
@@ -191,7 +192,7 @@ class Structure:
         start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
         group = np.zeros(features.n_features, int)
-        return landscape_of(features, score + start, surer * weight, group, self.loss, spread, rng)
+        return landscape_of(features, score + start, weight, surer * stand_for, group, clipped, rng)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""

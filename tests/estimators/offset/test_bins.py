@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
 from skfusiondp.estimators.offset._bins import Bins
-from skfusiondp.estimators.offset._correction import Loss
+from skfusiondp.estimators.offset._correction import ClippedLoss, Loss
 from skfusiondp.estimators.offset._located_cells import CountedCells, SupportCells
 from skfusiondp.estimators.offset._public_rows import PublicRows
 
@@ -103,7 +103,7 @@ def cut(cells, declared, frame=TEST):
     target = (score > 0).astype(float)
     rows = PublicRows(np.zeros((len(frame), 1)), score, target, target[:, 0], np.ones(len(frame)), 1.0)
     bins = Bins(declared, Loss("binary"))
-    return bins, bins.fit(rows, cells, 1.0, rng)
+    return bins, bins.fit(rows, cells, ClippedLoss(Loss("binary"), 0.5), rng)
 
 
 @pytest.mark.parametrize("wide", WIDE)
@@ -124,7 +124,7 @@ def test_without_support_and_counts_an_interval_is_cut_all_over():
         assert (np.diff(fine) > 0).all() and low < fine[0] and fine[-1] < high and len(fine) > 30
     assert landscape.basis.shape == (
         bins.n_features,
-        len(landscape.curvature(np.zeros((bins.n_features, 1)))),
+        len(landscape.expected(np.zeros((bins.n_features, 1)))[1]),
     )
 
 
@@ -143,4 +143,4 @@ def test_the_landscape_is_that_of_the_features_of_rows_like_these():
     p = 1 / (1 + np.exp(-score - features.height * features.sums(coef)))
     true = np.square(features.matrix() @ basis).T @ (p * (1 - p))
     # The rows of which it is learnt are drawn from these.
-    np.testing.assert_allclose(landscape.curvature(coef)[-20:], true[-20:], rtol=0.15)
+    np.testing.assert_allclose(landscape.expected(coef)[1][-20:], true[-20:], rtol=0.15)

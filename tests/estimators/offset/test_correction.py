@@ -13,10 +13,10 @@ from skfusiondp.accounting import Clipping, LedgerEntry, compute_epsilon
 from skfusiondp.estimators.offset import _correction
 from skfusiondp.estimators.offset._correction import (
     COUNTS,
+    ClippedLoss,
     Loss,
     Releases,
     accountant_clipping,
-    sampling_spread,
 )
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
 from skfusiondp.estimators.offset._indicators import Indicators
@@ -195,11 +195,26 @@ def test_a_released_gradient_is_that_of_clipped_residuals_and_a_count_that_of_ro
 def test_rows_of_a_number_vary_by_their_clipped_residuals():
     rng = np.random.default_rng(0)
     score, target = rng.normal(size=(2, 5000, 1))
-    whole = sampling_spread(Loss("regression"), score, target, 100.0)
-    assert whole == pytest.approx(2.0, rel=0.1) and whole > sampling_spread(
-        Loss("regression"), score, target, 1.0
-    )
-    assert sampling_spread(Loss("binary"), score, target > 0, 0.1) == 1.0
+    whole, clipped = (ClippedLoss.of(Loss("regression"), score, target, c).spread for c in (100.0, 1.0))
+    assert whole == pytest.approx(2.0, rel=0.1) and whole > clipped
+    assert ClippedLoss.of(Loss("binary"), score, target > 0, 0.1).spread == 1.0
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_the_drift_is_what_clipped_gradients_are_on_average_where_labels_follow_the_score(task):
+    rng, n = np.random.default_rng(1), 200_000
+    loss = Loss(task)
+    score, weight = np.repeat(rng.normal(size=(1, TASKS[task])) - 1, n, axis=0), np.full(n, 1.5)
+    p = loss.mean(score[:1])[0]
+    if task == "binary":
+        target = (rng.random((n, 1)) < p).astype(float)
+    else:
+        target = np.eye(3)[rng.choice(3, size=n, p=p)]
+    clipped = 0.4 * clipped_factors(loss.residuals(score, target), weight, 0.4)
+    drift = ClippedLoss(loss, 0.4).drift(score, weight)
+    assert np.abs(drift).max() > 0.01
+    np.testing.assert_allclose(clipped.mean(axis=0), drift[0], atol=4 * 0.4 / np.sqrt(n))
+    assert not ClippedLoss(Loss("regression"), 0.4).drift(score, weight).any()
 
 
 def test_epsilon_of_one_release_by_hand():

@@ -37,9 +37,8 @@ def coefficients(rows, releases):
         N, batch_size=N, steps=releases, epsilon=None, noise_multiplier=0.5, delta=1e-5,
         clipping=accountant_clipping(loss, 0.5, "replace"), adjacency="replace",
     )  # fmt: skip
-    landscape = Landscape(
-        np.eye(sum(SIZES)), np.repeat([0, 1], SIZES), lambda coef: np.full((sum(SIZES), 1), 20.0)
-    )
+    flat = np.zeros((sum(SIZES), 1)), np.full((sum(SIZES), 1), 20.0)
+    landscape = Landscape(np.eye(sum(SIZES)), np.repeat([0, 1], SIZES), lambda coef: flat)
     made = Releases(loss, plan, RandomBits(1), lambda: None)
     return posterior_coefficients(lambda c: made.gradient(rows, c), landscape, 1, releases, made.std)
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from skfusiondp import Categorical, Date, Numeric
 from skfusiondp.estimators.offset._bins import Bins
-from skfusiondp.estimators.offset._correction import COUNTS, Loss, Releases, accountant_clipping
+from skfusiondp.estimators.offset._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
 from skfusiondp.estimators.offset._located_cells import CountedCells, SupportCells
 from skfusiondp.estimators.offset._public_rows import PublicRows
@@ -67,7 +67,7 @@ def fitted_bins(cells, domains, n=60):
     target = (rng.random((n, 1)) < 0.5).astype(float)
     rows = PublicRows(rng.normal(size=(n, 2)), score, target, target[:, 0], np.ones(n), 1.0)
     bins = Bins(domains, Loss("binary"))
-    bins.fit(rows, cells, 1.0, rng)
+    bins.fit(rows, cells, ClippedLoss(Loss("binary"), 0.5), rng)
     return bins
 
 

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -583,3 +584,21 @@ def test_bad_parameters_are_refused_before_anything_is_paid(parameters, words):
     with pytest.raises(InvalidInputError, match=words):
         model.fit(TRAIN, Y)
     assert not hasattr(model, "ledger_")
+
+
+@pytest.mark.slow
+def test_columns_of_noise_leave_the_public_model_as_good_as_it_was():
+    """Clipping pulls gradients away from zero where the public score is right; that is no signal."""
+    worse = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        lab = rng.normal(size=6000)
+        table = pd.DataFrame(
+            {"lab": lab, "age": rng.uniform(0, 100, 6000), "sex": rng.choice(["f", "m"], 6000)}
+        )
+        y = (lab + rng.logistic(size=6000) > 0).astype(int)
+        model = classifier(epsilon=4.0, random_state=seed).fit(table[:3000], y[:3000])
+        free = public_score(model, table[["lab"]][3000:])[:, 0]
+        own = model.decision_function(table[3000:])
+        worse.append(log_loss(y[3000:], expit(own)) - log_loss(y[3000:], expit(free)))
+    assert np.mean(worse) < 0.002 and max(worse) < 0.006

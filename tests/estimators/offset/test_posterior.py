@@ -30,7 +30,9 @@ class Parabola:
         return shown
 
     def coefficients(self, releases=RELEASES):
-        landscape = Landscape(self.basis, self.group, lambda coef: self.h, self.spread)
+        landscape = Landscape(
+            self.basis, self.group, lambda coef: (np.zeros_like(self.h), self.h), self.spread
+        )
         return posterior_coefficients(self.gradient, landscape, self.best.shape[1], releases, self.std)
 
     def view(self):
@@ -129,7 +131,7 @@ def test_directions_that_leave_much_out_do_no_harm():
     basis = np.linalg.qr(rng.normal(size=(60, 15)))[0]
     h, axes = np.linalg.eigh(basis.T @ hessian @ basis)
     basis = basis @ axes
-    landscape = Landscape(basis, group, lambda coef: h[:, None], 0.0)
+    landscape = Landscape(basis, group, lambda coef: (np.zeros((len(h), 1)), h[:, None]), 0.0)
 
     def gradient(coef):
         return hessian @ (coef - best) + 0.1 * rng.normal(size=coef.shape)
@@ -149,7 +151,9 @@ def test_names_and_order_of_groups_do_not_matter():
     order = np.random.default_rng(0).permutation(GROUPS * EACH)
     loss = planted(3, 20.0)
     names = np.array([70, 3, -1, 12, 5, 40])
-    landscape = Landscape(np.eye(len(order)), names[loss.group[order]], lambda coef: loss.h[order])
+    landscape = Landscape(
+        np.eye(len(order)), names[loss.group[order]], lambda coef: (0 * loss.h, loss.h[order])
+    )
 
     def gradient(coef):
         there = np.empty_like(coef)
