@@ -104,6 +104,7 @@ class SharedWork(Driver):
 
     def __init__(self, imputers: list[tuple[Any, Any]]):
         self._imputers = imputers
+        self._encoder: Any = None
         self._rows: Any = None
         self._represented: Any = None
         self._waiting: list[Any] = []
@@ -115,6 +116,11 @@ class SharedWork(Driver):
                 return imputer
         self._imputers.append((schema, make()))
         return self._imputers[-1][1]
+
+    def encoder(self, make: Callable[[], Any]) -> Any:
+        if self._encoder is None:
+            self._encoder = make()
+        return self._encoder
 
     def rows(self, make: Callable[[], Any]) -> Any:
         if self._rows is None:

@@ -43,6 +43,11 @@ class WideAndDeep(nn.Module):
         Which encoded features come from sensitive columns. None: all.
     feature_means : sequence of float of length n_features, optional
         A public guess at the features' means, such as those of the hybrid view. None: 0.
+    n_scores, n_starts : int
+        The first and the last features, as many as outputs or none, are added to the outputs as they are: scores
+        of a public model, and (counted among the sensitive ones) what is known to add to them.
+    n_leaves : int
+        Sensitive features before these last ones that enter the wide part alone.
 
     Attributes
     ----------
@@ -76,19 +81,28 @@ class WideAndDeep(nn.Module):
         dropout: float = 0.2,
         sensitive_features: Sequence[bool] | None = None,
         feature_means: Sequence[float] | None = None,
+        n_scores: int = 0,
+        n_leaves: int = 0,
+        n_starts: int = 0,
     ):
         super().__init__()
         which = torch.ones(n_features) if sensitive_features is None else torch.as_tensor(sensitive_features)
         self.register_buffer("sensitive", which.bool(), persistent=False)
         means = torch.zeros(n_features) if feature_means is None else torch.as_tensor(feature_means)
-        self.register_buffer("centre", means.float()[self.sensitive])
-        self.deep = MLP(n_features, n_outputs, hidden, dropout)
+        n_wide = int(self.sensitive.sum()) - n_starts
+        self.register_buffer("centre", means.float()[self.sensitive][:n_wide])
+        self.n_scores, self.n_starts = n_scores, n_starts
+        self.n_deep = n_features - n_leaves - n_starts
+        self.deep = MLP(self.n_deep, n_outputs, hidden, dropout)
         first = next(m for m in self.deep.modules() if isinstance(m, nn.Linear))
         with torch.no_grad():
-            first.weight[:, self.sensitive] = 0.0
+            first.weight[:, self.sensitive[: self.n_deep]] = 0.0
+            if n_scores:  # nothing to add to these yet
+                nn.init.zeros_(self.deep.head.weight)
+                nn.init.zeros_(self.deep.head.bias)
         # A dropout of a column of ones: both views of a row share it, as they share all dropout.
         self.shown = nn.Dropout(_HIDDEN)
-        self.head = CorrectedHead(n_outputs, int(self.sensitive.sum()))
+        self.head = CorrectedHead(n_outputs, n_wide)
 
     def represent(self, x: Tensor) -> Tensor:
         """Outputs without sensitive features, half of what these change, and half of each less its mean.
@@ -99,15 +113,21 @@ class WideAndDeep(nn.Module):
             In training the first part is the deep part's output for a row as it is shown to it, and the
             second is 0.
         """
-        public = x.masked_fill(self.sensitive, 0.0)
+        seen = x[:, : self.n_deep]
+        public = seen.masked_fill(self.sensitive[: self.n_deep], 0.0)
         if self.training:
             shown = self.shown(x.new_ones(len(x), 1)) > 0
-            base = self.deep(torch.where(shown, x, public))
+            base = self.deep(torch.where(shown, seen, public))
             change = torch.zeros_like(base)
         else:
             base = self.deep(public)
-            change = self.deep(x) - base
-        return torch.cat([base, _SCALE * change, _SCALE * (x[:, self.sensitive] - self.centre)], dim=1)
+            change = self.deep(seen) - base
+        if self.n_scores:
+            base = base + x[:, : self.n_scores]
+        wide, start = x[:, self.sensitive].tensor_split([len(self.centre)], dim=1)
+        if self.n_starts:
+            base = base + start
+        return torch.cat([base, _SCALE * change, _SCALE * (wide - self.centre)], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of shape (n_rows, n_outputs)."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from ..._forked import one_thread_after_fork
 from ..._parameters import Constraint, Rule, check_int, store_parameters
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
@@ -37,6 +38,8 @@ from .._private_estimator import PrivateEstimator
 from ._fusion_constraints import FUSION, FUSION_RULES
 from ._methods import Method, method_of
 from ._net_parameters import NetParameters
+from ._public_score import PublicScore
+from ._scored_encoder import ScoredEncoder
 from ._views import FitTable, training_rows
 
 if TYPE_CHECKING:
@@ -322,6 +325,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         encoder: TableEncoder,
         columns: Sequence[str],
         target: tuple[np.ndarray, np.ndarray] | None,
+        scores: np.ndarray | None = None,
     ) -> Any:
         """Encoded support rows with their target, which the public branch reads too; or None."""
         if target is None:
@@ -332,7 +336,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
         y, weight = target
         support = self._support_frame()[list(columns)]  # in the order of X, and no others
-        encoded = encoder._encode(check_table(self, support, reset=False))
+        own = () if scores is None else (scores,)
+        encoded = encoder._encode(check_table(self, support, reset=False), None, *own)
         if method_of(self.method).free_view == "masked":
             encoded = np.where(encoder.sensitive_features_, np.float32(0), encoded)
         return Rows(torch.from_numpy(encoded), torch.from_numpy(y), torch.from_numpy(weight))
@@ -368,11 +373,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         ranks, n, target = Ranks.current(), job.n_rows, job.target
         schedule, plan = self._schedule(n), self.plan_
         seeds = ranks.same(self._seeds())
-        encoder = TableEncoder()._fit_schema(job.table, job.schema)
+        encoder, scores, support_scores = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
-        extra = self._labelled_support(encoder, job.schema.columns, job.support_target)
+        extra = self._labelled_support(encoder, job.schema.columns, job.support_target, support_scores)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
         self._method = method_of(self.method)
         rows = self._driver.rows(
@@ -386,10 +391,35 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 tiers,
                 extra,
                 job.units.kept,
+                scores,
             )
         )
         self.imputer_, self.encoder_ = job.source.imputer, encoder
         self._train_net(rows, target, schedule, seeds, ranks, begin)
+
+    def _fit_encoder(
+        self, job: FusionJob, seeds: np.random.SeedSequence
+    ) -> tuple[TableEncoder, np.ndarray | None, np.ndarray | None]:
+        """Fit the encoder on public facts; return it with scores of training and of labelled support rows.
+
+        The default module starts from scores of a public model, if it is to learn something privately.
+        """
+        method, target, more = method_of(self.method), job.target, job.support_target
+        plain = not method.private or method.free_view is None or not job.schema.public
+        encoder = TableEncoder() if plain or self.module is not None else ScoredEncoder()
+        encoder._fit_schema(job.table, job.schema)
+        if not isinstance(encoder, ScoredEncoder):
+            return encoder, None, None
+        known = job.table, target.values, target.weight
+        score = PublicScore(target.task, target.n_outputs)
+        seed = int(seeds.generate_state(1)[0] % (2**31 - 1))
+        if more is None:
+            return encoder, encoder.fit_scores(*known, score, seed), None
+        support = self._support_frame()
+        assert support is not None and self.plan_ is not None
+        one_target = target.task != "regression" or target.n_outputs == 1
+        starts = method.imputes and one_target and len(self.plan_.tiers) == 1
+        return encoder, *encoder.fit_start(*known, score, seed, support, *more, starts)
 
     def _train_net(
         self,
@@ -427,6 +457,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 "n_outputs": target.n_outputs,
                 "sensitive_features": self.encoder_.sensitive_features_,
             }
+            if isinstance(self.encoder_, ScoredEncoder):
+                facts |= {n: getattr(self.encoder_, n) for n in ("n_scores", "n_leaves", "n_starts")}
             if "feature_means" in takes and rows.free is not None:
                 facts["feature_means"] = rows.free_means()
             for name, value in facts.items():
@@ -478,6 +510,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _source(self) -> str:
         return f"{type(self).__name__}.fit(method={self.method!r})"
 
+    @one_thread_after_fork()
     def _scores(self, X: Any) -> np.ndarray:
         """Raw outputs for a table whose sensitive columns may be absent."""
         check_is_fitted(self, "net_")

@@ -41,13 +41,14 @@ def training_rows(
     tiers: Sequence[tuple[str, ...]] = (),
     extra: Rows | None = None,
     kept: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
 ) -> TrainingRows:
     """Encode the views that a method's branches read; no other view is made.
 
     Rows in memory are encoded at once, rows on disk when a batch asks for them. `shard` holds the positions
     of the rows to train on, and `kept` marks those that the private branch may read (None: all); `tiers`
     names the columns that each tier's difference makes true; `extra` are labelled public rows for the
-    public branch.
+    public branch; `scores` are what a ScoredEncoder takes beside the rows of the table.
     """
     import torch
 
@@ -58,12 +59,15 @@ def training_rows(
     reader = TableReader(table, shard, encoder.schema_.public)
     sensitive_part = _sensitive_part(method, source, shard)
 
+    def scores_of(index: np.ndarray) -> tuple[np.ndarray, ...]:
+        return () if scores is None else (scores[index + shard.start],)
+
     def true(index: np.ndarray) -> np.ndarray:
-        return encoder._encode(reader.frame(index))
+        return encoder._encode(reader.frame(index), None, *scores_of(index))
 
     def without_sensitive_cells(index: np.ndarray) -> np.ndarray:
         public = reader.frame(index, encoder.schema_.public)
-        return encoder._encode(public, sensitive_part(public, index))
+        return encoder._encode(public, sensitive_part(public, index), *scores_of(index))
 
     def view(encode: Callable[[np.ndarray], np.ndarray]) -> View:
         if table.in_memory:

@@ -1,0 +1,150 @@
+"""The default module's encoding: a table's, with what other models learn for free as further features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ...tables._table import Table
+from ...tables._table_encoder import TableEncoder
+from ..offset._correction import Loss, sampling_spread
+from ..offset._public_rows import PublicRows, SupportRows
+from ..offset._structure import Structure
+from ._public_score import PublicScore
+
+# Rows that models are learnt from; all of a table of fewer.
+_LEARNT_ROWS = 2**17
+# Directions in which the leaves of the start's trees are shown, and the curvature, as a share of the largest,
+# from which on one of them is shown at most of its length.
+_DIRECTIONS, _MUCH = 64, 0.01
+# What counts as much of a number's residual, in its standard deviations.
+_CLIP = 0.5
+
+
+class ScoredEncoder(TableEncoder):
+    """Encode a table with scores of a model of the public columns as the first features.
+
+    A training row's score comes from a model that has not seen it. With labelled support rows the last
+    features are sensitive ones, by trees that were learnt from these rows and from training rows to which
+    they lend their sensitive cells, as in OffsetFusion: directions of the leaves that a row falls into, and
+    the start, which is what the trees add to the score. Both are 0 for rows without sensitive cells.
+
+    Attributes
+    ----------
+    n_scores : int
+        Score features, which come first.
+    n_starts, n_leaves : int
+        Features of the start, which come last, and of the leaves, which come before them.
+    """
+
+    _plain_values = True
+
+    n_starts = n_leaves = 0
+
+    def fit_scores(
+        self, table: Table, target: np.ndarray, weight: np.ndarray, score: PublicScore, seed: int
+    ) -> np.ndarray:
+        """Learn scores after `_fit_schema`; return those of the table's rows, float32 (n_rows, n_outputs)."""
+        self.score_ = score
+        learnt, public = self._learnt(table, seed)
+        return self._with_scores(table, learnt, score.fit(public, None, target[learnt], weight[learnt], seed))
+
+    def fit_start(
+        self,
+        table: Table,
+        target: np.ndarray,
+        weight: np.ndarray,
+        score: PublicScore,
+        seed: int,
+        support: pd.DataFrame,
+        support_target: np.ndarray,
+        support_weight: np.ndarray,
+        starts: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Learn scores from labelled support rows too, and the start if asked for.
+
+        Returns
+        -------
+        scores, support_scores : ndarray of shape (n_rows, n_outputs), float32
+            Of the table's rows and of the support rows, by models that have not seen them.
+        """
+        self.score_ = score
+        learnt, public = self._learnt(table, seed)
+        aims = np.concatenate([target[learnt], support_target])
+        weights = np.concatenate([weight[learnt], support_weight])
+        columns = support[list(self.schema_.public)]
+        found = score.fit(public, columns, aims, weights, seed)
+        n = len(learnt)
+        if starts and score.task != "multilabel" and self.schema_.domains:
+            strata = aims if aims.ndim == 1 else aims[:, 0]
+            aims = np.eye(score.n_outputs)[aims] if aims.ndim == 1 else aims.astype(float)
+            if score.task == "regression":
+                strata = np.searchsorted(np.quantile(strata[:n], [0.2, 0.4, 0.6, 0.8]), strata)
+            rows = PublicRows(
+                score.encoded(public),
+                found[:n],
+                aims[:n],
+                strata[:n],
+                weight[learnt].astype(float),
+                len(table) / n,
+            )
+            own = SupportRows(support, aims[n:], strata[n:], score.encoded(columns), found[n:])
+            self._fit_leaves(rows, own, Loss(score.task), np.random.default_rng(seed))
+        return self._with_scores(table, learnt, found[:n]), found[n:].astype(np.float32)
+
+    def _fit_leaves(
+        self, rows: PublicRows, support: SupportRows, loss: Loss, rng: np.random.Generator
+    ) -> None:
+        structure = Structure(self.schema_.domains, loss)
+        spread = sampling_spread(loss, rows.score, rows.target, _CLIP)
+        landscape = structure.fit(rows, support, spread, rng)
+        outputs = rows.score.shape[1]
+        bend = landscape.curvature(np.zeros((structure.n_features, outputs))).mean(axis=1)
+        most = np.argsort(-bend)[:_DIRECTIONS]
+        shown = np.sqrt(bend[most] / (bend[most] + _MUCH * bend.max()))
+        self._structure, self._directions = structure, landscape.basis[:, most] * shown
+        self.n_leaves, self.n_starts = len(most), outputs
+
+    def _learnt(self, table: Table, seed: int) -> tuple[np.ndarray, pd.DataFrame]:
+        n, public = len(table), self.schema_.public
+        if n <= _LEARNT_ROWS:
+            return np.arange(n), table.sample(public)
+        rows = np.random.default_rng(seed).choice(n, _LEARNT_ROWS, replace=False, shuffle=False)
+        return np.sort(rows), table.take(np.sort(rows), public)
+
+    def _with_scores(self, table: Table, learnt: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Name the new features; give rows that no model has seen their scores too."""
+        self.n_scores = scores.shape[1]
+        names = [f"sensitive__leaves{i}" for i in range(self.n_leaves)]
+        names += [f"sensitive__start{i}" for i in range(self.n_starts)]
+        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names, *names]
+        self.sensitive_features_ = np.array([name.startswith("sensitive__") for name in self._names])
+        every = np.empty((len(table), self.n_scores), np.float32)
+        if len(learnt) < len(table):
+            for first, frame in table.chunks(self.schema_.public):
+                every[first : first + len(frame)] = self.score_(frame)
+        every[learnt] = scores
+        return every
+
+    def _encode(
+        self,
+        frame: pd.DataFrame,
+        expected: Mapping[str, np.ndarray] | None = None,
+        scores: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Encode a frame; training rows come with their `scores`, since the models have seen them."""
+        score = self.score_(frame) if scores is None else scores
+        parts = [score, super()._encode(frame, expected)]
+        if self.n_starts and all(c in frame for c in self.schema_.domains):
+            leaves, start = self._structure.expand(self.score_.encoded(frame), score.astype(float), frame)
+            parts += [leaves.matrix() @ self._directions, start]
+        elif self.n_starts:
+            parts.append(np.zeros((len(frame), self.n_leaves + self.n_starts)))
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def _features_of(self, columns: Sequence[str]) -> np.ndarray:
+        own = [c in columns for c, d in self.schema_.domains.items() for _ in range(d.width)]
+        learnt = [True] * (self.n_leaves + self.n_starts)
+        return np.array([False] * (len(self._names) - len(own) - len(learnt)) + own + learnt)
