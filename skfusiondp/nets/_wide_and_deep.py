@@ -44,8 +44,8 @@ class WideAndDeep(nn.Module):
     feature_means : sequence of float of length n_features, optional
         A public guess at the features' means, such as those of the hybrid view. None: 0.
     n_scores, n_starts : int
-        The first and the last features, as many as outputs or none, are added to the outputs as they are: scores
-        of a public model, and (counted among the sensitive ones) what is known to add to them.
+        The first and the last features, as many as outputs or none, are added to the outputs as they are:
+        scores of a public model, and (counted among the sensitive ones) what is known to add to them.
     n_leaves : int
         Sensitive features before these last ones that enter the wide part alone.
 
