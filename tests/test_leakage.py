@@ -194,8 +194,10 @@ WORD = "zanzibarquagga"
 def planted(table, base):
     """Unusual floats in every numeric cell, a marker word in sensitive and unused ones."""
     n = len(table)
+    # At uneven distances: trees cut halfway between two cells, which is no cell then.
+    steps = np.cumsum(np.random.default_rng(8).uniform(1, 2, n))
     table = table.assign(
-        lab=base + np.arange(n) * np.pi / 1000,
+        lab=base + steps * np.pi / 1000,
         age=50 + (base + np.arange(n)) * np.pi / 1000,
     )
     table.loc[table.index[5], "sex"] = WORD

@@ -215,7 +215,8 @@ def test_other_peoples_classes_must_be_named_on_both_sides(tmp_path):
 
 
 def test_an_object_as_module_and_an_unfitted_estimator_are_refused(tmp_path, fitted):
-    width = fitted.encoder_.get_feature_names_out().size
+    own = model(module=OwnModule, module__width=4).fit(X, TARGET)
+    width = own.encoder_.get_feature_names_out().size
     built = model(module=OwnModule(width, 1), module__hidden=None)
     built._net_parameter_names = ()
     with pytest.raises(InvalidInputError, match="is an object"):

@@ -28,7 +28,8 @@ def made(**parameters):
     return FusionDPClassifier(DOMAINS, **{**settings, **parameters})
 
 
-WIDTH = made(steps=1).fit(X, y).encoder_.sensitive_features_.size
+# Of the features that a module of one's own gets.
+WIDTH = made(method="hybrid").fit(X, y).encoder_.sensitive_features_.size
 
 
 class Counts(Callback):

@@ -113,7 +113,9 @@ class PublicEncoder:
         return np.column_stack([scaled, *marks, calendar.features(values)])
 
     def _category(self, known: _Learnt, frame: pd.DataFrame) -> np.ndarray:
-        codes = pd.Index(known.categories, dtype=object).get_indexer(known.column.words(frame))
+        # As objects: pandas would make texts of a type of its own, which does not hold half a character.
+        words = pd.Index(known.column.words(frame), dtype=object)
+        codes = pd.Index(known.categories, dtype=object).get_indexer(words)
         if self.form == "ordinal":
             return np.where(codes < 0, np.nan, codes)[:, None]
         shown = min(len(known.categories), _MOST_CATEGORIES)

@@ -211,7 +211,8 @@ class RepresentedRows(TrainingRows):
         rows = super().private_rows(index, tier)
         if self.represent is None:
             return rows
-        return rows._replace(x=torch.stack([self.represent(view) for view in rows.x]))
+        # Rounded, as what is made once for all steps is: so that it does not matter which of the two is done.
+        return rows._replace(x=torch.stack([self.represent(view).float() for view in rows.x]))
 
 
 def _in_pieces(represent: Callable[[Tensor], Tensor], x: Any) -> Tensor:

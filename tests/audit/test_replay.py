@@ -19,6 +19,7 @@ from skfusiondp import (
 from skfusiondp.audit import replay
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute import PairedTable
+from skfusiondp.nets import MLP
 
 N, ROW = 120, 4
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
@@ -71,7 +72,7 @@ def test_a_sound_fit_passes_and_the_row_is_felt_before_the_noise(method, adjacen
 @pytest.mark.parametrize("clipping", ["flat", "per-layer", "automatic"])
 def test_zero_out_needs_c_and_replace_two_of_it(clipping):
     """With every row clipped to C, an erased row moves the sum by C: half the sensitivity would be seen."""
-    settings = {"private_parameters": ["*"], "max_grad_norm": 1e-3, "clipping": clipping}
+    settings = {"module": MLP, "private_parameters": ["*"], "max_grad_norm": 1e-3, "clipping": clipping}
     erased = replay(model(adjacency="zero-out", **settings), X, OTHER, TARGET)
     assert erased.passed and erased.sensitivity_used > (0.5 if clipping == "per-layer" else 0.8)
     replaced = replay(model(adjacency="replace", **settings), X, OTHER, TARGET)

@@ -224,6 +224,7 @@ def test_odd_cells_give_no_error_from_inside():
         X = table(pd.Series(cells * (N // 2), dtype=object))
         model = FusionDPClassifier(AGE, noise_multiplier=1.0, steps=1, public_epochs=1, random_state=0)
         assert len(model.fit(X, Y).predict(X)) == N
+        assert len(OffsetFusionClassifier(AGE, steps=1, random_state=0).fit(X, Y).predict(X)) == N
     with pytest.raises(InvalidInputError, match=r"'code' holds numbers, .*too large"):
         TableEncoder(AGE).fit(table(pd.Series([10**400] * N, dtype=object)))
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
-from ..offset._correction import Loss, sampling_spread
+from ..offset._correction import ClippedLoss, Loss
 from ..offset._public_rows import PublicRows, SupportRows
 from ..offset._structure import Structure
 from ._public_score import PublicScore
@@ -98,10 +98,9 @@ class ScoredEncoder(TableEncoder):
         self, rows: PublicRows, support: SupportRows, loss: Loss, rng: np.random.Generator
     ) -> None:
         structure = Structure(self.schema_.domains, loss)
-        spread = sampling_spread(loss, rows.score, rows.target, _CLIP)
-        landscape = structure.fit(rows, support, spread, rng)
+        landscape = structure.fit(rows, support, ClippedLoss(loss, _CLIP), rng)
         outputs = rows.score.shape[1]
-        bend = landscape.curvature(np.zeros((structure.n_features, outputs))).mean(axis=1)
+        bend = landscape.expected(np.zeros((structure.n_features, outputs)))[1].mean(axis=1)
         most = np.argsort(-bend)[:_DIRECTIONS]
         shown = np.sqrt(bend[most] / (bend[most] + _MUCH * bend.max()))
         self._structure, self._directions = structure, landscape.basis[:, most] * shown
