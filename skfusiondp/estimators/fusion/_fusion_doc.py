@@ -108,7 +108,8 @@ plan_ : PrivatePlan or None
 {schema_}
 {imputer_}
 encoder_ : TableEncoder
-    The encoding of both views.
+    The encoding of both views; for the default module also scores of a public model, and with labelled
+    support rows what these teach.
 net_ : FusionDPNet
     The trained skorch net.
 history_ : skorch.history.History
