@@ -91,8 +91,9 @@ def test_the_readme_says_how_well_a_cell_can_be_guessed():
 
 
 @pytest.mark.slow
-def test_the_first_command_answers():
-    out = run_example("-m", "skfusiondp")
+def test_the_first_command_answers(tmp_path):
+    out = run_example("-m", "skfusiondp", "--picture", str(tmp_path / "first.png"))
+    assert (tmp_path / "first.png").stat().st_size > 10_000
     rows = dict(re.findall(r"^(.+?)  +(?:0|1|inf) +([.0-9]+) ", out, re.M))
     public, private, everything = (float(v) for v in rows.values())
     assert public + 0.02 < private <= everything + 0.01
