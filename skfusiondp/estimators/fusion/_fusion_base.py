@@ -416,9 +416,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if more is None:
             return encoder, encoder.fit_scores(*known, score, seed), None
         support = self._support_frame()
-        assert support is not None and self.plan_ is not None
+        assert support is not None
         one_target = target.task != "regression" or target.n_outputs == 1
-        starts = method.imputes and one_target and len(self.plan_.tiers) == 1
+        # None where no column is sensitive: then a start would have nothing to read.
+        one_budget = self.plan_ is not None and len(self.plan_.tiers) == 1
+        starts = method.imputes and one_target and one_budget
         return encoder, *encoder.fit_start(*known, score, seed, support, *more, starts)
 
     def _train_net(

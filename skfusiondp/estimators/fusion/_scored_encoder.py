@@ -19,8 +19,8 @@ _LEARNT_ROWS = 2**17
 # Directions in which the leaves of the start's trees are shown, and the curvature, as a share of the largest,
 # from which on one of them is shown at most of its length.
 _DIRECTIONS, _MUCH = 64, 0.01
-# What counts as much of a number's residual, in its standard deviations.
-_CLIP = 0.5
+# A bound of gradients, which the curvature does not depend on.
+_ANY_BOUND = 1.0
 
 
 class ScoredEncoder(TableEncoder):
@@ -98,7 +98,7 @@ class ScoredEncoder(TableEncoder):
         self, rows: PublicRows, support: SupportRows, loss: Loss, rng: np.random.Generator
     ) -> None:
         structure = Structure(self.schema_.domains, loss)
-        landscape = structure.fit(rows, support, ClippedLoss(loss, _CLIP), rng)
+        landscape = structure.fit(rows, support, ClippedLoss(loss, _ANY_BOUND), rng)
         outputs = rows.score.shape[1]
         bend = landscape.expected(np.zeros((structure.n_features, outputs)))[1].mean(axis=1)
         most = np.argsort(-bend)[:_DIRECTIONS]

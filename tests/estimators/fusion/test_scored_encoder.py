@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
 from skfusiondp.estimators.fusion._public_score import PublicScore
 from skfusiondp.estimators.fusion._scored_encoder import ScoredEncoder
+from skfusiondp.exceptions import PrivacyLeakWarning
 from skfusiondp.nets import MLP
 from skfusiondp.tables._table_encoder import TableEncoder
 
@@ -109,6 +110,14 @@ def test_columns_with_budgets_of_their_own_have_no_start():
     settings = {k: v for k, v in QUICK.items() if k != "noise_multiplier"}
     model = FusionDPClassifier(tiers, epsilon=2.0, **settings, **LABELLED).fit(TRAIN, Y)
     assert model.encoder_.n_starts == 0 and model.encoder_.n_scores == 1
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
+@pytest.mark.parametrize("given", [{}, LABELLED], ids=["no support", "labelled support"])
+def test_a_table_without_sensitive_columns_is_learnt_for_free(method, given):
+    with pytest.warns(PrivacyLeakWarning, match="selects no column"):
+        model = FusionDPClassifier([], method=method, **QUICK, **given).fit(TRAIN, Y)
+    assert model.epsilon_ == 0 and model.encoder_.n_scores == 1 and model.encoder_.n_starts == 0
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "two targets", "regression"])
