@@ -10,18 +10,18 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..exceptions import report_leak
+from ._distinct_rows import DistinctRows
 from ._groups import Units
-from ._public_columns import PublicColumn
-from ._same_rows import row_codes
 from ._schema import SensitiveSchema
 from ._table import Table
 
 # How many rows of a table on disk are looked at.
 _LOOKED_AT = 2**18
-# A number column with more values than this has neighbouring values; one with fewer is like a category.
-_FEW = 20
-# Copies are assumed unless neighbours explain the repeated rows with at least this probability.
+# Copies are assumed unless chance explains the repeated rows with at least this probability.
 _CHANCE = 0.05
+# Of rows without neighbours at most this share recurs by chance. Real tables without copies reach .08,
+# bootstraps of them .3 to .5.
+_RECUR = 0.1
 
 
 def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
@@ -82,84 +82,24 @@ def _repeated_labels(table: Any) -> int:
 def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     """How often the most frequent row occurs, if chance does not explain that rows are repeated; else 1.
 
-    Rows of discrete columns coincide by chance. But then other rows coincide in all columns but one, or
-    have the next larger number in one column: neighbours. Copied rows are equal and have no such
-    neighbours. So rows count as copied if in no column neighbours explain half of the repeated rows.
+    Rows of frequent cells coincide by chance, but then other rows differ from them in a single column:
+    neighbours. Copying repeats rows of rare cells and without neighbours as often as any. So only such rows
+    are looked at, each counted once: what most people have (nothing earned, nothing measured) is no evidence
+    however often it occurs.
 
-    Rows of nothing but the commonest cells (nothing earned, nothing measured) coincide without having
-    neighbours. Copying does not prefer them, so the rarer half of the rows must look copied too.
+    By chance fewer of them recur than there are neighbours, and few in any case. Copies that are many recur
+    a third time, which is rarer by chance.
     """
-    readers = [PublicColumn.of(frame[c]) for c in columns]
-    numbers = {reader.name: reader.numbers(frame) for reader in readers if reader.is_number}
-    parts: dict[str, np.ndarray] = {}
-    kinds: set[bytes] = set()
-    labels: list[np.ndarray] = []
-    for i, reader in enumerate(readers):
-        codes = row_codes(frame, [reader])
-        # Of columns that determine each other, such as a code and its name, only one is used: rows never
-        # differ in just one of them, and so would never have neighbours.
-        kind = pd.factorize(codes)[0]
-        if kind.tobytes() not in kinds:
-            kinds.add(kind.tobytes())
-            parts[reader.name] = codes * _odd(i)
-            labels.append(kind)
-    if not parts:
+    rows = DistinctRows.of(frame, columns)
+    if rows.counts.max(initial=1) == 1:
         return 1
-    whole = np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.uint64))
-    first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
-    if counts.max(initial=1) == 1 or not _copied(parts, whole, numbers):
-        return 1
-    rarity = -np.sum([np.log(np.bincount(kind[first])[kind]) for kind in labels], axis=0)
-    rare = rarity >= np.median(rarity[first]) - 1e-9
-    halves = {column: part[rare] for column, part in parts.items()}
-    few = {column: values[rare] for column, values in numbers.items()}
-    return int(counts.max()) if _copied(halves, whole[rare], few) else 1
+    apart = rows.neighbours() == 0
+    alone = rows.counts[apart & rows.rare()]
+    share = min(_RECUR, (0.5 * (~apart).sum() + 1) / len(apart))
+    copied = _beyond(alone > 1, share) or _beyond(alone > 2, share / 3)
+    return int(rows.counts.max()) if copied else 1
 
 
-def _copied(parts: dict[str, np.ndarray], whole: np.ndarray, numbers: dict[str, np.ndarray]) -> bool:
-    """Whether some rows repeat, and in no column do neighbours explain half of them."""
-    if len(np.unique(whole)) == len(whole):
-        return False
-    for column, part in parts.items():
-        others = whole - part
-        values = numbers.get(column, np.empty(0))
-        if len(np.unique(values[~np.isnan(values)])) > _FEW:
-            same, near = _beside(others, values)
-        else:
-            same, near = _mixed(others, whole)
-        if binom.sf(same - 1, same + near, 0.5) > _CHANCE:
-            return False
-    return True
-
-
-def _odd(i: int) -> np.uint64:
-    # A factor of its own for each column, so that equal columns do not cancel in the sum.
-    return np.uint64((2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 | 1)
-
-
-def _mixed(others: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
-    """Among groups of rows that agree in all other columns: how many agree in this one too, how many not."""
-    order = np.lexsort((whole, others))
-    others, whole = others[order], whole[order]
-    first = np.flatnonzero(np.r_[True, others[1:] != others[:-1]])
-    sizes = np.diff(np.r_[first, len(others)])
-    last = first + sizes - 1
-    several = sizes > 1
-    alike = whole[first] == whole[last]
-    return int((several & alike).sum()), int((several & ~alike).sum())
-
-
-def _beside(others: np.ndarray, values: np.ndarray) -> tuple[int, int]:
-    """Among rows that agree in all other columns: how many numbers repeat, how many have a neighbour."""
-    distinct = np.unique(values[np.isfinite(values)])
-    gaps = np.diff(distinct)
-    close = np.quantile(gaps, 0.1) * (1 + 1e-6) if len(gaps) else 0.0
-    order = np.lexsort((values, others))
-    others, values = others[order], values[order]
-    with np.errstate(invalid="ignore"):
-        apart = np.diff(values)
-    together = others[1:] == others[:-1]
-    equal = together & ((apart == 0) | (np.isnan(values[1:]) & np.isnan(values[:-1])))
-    starts = equal & ~np.r_[False, equal[:-1]]  # each repeated number once
-    near = together & (apart > 0) & (apart <= close)
-    return int(starts.sum()), int(near.sum())
+def _beyond(hits: np.ndarray, share: float) -> bool:
+    """Whether there are more hits than chance explains."""
+    return bool(hits.any() and binom.sf(hits.sum() - 1, len(hits), share) <= _CHANCE)

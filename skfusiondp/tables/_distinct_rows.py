@@ -1,0 +1,149 @@
+"""The distinct rows of a table: how often each occurs, how rare its cells are, and what is near it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse.csgraph import connected_components
+
+from ._public_columns import PublicColumn
+from ._same_rows import row_codes
+
+# A number column with more values than this has neighbouring values; one with fewer is like a category.
+_FEW = 20
+# Numbers are neighbours up to this many of the smaller gaps between the column's values.
+_GAPS = 10
+# That one column determines another is first looked for in so many rows.
+_FIRST = 2000
+# Two values that independent columns would pair in so many rows, and that never meet, exclude each other.
+_EXPECTED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctRows:
+    """The distinct rows of a table and how often each occurs.
+
+    Copying rows changes how often they occur. Which rows are near which it does not change.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_distinct, n_columns)
+        Values of each column, numbered from 0; columns with one value are left out.
+    numbers : tuple of (ndarray of shape (n_distinct,) or None)
+        Cells of number columns with many values, None for others.
+    counts : ndarray of shape (n_distinct,)
+        How many rows of the table are alike.
+    """
+
+    values: np.ndarray
+    numbers: tuple[np.ndarray | None, ...]
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, columns: tuple[str, ...]) -> DistinctRows:
+        """Find the distinct rows of `columns`."""
+        readers = [PublicColumn.of(frame[c]) for c in columns]
+        kinds = [pd.factorize(row_codes(frame, [reader]))[0] for reader in readers]
+        told = [(reader, kind) for reader, kind in zip(readers, kinds, strict=True) if kind.max(initial=0)]
+        whole = _sum([_hashed(kind, seed) for seed, (_, kind) in enumerate(told)], len(frame))
+        first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
+        numbers = [_many(reader.numbers(frame)[first]) if reader.is_number else None for reader, _ in told]
+        values = np.array([kind[first] for _, kind in told]).reshape(len(told), -1).T
+        return cls(values, tuple(numbers), counts)
+
+    def rare(self) -> np.ndarray:
+        """Which rows belong to the half whose cells few distinct rows share; shape (n_distinct,)."""
+        often = np.zeros(len(self.values))
+        for column in self.values.T:
+            often += np.log(np.bincount(column))[column]
+        return often <= np.median(often) + 1e-9
+
+    def neighbours(self) -> np.ndarray:
+        """How many distinct rows differ from each in one column only; shape (n_distinct,).
+
+        Numbers with many values must be close, too. A column that another determines does not count, and
+        columns that exclude each other (of a category in several 0/1 columns) count as one: rows never
+        differ in just one of them.
+        """
+        parts = [_hashed(column, seed) for seed, column in enumerate(self.values.T)]
+        n = np.zeros(len(self.values), dtype=np.int64)
+        free = self._free()
+        whole = _sum([parts[i] for i in free], len(n))
+        for group in self._exclusive(free):
+            others = whole - _sum([parts[i] for i in group], len(n))
+            numbers = self.numbers[group[0]]
+            if numbers is None:
+                where, sizes = np.unique(others, return_inverse=True, return_counts=True)[1:]
+                n += sizes[where] - 1
+            else:
+                n += _beside(others, numbers)
+        return n
+
+    def _free(self) -> list[int]:
+        """The columns that no other determines, such as a code its name; one of those that do so mutually."""
+        sizes = self.values.max(axis=0, initial=0) + 1
+        free = list(range(len(sizes)))
+        for i in np.argsort(-sizes, kind="stable").tolist():
+            # A column that hardly repeats a value would seem to determine every other.
+            if i in free and len(self.values) >= 2 * sizes[i]:
+                others = [j for j in free if j != i]
+                for rows in (self.values[:_FIRST], self.values):
+                    others = [j for j in others if _determines(rows[:, i], rows[:, j])]
+                free = [j for j in free if j not in others]
+        return free
+
+    def _exclusive(self, free: list[int]) -> list[list[int]]:
+        """Groups of two-valued columns that exclude each other; every other column on its own."""
+        two = [i for i in free if self.values[:, i].max(initial=0) == 1]
+        ones = self.values[:, two].astype(np.float64)
+        cells = np.stack([1 - ones, ones])
+        together = np.einsum("ani,bnj->abij", cells, cells, optimize=True)
+        expected = np.einsum("ai,bj->abij", cells.sum(axis=1), cells.sum(axis=1)) / max(len(ones), 1)
+        exclude = ((together < 0.5) & (expected >= _EXPECTED)).any(axis=(0, 1))
+        np.fill_diagonal(exclude, False)
+        labels = connected_components(exclude)[1]
+        groups = [[two[k] for k in np.flatnonzero(labels == label)] for label in np.unique(labels)]
+        return groups + [[i] for i in free if i not in two]
+
+
+def _many(numbers: np.ndarray) -> np.ndarray | None:
+    """The numbers, if they have many values."""
+    return numbers if len(np.unique(numbers[~np.isnan(numbers)])) > _FEW else None
+
+
+def _hashed(kind: np.ndarray, seed: int) -> np.ndarray:
+    """A random number for each value; sums of them are equal where the values are."""
+    numbers = np.random.default_rng(seed).integers(0, 2**64, kind.max(initial=0) + 1, dtype=np.uint64)
+    return np.asarray(numbers[kind])
+
+
+def _sum(parts: list[np.ndarray], n_rows: int) -> np.ndarray:
+    """The sum of several columns' hashes, modulo 2**64."""
+    total = np.zeros(n_rows, dtype=np.uint64)
+    for part in parts:
+        total += part
+    return total
+
+
+def _determines(column: np.ndarray, other: np.ndarray) -> bool:
+    """Whether rows that agree in one column agree in the other."""
+    order = np.argsort(column, kind="stable")
+    starts = np.flatnonzero(np.diff(column[order], prepend=-1))
+    other = other[order]
+    return bool((np.minimum.reduceat(other, starts) == np.maximum.reduceat(other, starts)).all())
+
+
+def _beside(others: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """How many of the next smaller and the next larger number are close, among rows alike in all else."""
+    finite = np.unique(numbers[np.isfinite(numbers)])
+    close = _GAPS * np.quantile(np.diff(finite), 0.1)
+    order = np.lexsort((numbers, others))
+    others, numbers = others[order], numbers[order]
+    with np.errstate(invalid="ignore"):
+        near = (others[1:] == others[:-1]) & (np.diff(numbers) <= close * (1 + 1e-6))
+    n = np.zeros(len(numbers), dtype=np.int64)
+    n[order[1:]] += near
+    n[order[:-1]] += near
+    return n
