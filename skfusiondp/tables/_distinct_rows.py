@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ _FEW = 20
 _GAPS = 10
 # That one column determines another is first looked for in so many rows.
 _FIRST = 2000
+# Values that occur in so many rows each are those of a category, even if its other columns add nothing.
+_OFTEN = 20
 # Two values that independent columns would pair in so many rows, and that never meet, exclude each other.
 _EXPECTED = 5
 
@@ -50,7 +53,7 @@ class DistinctRows:
         whole = _sum([_hashed(kind, seed) for seed, (_, kind) in enumerate(told)], len(frame))
         first, counts = np.unique(whole, return_index=True, return_counts=True)[1:]
         numbers = [_many(reader.numbers(frame)[first]) if reader.is_number else None for reader, _ in told]
-        values = np.array([kind[first] for _, kind in told]).reshape(len(told), -1).T
+        values = np.array([kind[first] for _, kind in told]).reshape(len(told), len(first)).T
         return cls(values, tuple(numbers), counts)
 
     def rare(self) -> np.ndarray:
@@ -87,7 +90,7 @@ class DistinctRows:
         free = list(range(len(sizes)))
         for i in np.argsort(-sizes, kind="stable").tolist():
             # A column that hardly repeats a value would seem to determine every other.
-            if i in free and len(self.values) >= 2 * sizes[i]:
+            if i in free and (len(self.values) >= 2 * sizes[i] or self.counts.sum() >= _OFTEN * sizes[i]):
                 others = [j for j in free if j != i]
                 for rows in (self.values[:_FIRST], self.values):
                     others = [j for j in others if _determines(rows[:, i], rows[:, j])]
@@ -98,10 +101,11 @@ class DistinctRows:
         """Groups of two-valued columns that exclude each other; every other column on its own."""
         two = [i for i in free if self.values[:, i].max(initial=0) == 1]
         ones = self.values[:, two].astype(np.float64)
-        cells = np.stack([1 - ones, ones])
-        together = np.einsum("ani,bnj->abij", cells, cells, optimize=True)
-        expected = np.einsum("ai,bj->abij", cells.sum(axis=1), cells.sum(axis=1)) / max(len(ones), 1)
-        exclude = ((together < 0.5) & (expected >= _EXPECTED)).any(axis=(0, 1))
+        exclude = np.zeros((len(two), len(two)), dtype=bool)
+        for a, b in itertools.product((ones, 1 - ones), repeat=2):
+            together = a.T @ (b * self.counts[:, None])
+            expected = np.outer(self.counts @ a, self.counts @ b) / max(self.counts.sum(), 1)
+            exclude |= (together < 0.5) & (expected >= _EXPECTED)
         np.fill_diagonal(exclude, False)
         labels = connected_components(exclude)[1]
         groups = [[two[k] for k in np.flatnonzero(labels == label)] for label in np.unique(labels)]
@@ -137,13 +141,21 @@ def _determines(column: np.ndarray, other: np.ndarray) -> bool:
 
 def _beside(others: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """How many of the next smaller and the next larger number are close, among rows alike in all else."""
-    finite = np.unique(numbers[np.isfinite(numbers)])
-    close = _GAPS * np.quantile(np.diff(finite), 0.1)
-    order = np.lexsort((numbers, others))
-    others, numbers = others[order], numbers[order]
-    with np.errstate(invalid="ignore"):
-        near = (others[1:] == others[:-1]) & (np.diff(numbers) <= close * (1 + 1e-6))
     n = np.zeros(len(numbers), dtype=np.int64)
-    n[order[1:]] += near
-    n[order[:-1]] += near
+    rows = _not_alone(others)
+    if len(rows):
+        close = _GAPS * np.quantile(np.diff(np.unique(numbers[np.isfinite(numbers)])), 0.1)
+        rows = rows[np.lexsort((numbers[rows], others[rows]))]
+        with np.errstate(invalid="ignore"):
+            near = np.diff(numbers[rows]) <= close * (1 + 1e-6)
+        near &= np.diff(others[rows]) == 0
+        n[rows[1:]] += near
+        n[rows[:-1]] += near
     return n
+
+
+def _not_alone(others: np.ndarray) -> np.ndarray:
+    """The rows that agree with another one."""
+    order = np.argsort(others)
+    same = np.diff(others[order]) == 0
+    return np.asarray(order[np.r_[False, same] | np.r_[same, False]])

@@ -22,6 +22,8 @@ _CHANCE = 0.05
 # Of rows without neighbours at most this share recurs by chance. Real tables without copies reach .08,
 # bootstraps of them .3 to .5.
 _RECUR = 0.1
+# So many rows are needed to tell anything.
+_FEWEST = 5
 
 
 def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
@@ -87,19 +89,29 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     are looked at, each counted once: what most people have (nothing earned, nothing measured) is no evidence
     however often it occurs.
 
-    By chance fewer of them recur than there are neighbours, and few in any case. Copies that are many recur
-    a third time, which is rarer by chance.
+    A row that recurs by chance has as good a chance to have neighbours, and those in several columns. So of
+    rows without any, fewer recur by chance than a quarter of the share of rows that have some. Fewer still
+    recur a second time.
     """
     rows = DistinctRows.of(frame, columns)
-    if rows.counts.max(initial=1) == 1:
-        return 1
+    most = int(rows.counts.max(initial=1))
+    if most == 1 or _multiples(rows.counts):
+        return most
     apart = rows.neighbours() == 0
     alone = rows.counts[apart & rows.rare()]
-    share = min(_RECUR, (0.5 * (~apart).sum() + 1) / len(apart))
-    copied = _beyond(alone > 1, share) or _beyond(alone > 2, share / 3)
-    return int(rows.counts.max()) if copied else 1
+    share = min(_RECUR, (0.25 * (~apart).sum() + 1) / len(apart))
+    return most if _beyond(alone > 1, share) or _beyond(alone > 2, share / 3) else 1
+
+
+def _multiples(counts: np.ndarray) -> bool:
+    """Whether every row occurs twice as often as it might, or three times, as in a table that is there twice.
+
+    In a designed experiment rows occur equally often, so only different numbers of times are evidence.
+    """
+    different = np.unique(counts)
+    return bool(len(different) >= _FEWEST and np.gcd.reduce(different) > 1)
 
 
 def _beyond(hits: np.ndarray, share: float) -> bool:
     """Whether there are more hits than chance explains."""
-    return bool(hits.any() and binom.sf(hits.sum() - 1, len(hits), share) <= _CHANCE)
+    return bool(len(hits) >= _FEWEST and binom.sf(hits.sum() - 1, len(hits), share) <= _CHANCE)
