@@ -70,19 +70,22 @@ class DistinctRows:
         columns that exclude each other (of a category in several 0/1 columns) count as one: rows never
         differ in just one of them.
         """
-        parts = [_hashed(column, seed) for seed, column in enumerate(self.values.T)]
-        n = np.zeros(len(self.values), dtype=np.int64)
-        free = self._free()
-        whole = _sum([parts[i] for i in free], len(n))
-        for group in self._exclusive(free):
-            others = whole - _sum([parts[i] for i in group], len(n))
+        groups = self.free_columns()
+        parts = [_sum([_hashed(self.values[:, i], i) for i in group], len(self.values)) for group in groups]
+        whole = _sum(parts, len(self.values))
+        n = np.zeros(len(whole), dtype=np.int64)
+        for group, part in zip(groups, parts, strict=True):
             numbers = self.numbers[group[0]]
             if numbers is None:
-                where, sizes = np.unique(others, return_inverse=True, return_counts=True)[1:]
+                where, sizes = np.unique(whole - part, return_inverse=True, return_counts=True)[1:]
                 n += sizes[where] - 1
             else:
-                n += _beside(others, numbers)
+                n += _beside(whole - part, numbers)
         return n
+
+    def free_columns(self) -> list[list[int]]:
+        """Columns in which rows may differ alone, each in a list; columns that exclude each other in one."""
+        return self._exclusive(self._free())
 
     def _free(self) -> list[int]:
         """The columns that no other determines, such as a code its name; one of those that do so mutually."""

@@ -22,6 +22,9 @@ _CHANCE = 0.05
 # Of rows without neighbours at most this share recurs by chance. Real tables without copies reach .08,
 # bootstraps of them .3 to .5.
 _RECUR = 0.1
+# Rows with up to so many neighbours are looked at, too; in tables of few columns, which give a row few
+# neighbours, with fewer.
+_FEW_NEIGHBOURS = 2
 # So many rows are needed to tell anything.
 _FEWEST = 5
 
@@ -88,30 +91,34 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     neighbours. Copying repeats rows of rare cells and without neighbours as often as any. So only such rows
     are looked at, each counted once: what most people have (nothing earned, nothing measured) is no evidence
     however often it occurs.
-
-    A row that recurs by chance has as good a chance to have neighbours, and those in several columns. So of
-    rows without any, fewer recur by chance than a quarter of the share of rows that have some. Fewer still
-    recur a second time.
     """
     rows = DistinctRows.of(frame, columns)
     most = int(rows.counts.max(initial=1))
     if most == 1 or _multiples(rows.counts):
         return most
-    apart = rows.neighbours() == 0
-    alone = rows.counts[apart & rows.rare()]
-    share = min(_RECUR, (0.25 * (~apart).sum() + 1) / len(apart))
-    return most if _beyond(alone > 1, share) or _beyond(alone > 2, share / 3) else 1
+    neighbours, rare = rows.neighbours(), rows.rare()
+    near, counts = neighbours[rare], rows.counts[rare]
+    # A row that recurs by chance would as soon have neighbours, and there are several that it could have.
+    share = min(_RECUR, (0.25 * (neighbours > 0).sum() + 1) / len(rows.counts))
+    if _recur(counts[near == 0], share):
+        return most
+    # By chance a row recurs the oftener the more neighbours it has, in proportion to their number and 1.
+    some = near <= min(_FEW_NEIGHBOURS, len(rows.free_columns()) - 2)
+    return most if some.any() and _recur(counts[some], _RECUR * float((near[some] + 1).mean())) else 1
+
+
+def _recur(counts: np.ndarray, share: float) -> bool:
+    """Whether more rows recur than this share and chance, or more recur twice than a third of the share."""
+    if len(counts) < _FEWEST:
+        return False
+    hits = np.array([(counts > 1).sum(), (counts > 2).sum()])
+    return bool((binom.sf(hits - 1, len(counts), [share, share / 3]) <= _CHANCE).any())
 
 
 def _multiples(counts: np.ndarray) -> bool:
-    """Whether every row occurs twice as often as it might, or three times, as in a table that is there twice.
+    """Whether all rows occur a multiple of some number of times, as in a table that is there twice.
 
     In a designed experiment rows occur equally often, so only different numbers of times are evidence.
     """
     different = np.unique(counts)
     return bool(len(different) >= _FEWEST and np.gcd.reduce(different) > 1)
-
-
-def _beyond(hits: np.ndarray, share: float) -> bool:
-    """Whether there are more hits than chance explains."""
-    return bool(len(hits) >= _FEWEST and binom.sf(hits.sum() - 1, len(hits), share) <= _CHANCE)
