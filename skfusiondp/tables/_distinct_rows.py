@@ -70,7 +70,7 @@ class DistinctRows:
         columns that exclude each other (of a category in several 0/1 columns) count as one: rows never
         differ in just one of them.
         """
-        groups = self.free_columns()
+        groups = self._groups()
         parts = [_sum([_hashed(self.values[:, i], i) for i in group], len(self.values)) for group in groups]
         whole = _sum(parts, len(self.values))
         n = np.zeros(len(whole), dtype=np.int64)
@@ -83,7 +83,14 @@ class DistinctRows:
                 n += _beside(whole - part, numbers)
         return n
 
-    def free_columns(self) -> list[list[int]]:
+    def most_neighbours(self) -> int:
+        """How many neighbours a row could have: every other value of a category, two of a number."""
+        others = self.values.max(axis=0, initial=0)
+        return sum(
+            2 if self.numbers[group[0]] is not None else int(others[group].sum()) for group in self._groups()
+        )
+
+    def _groups(self) -> list[list[int]]:
         """Columns in which rows may differ alone, each in a list; columns that exclude each other in one."""
         return self._exclusive(self._free())
 

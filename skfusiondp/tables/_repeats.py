@@ -22,9 +22,8 @@ _CHANCE = 0.05
 # Of rows without neighbours at most this share recurs by chance. Real tables without copies reach .08,
 # bootstraps of them .3 to .5.
 _RECUR = 0.1
-# Rows with up to so many neighbours are looked at, too; in tables of few columns, which give a row few
-# neighbours, with fewer.
-_FEW_NEIGHBOURS = 2
+# Rows with up to so many neighbours are looked at, too, if they could have this many.
+_FEW_NEIGHBOURS, _MANY_NEIGHBOURS = 2, 10
 # So many rows are needed to tell anything.
 _FEWEST = 5
 
@@ -102,8 +101,10 @@ def _repeated_cells(frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
     share = min(_RECUR, (0.25 * (neighbours > 0).sum() + 1) / len(rows.counts))
     if _recur(counts[near == 0], share):
         return most
+    if rows.most_neighbours() < _MANY_NEIGHBOURS:
+        return 1
     # By chance a row recurs the oftener the more neighbours it has, in proportion to their number and 1.
-    some = near <= min(_FEW_NEIGHBOURS, len(rows.free_columns()) - 2)
+    some = near <= _FEW_NEIGHBOURS
     return most if some.any() and _recur(counts[some], _RECUR * float((near[some] + 1).mean())) else 1
 
 
