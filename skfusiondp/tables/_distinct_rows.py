@@ -83,12 +83,20 @@ class DistinctRows:
                 n += _beside(whole - part, numbers)
         return n
 
-    def most_neighbours(self) -> int:
-        """How many neighbours a row could have: every other value of a category, two of a number."""
-        others = self.values.max(axis=0, initial=0)
-        return sum(
-            2 if self.numbers[group[0]] is not None else int(others[group].sum()) for group in self._groups()
-        )
+    def most_neighbours(self) -> float:
+        """How many neighbours a row could have: two for a number, the other values of a category.
+
+        Rare values count for less: of shares p, one over the sum of p**2 counts as so many values.
+        """
+        most = 0.0
+        for group in self._groups():
+            if self.numbers[group[0]] is None:
+                whole = _sum([_hashed(self.values[:, i], i) for i in group], len(self.values))
+                shares = np.unique(whole, return_counts=True)[1] / len(whole)
+                most += 1 / (shares**2).sum() - 1
+            else:
+                most += 2
+        return most
 
     def _groups(self) -> list[list[int]]:
         """Columns in which rows may differ alone, each in a list; columns that exclude each other in one."""

@@ -23,7 +23,7 @@ _CHANCE = 0.05
 # bootstraps of them .3 to .5.
 _RECUR = 0.1
 # Rows with up to so many neighbours are looked at, too, if they could have this many.
-_FEW_NEIGHBOURS, _MANY_NEIGHBOURS = 2, 10
+_FEW_NEIGHBOURS, _MANY_NEIGHBOURS = 2, 6
 # So many rows are needed to tell anything.
 _FEWEST = 5
 
