@@ -119,15 +119,47 @@ class DistinctRows:
         """Groups of two-valued columns that exclude each other; every other column on its own."""
         two = [i for i in free if self.values[:, i].max(initial=0) == 1]
         ones = self.values[:, two].astype(np.float64)
+        often, n_rows = self.counts @ ones, max(self.counts.sum(), 1)
+        ones, often = np.where(often > n_rows / 2, 1 - ones, ones), np.minimum(often, n_rows - often)
         exclude = np.zeros((len(two), len(two)), dtype=bool)
         for a, b in itertools.product((ones, 1 - ones), repeat=2):
-            together = a.T @ (b * self.counts[:, None])
-            expected = np.outer(self.counts @ a, self.counts @ b) / max(self.counts.sum(), 1)
-            exclude |= (together < 0.5) & (expected >= _EXPECTED)
+            met = a.T @ (b * self.counts[:, None]) > 0.5
+            expected = np.outer(self.counts @ a, self.counts @ b) / n_rows
+            exclude |= ~met & (expected >= _EXPECTED)
+            if a is ones and b is ones:
+                exclude |= _categories(np.where(met, -np.inf, expected), np.argsort(-often, kind="stable"))
         np.fill_diagonal(exclude, False)
         labels = connected_components(exclude)[1]
         groups = [[two[k] for k in np.flatnonzero(labels == label)] for label in np.unique(labels)]
         return groups + [[i] for i in free if i not in two]
+
+
+def _categories(expected: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Which columns are values of one category: of them no two are 1 in a row, though many rows were expected.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n_columns, n_columns)
+        In how many rows both columns would be 1 by chance; -inf if both are in some row.
+    order : ndarray of shape (n_columns,)
+        Columns in the order in which they join the category that most speaks for.
+
+    Returns
+    -------
+    ndarray of shape (n_columns, n_columns), dtype bool
+    """
+    found: list[list[int]] = []
+    for i in order.tolist():
+        evidence = [expected[i, members].sum() for members in found]
+        if evidence and max(evidence) >= 0:
+            found[int(np.argmax(evidence))].append(i)
+        else:
+            found.append([i])
+    same = np.zeros(expected.shape, dtype=bool)
+    for members in found:
+        block = expected[np.ix_(members, members)]
+        same[np.ix_(members, members)] = np.triu(block, 1).sum() >= _EXPECTED
+    return same
 
 
 def _many(numbers: np.ndarray) -> np.ndarray | None:
