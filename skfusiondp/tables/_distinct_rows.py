@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,13 +120,17 @@ class DistinctRows:
         ones = self.values[:, two].astype(np.float64)
         often, n_rows = self.counts @ ones, max(self.counts.sum(), 1)
         ones, often = np.where(often > n_rows / 2, 1 - ones, ones), np.minimum(often, n_rows - often)
-        exclude = np.zeros((len(two), len(two)), dtype=bool)
-        for a, b in itertools.product((ones, 1 - ones), repeat=2):
-            met = a.T @ (b * self.counts[:, None]) > 0.5
-            expected = np.outer(self.counts @ a, self.counts @ b) / n_rows
-            exclude |= ~met & (expected >= _EXPECTED)
-            if a is ones and b is ones:
-                exclude |= _categories(np.where(met, -np.inf, expected), np.argsort(-often, kind="stable"))
+        both = ones.T @ (ones * self.counts[:, None])
+        first, second = often[:, None], often[None, :]
+        by_chance = first * second / n_rows
+        exclude = _categories(np.where(both > 0.5, -np.inf, by_chance), np.argsort(-often, kind="stable"))
+        for met, expected in (
+            (both, by_chance),
+            (first - both, first - by_chance),
+            (second - both, second - by_chance),
+            (n_rows - first - second + both, n_rows - first - second + by_chance),
+        ):
+            exclude |= (met < 0.5) & (expected >= _EXPECTED)
         np.fill_diagonal(exclude, False)
         labels = connected_components(exclude)[1]
         groups = [[two[k] for k in np.flatnonzero(labels == label)] for label in np.unique(labels)]
@@ -135,7 +138,7 @@ class DistinctRows:
 
 
 def _categories(expected: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Which columns are values of one category: of them no two are 1 in a row, though many rows were expected.
+    """Which columns are values of one category: no two are 1 in a row, though chance would bring rows.
 
     Parameters
     ----------
