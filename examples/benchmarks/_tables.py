@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import _fresh
 import _tuning
 import numpy as np
 import pandas as pd
+from _honest import HONEST
 from sklearn.model_selection import train_test_split
 
 from skfusiondp import Categorical, FoundationImputer, datasets
@@ -42,15 +44,20 @@ TABLES: dict[str, Callable[[], datasets.SensitiveTable]] = {
     "adult": datasets.load_adult,
     "sepsis": datasets.load_sepsis,
     "adult_hours": _adult_hours,
+    **_fresh.TABLES,
 }
 # Bounds of a number as target, which record-level peers must be told; None marks classification.
-TARGET_BOUNDS: dict[str, tuple[float, float]] = {"adult_hours": (1.0, 99.0)}
+TARGET_BOUNDS: dict[str, tuple[float, float]] = {"adult_hours": (1.0, 99.0), **_fresh.TARGET_BOUNDS}
 
 
 @functools.lru_cache(maxsize=1)
 def load(name: str) -> datasets.SensitiveTable:
-    """Read a table; a process works through one table after the other."""
-    return {**_tuning.TABLES, **TABLES}[name]()
+    """Read a table; a process works through one table after the other.
+
+    The suite's own tables have bounds as somebody would write them without the data.
+    """
+    table = {**_tuning.TABLES, **TABLES}[name]()
+    return replace(table, sensitive={**table.sensitive, **HONEST.get(name, {})})
 
 
 def absent(name: str) -> str | None:

@@ -19,11 +19,11 @@ import json
 import warnings
 from pathlib import Path
 
+import _ours
 import _peers
 import _tables
 import _tuning
 import numpy as np
-import suite
 from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
@@ -54,10 +54,7 @@ def fit(table: str, seed: int, family: str, params: dict, rows: int) -> dict:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     task = _tables.split(table, seed, rows)
-    if family == "FusionDP":
-        scores = suite.fusion(task, 1.0, seed, "replace", method="fusiondp", **params)
-    else:
-        scores = suite.offset(task, 1.0, seed, "replace", support=True, **params)
+    scores = _ours.fit_ours(task, 1.0, seed, "replace", family=family, **params)
     return {
         "table": table,
         "method": family,

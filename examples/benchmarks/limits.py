@@ -18,11 +18,11 @@ import json
 import warnings
 from pathlib import Path
 
+import _ours
 import _peers
 import _tables
 import _tuning
 import numpy as np
-import suite
 from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
@@ -46,7 +46,7 @@ def fit(table: str, rows: int, seed: int, name: str) -> dict:
     task = _tables.split(table, seed, rows)
     params = {"method": "fusiondp", **SETTINGS[name]}
     epsilon = None if "noise_multiplier" in params else 1.0
-    scores = suite.fusion(task, epsilon, seed, "replace", **params)
+    scores = _ours.fit_ours(task, epsilon, seed, "replace", family="FusionDP", **params)
     measure = average_precision_score if table == "sepsis" else roc_auc_score
     figure = float(measure(task.y_test, scores))
     return {"table": table, "rows": rows, "setting": name, "seed": seed, "figure": figure}
