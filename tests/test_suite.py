@@ -114,6 +114,23 @@ def test_our_methods_get_the_support_that_their_names_say(suite, monkeypatch, su
     assert seen["rows"] == seen["labels"] == rows and given == {k for k in seen if k.startswith("support")}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("support", ["labelled support", "no support"])
+@pytest.mark.parametrize("name", ["FusionDP", "feature-dp"])
+def test_what_fits_share_changes_no_figure(suite, name, support):
+    task = suite._tables.split("adult", 0, 800)
+    run = suite.methods(Path("none"))[f"{name}, {support}"].run
+    after_another = [run(task, e, 0, "replace") for e in (0.5, 2.0)][1]
+    assert suite._ours.REMEMBERING.spared > 0
+    suite._ours.REMEMBERING.begin("nothing of these fits")
+    alone = run(task, 2.0, 0, "replace")
+    assert suite._ours.REMEMBERING.spared == 0
+    np.testing.assert_array_equal(after_another, alone)
+    # Another split, seed or kind of support shares nothing.
+    run(suite._tables.split("adult", 1, 800), 2.0, 0, "replace")
+    assert suite._ours.REMEMBERING.spared == 0
+
+
 def _result(method, epsilon, seed, auroc, relation="replace"):
     return {"table": "t", "method": method, "relation": relation, "epsilon": epsilon, "seed": seed,
             "rows": 9, "auroc": auroc, "auprc": auroc, "seconds": 1.0}  # fmt: skip

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from _peers import DELTA, score
 from _tables import Task
 
 import skfusiondp
+from skfusiondp.training._driver import Driver
 
 LABELLED, UNLABELLED, NONE = SUPPORT = ("labelled support", "support without labels", "no support")
+
+
+def processor_seconds() -> float:
+    """Of this process and those that it started: on a busy machine a clock would measure its neighbours."""
+    return sum(os.times()[:4])
+
+
+class Remembering(Driver):
+    """Carry out what does not hang on the budget once, for all fits of FusionDP that differ in it alone.
+
+    Attributes
+    ----------
+    spared : float
+        Processor seconds that the last fit would have taken longer.
+    """
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._steps: dict[str, tuple[Any, float]] = {}
+        self.spared = 0.0
+
+    def begin(self, key: Any) -> None:
+        """Forget what other fits made."""
+        self.spared = 0.0
+        if key != self._key:
+            self._key, self._steps = key, {}
+
+    def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
+        return self._once("imputer", make)
+
+    def encoder(self, make: Callable[[], Any]) -> Any:
+        return self._once("encoder", make)
+
+    def rows(self, make: Callable[[], Any]) -> Any:
+        return self._once("rows", make)
+
+    def _once(self, step: str, make: Callable[[], Any]) -> Any:
+        if step in self._steps:
+            self.spared += self._steps[step][1]
+        else:
+            start = processor_seconds()
+            made = make()
+            self._steps[step] = made, processor_seconds() - start
+        return self._steps[step][0]
+
+
+REMEMBERING = Remembering()
 
 
 def fit_ours(
@@ -38,4 +90,8 @@ def fit_ours(
     model = getattr(skfusiondp, family + ("Regressor" if task.regression else "Classifier"))(
         task.sensitive, epsilon=epsilon, delta=DELTA, random_state=seed, **given, **adjacency, **params
     )
+    if family == "FusionDP":
+        # The task itself, which is equal to itself alone.
+        REMEMBERING.begin((task, seed, relation, support, sorted(map(str, params.items()))))
+        model._driver = REMEMBERING
     return score(task, model.fit(X, y), task.test)
