@@ -25,14 +25,16 @@ class Record:
 
     Parameters
     ----------
-    replaying : list of Released, optional
-        Releases of another fit. Each of this fit's is replaced by the other's, so that from then on
+    replaying : Record, optional
+        That of another fit. Each of this fit's releases is replaced by the other's, so that from then on
         the two fits may differ in nothing.
     erased : int, optional
         Row whose private views are both made the free one: the other neighbour where a relation erases cells.
 
     Attributes
     ----------
+    counts : ndarray or None
+        Noised counts of sensitive cells, where the fit has released them before its first step.
     released : list of Released
         In order: tiers of a step, steps.
     states : list of dict of str to ndarray
@@ -41,9 +43,10 @@ class Record:
         What the fit trains on, encoded.
     """
 
-    def __init__(self, replaying: list[Released] | None = None, erased: int | None = None):
+    def __init__(self, replaying: Record | None = None, erased: int | None = None):
         self.replaying = replaying
         self.erased = erased
+        self.counts: np.ndarray | None = None
         self.released: list[Released] = []
         self.states: list[dict[str, np.ndarray]] = []
         self.rows: dict[str, np.ndarray] = {}
@@ -58,15 +61,21 @@ class Record:
             self.rows[f"private view {i}"] = _array(view)
         self.rows |= {"the target": _array(rows.y), "the weights": _array(rows.weight)}
 
+    def keep_counts(self, noised: np.ndarray) -> np.ndarray:
+        """The counts, or the other fit's in their place."""
+        self.counts = noised
+        other = None if self.replaying is None else self.replaying.counts
+        return noised if other is None or other.shape != noised.shape else other.copy()
+
     def release(self, noise: _Recorded, total: Any) -> Any:
         """Let a sum through the noise, or the other fit's release in its place."""
         self.states.append(_state(noise.module))
         noised = noise.inner.add_to(total)
         self.released.append(Released(noise.tier, _array(total), _array(noised)))
         n = len(self.released)
-        if self.replaying is None or n > len(self.replaying):
+        if self.replaying is None or n > len(self.replaying.released):
             return noised
-        other = self.replaying[n - 1].noised
+        other = self.replaying.released[n - 1].noised
         return noised if other.shape != noised.shape else noised.new_tensor(other)
 
 
@@ -95,6 +104,9 @@ class _Recorder(Driver):
 
     def __init__(self, record: Record):
         self.record = record
+
+    def counts(self, make: Callable[[], Any]) -> Any:
+        return self.record.keep_counts(make())
 
     def rows(self, make: Callable[[], Any]) -> Any:
         rows = make()

@@ -160,7 +160,7 @@ def replay(estimator: Any, X: Any, X_neighbour: Any, y: Any, *, random_state: An
     seed = seed_of(np.random.default_rng() if random_state is None else random_state)
     first = Record()
     one = recorded_fit(estimator, X, y, first, seed)
-    second = Record(first.released, erased)
+    second = Record(first, erased)
     other = recorded_fit(estimator, X_neighbour, y, second, seed)
     used, sums = _sums(one, first, second, columns)
     checks = (

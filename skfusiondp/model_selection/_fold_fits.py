@@ -85,7 +85,7 @@ def _fit_one(
     try:
         model.set_params(**clone(dict(parameters), safe=False))
         if shared is not None:
-            model._driver = shared
+            model._driver = shared.of_next_fit()
         model.fit(X, **fit_params) if y is None else model.fit(X, y, **fit_params)
     except Exception as error:  # the search decides by error_score, as GridSearchCV does
         fit.error = error
@@ -109,6 +109,12 @@ class SharedWork(Driver):
         self._represented: Any = None
         self._waiting: list[Any] = []
         self._alone: dict[int, str] = {}
+        self._counted = False
+
+    def of_next_fit(self) -> SharedWork:
+        """This, for a fit that has not begun."""
+        self._counted = False
+        return self
 
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
         for known, imputer in self._imputers:
@@ -117,12 +123,20 @@ class SharedWork(Driver):
         self._imputers.append((schema, make()))
         return self._imputers[-1][1]
 
+    def counts(self, make: Callable[[], Any]) -> Any:
+        self._counted = True
+        return make()
+
     def encoder(self, make: Callable[[], Any]) -> Any:
+        if self._counted:
+            return make()
         if self._encoder is None:
             self._encoder = make()
         return self._encoder
 
     def rows(self, make: Callable[[], Any]) -> Any:
+        if self._counted:
+            return make()
         if self._rows is None:
             self._rows = make()
         return self._rows
@@ -133,6 +147,8 @@ class SharedWork(Driver):
         reason = why_alone(net, rows)
         if model.budget is not None:
             reason = "a shared budget is asked before each fit"
+        elif self._counted:
+            reason = "each fit counts where the sensitive cells lie, with noise of its own"
         elif model.schema_.leaks:
             reason = "domains are read off the training cells"
         if reason is None:

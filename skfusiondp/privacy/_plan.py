@@ -58,6 +58,8 @@ class PrivatePlan:
     delta : float in (0, 1)
     rows_per_unit : int
         The most rows of one unit, such as a person, that the private branch reads.
+    before : PrivatePlan or None
+        What runs, all of it, before the first step.
     """
 
     _plain_values = True
@@ -69,6 +71,7 @@ class PrivatePlan:
     adjacency: str
     delta: float
     rows_per_unit: int = 1
+    before: PrivatePlan | None = None
 
     @property
     def noise_multiplier(self) -> float:
@@ -86,12 +89,13 @@ class PrivatePlan:
         return self.sample_rate * self.n_rows
 
     def ledger(self, steps: int, source: str = "") -> PrivacyLedger:
-        """What `steps` steps under this plan cost: an entry a tier.
+        """What `steps` steps under this plan cost, and what runs before them: an entry a tier.
 
         A tier's difference reads its own columns and those of the tiers before it.
         """
         if not steps:
             return PrivacyLedger()
+        first = PrivacyLedger() if self.before is None else self.before.ledger(self.before.steps, source)
         entries: list[LedgerEntry] = []
         columns: tuple[str, ...] = ()
         for tier in self.tiers:
@@ -108,7 +112,7 @@ class PrivatePlan:
                     rows_per_unit=self.rows_per_unit,
                 )
             )
-        return PrivacyLedger(tuple(entries))
+        return first + PrivacyLedger(tuple(entries))
 
 
 def make_plan(
@@ -123,6 +127,7 @@ def make_plan(
     adjacency: str,
     columns: Mapping[str, float | None] | None = None,
     rows_per_unit: int = 1,
+    before: PrivatePlan | None = None,
 ) -> PrivatePlan:
     """Make a plan that meets ``epsilon``, or that uses ``noise_multiplier`` as given.
 
@@ -146,6 +151,8 @@ def make_plan(
         Columns that the private branch reads, each with its own epsilon, or None for `epsilon`.
     rows_per_unit : int, default=1
         The most rows of one unit, such as a person, whose epsilon the target is.
+    before : PrivatePlan or None, optional
+        What runs before the first step, at the expense of the same epsilon.
 
     Returns
     -------
@@ -182,8 +189,8 @@ def make_plan(
         NOISE_MULTIPLIER.check("noise_multiplier", noise_multiplier)
     if noise_multiplier is not None:
         tier = Tier(tuple(columns), as_float(noise_multiplier), clipping)
-        return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta, rows)
-    plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta, rows)
+        return PrivatePlan(n_rows, q, steps, (tier,), adjacency, delta, rows, before)
+    plan = PrivatePlan(n_rows, q, steps, (), adjacency, delta, rows, before)
     # A tier's columns are read by its own difference and by those of all tiers after it: they pay for these.
     for target in sorted(set(targets.values()) or {common}):
         after = plan.ledger(steps).entries

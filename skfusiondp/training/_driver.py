@@ -16,6 +16,10 @@ class Driver:
         """The imputer that is fitted for a schema."""
         return make()
 
+    def counts(self, make: Callable[[], Any]) -> Any:
+        """Noised counts of sensitive cells; the encoder and the rows that follow depend on them."""
+        return make()
+
     def encoder(self, make: Callable[[], Any]) -> Any:
         """The encoder that is fitted on public facts, and what comes with it."""
         return make()

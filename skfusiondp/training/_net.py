@@ -157,6 +157,7 @@ class FusionDPNet(PhasedNet):
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
         self.begin: Callable[[], None] | None = None
+        self.counted = False  # whether the plan was paid for by a count before
         check_module(self.module_, self._made_up, n_outputs)
         self._throwaway = Throwaway(self.module_)
         self.engine_ = None

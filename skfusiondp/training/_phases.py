@@ -38,6 +38,7 @@ class PhasedNet(NetParts):
     head_lr: float
     seed: np.random.SeedSequence | None
     private_steps_: int
+    counted: bool
     ranks_: Ranks
     engine_: PerRowEngine | None
     outputs: Callable[[np.ndarray], np.ndarray]
@@ -115,9 +116,14 @@ class PhasedNet(NetParts):
         self._set_training(False)
         self.refuse_diverged()
         if self._interrupted and self.plan is not None and not self.private_steps_:
+            known = (
+                "none is paid for; of sensitive columns it knows what was imputed"
+                if not self.counted
+                else "the plan is paid for by the count before; of sensitive columns it knows where cells lie"
+            )
             warnings.warn(
                 "The fit was interrupted before its first private step: the model has read no true sensitive "
-                "cell by a step, and none is paid for; of sensitive columns it knows what was imputed.",
+                f"cell by a step, and {known}.",
                 UserWarning,
                 stacklevel=callers_level(),
             )
@@ -151,10 +157,12 @@ class PhasedNet(NetParts):
         finite = all(bool(p.isfinite().all()) for p in self.module_.parameters())
         if finite and np.isfinite(self.outputs(self._made_up.cpu().numpy())).all():
             return
-        paid = f"{self.private_steps_} private steps ran, and the plan is paid for"
+        paid = "nothing is paid"
+        if self.private_steps_ or self.counted:
+            paid = f"{self.private_steps_} private steps ran, and the plan is paid for"
         raise TrainingDivergedError(
             f"Training diverged: the model's parameters or outputs are NaN or infinite, so that there is no "
-            f"model; {paid if self.private_steps_ else 'nothing is paid'}. Lower lr={self.lr:g}, "
+            f"model; {paid}. Lower lr={self.lr:g}, "
             f"public_lr={self.public_lr:g} or what optimizer and callbacks make of them."
         )
 

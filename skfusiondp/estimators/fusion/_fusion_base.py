@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from abc import abstractmethod
@@ -23,6 +24,7 @@ from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import Clipping, PrivatePlan, make_plan
+from ...privacy._random_bits import RandomBits
 from ...privacy._relations import ROW_RELATIONS
 from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
@@ -35,6 +37,9 @@ from ...tables._table_encoder import TableEncoder
 from ...training._driver import Driver
 from ...training._process_group import Ranks
 from .._private_estimator import PrivateEstimator
+from ..offset._correction import COUNTS, Releases
+from ..offset._counted_cells import CountedCells, count_cells
+from ._count import count_plan, uncut, with_knots
 from ._fusion_constraints import FUSION, FUSION_RULES
 from ._methods import Method, method_of
 from ._net_parameters import NetParameters
@@ -44,6 +49,7 @@ from ._views import FitTable, training_rows
 
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
+    from ...training._net import FusionDPNet
 
 # Learning rates of private steps where they train a whole network, and where its head alone;
 # docs/benchmarks.md says on which tables they were chosen.
@@ -262,19 +268,30 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         self, n_rows: int, columns: Mapping[str, float | None], rows_per_unit: int, job: Job | None = None
     ) -> PrivatePlan | None:
         method, schedule = method_of(self.method), self._schedule(n_rows)
-        plan = make_plan(
-            n_rows,
-            batch_size=schedule.batch_size,
-            steps=schedule.steps,
-            epsilon=self.epsilon,
-            noise_multiplier=self.noise_multiplier,
-            delta=self.delta,
-            clipping=Clipping(self.max_grad_norm, self.clipping),
-            adjacency=self._adjacency,
-            columns={} if method.protects_rows else columns,
-            rows_per_unit=rows_per_unit,
-        )
-        return plan if method.private and (columns or method.protects_rows) else None
+        settings: dict[str, Any] = {
+            "batch_size": schedule.batch_size,
+            "steps": schedule.steps,
+            "epsilon": self.epsilon,
+            "noise_multiplier": self.noise_multiplier,
+            "delta": self.delta,
+            "clipping": Clipping(self.max_grad_norm, self.clipping),
+            "adjacency": self._adjacency,
+            "columns": {} if method.protects_rows else columns,
+            "rows_per_unit": rows_per_unit,
+        }
+        plan = make_plan(n_rows, **settings)
+        if not method.private or not (columns or method.protects_rows):
+            return None
+        counted = self._counted_columns(method, job)
+        before = count_plan(plan, counted) if counted else None
+        return plan if before is None else make_plan(n_rows, **settings, before=before)
+
+    def _counted_columns(self, method: Method, job: Job | None) -> tuple[str, ...]:
+        """Columns of which a count is to show the default module where their cells lie."""
+        paired = job is not None and job.table.views is not None
+        if self.module is not None or method.free_view is None or self._given_support() is not None or paired:
+            return ()
+        return uncut(self._declared() if job is None else job.schema.public_domains)
 
     def _schedule(self, n_rows: int) -> Schedule:
         method = method_of(self.method)
@@ -370,16 +387,63 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             self._train_on(job, begin)
 
     def _train_on(self, job: FusionJob, begin: Begin) -> None:
-        ranks, n, target = Ranks.current(), job.n_rows, job.target
-        schedule, plan = self._schedule(n), self.plan_
+        ranks, plan = Ranks.current(), self.plan_
         seeds = ranks.same(self._seeds())
+        self._method = method_of(self.method)
+        if plan is None or plan.before is None:
+            net, rows = self._prepared(job, seeds, ranks)
+            net.begin = begin
+        else:
+            counted = plan.before.tiers[0].columns
+            cells = CountedCells({c: job.schema.domains[c] for c in counted})
+            # What can be refused is refused with knots that no count has shown, before anything is paid.
+            self._prepared(job, copy.deepcopy(seeds), ranks)
+            begin()
+            cells.learn(self._count(job, cells, plan.before, seeds, ranks))
+            job = self._cut(job, cells)
+            net, rows = self._prepared(job, seeds, ranks)
+            net.counted = True
+        if plan is None:
+            begin()
+        self._driver.train(self, net, rows)
+        self.net_ = net
+        self.history_ = net.history
+
+    def _count(
+        self,
+        job: FusionJob,
+        cells: CountedCells,
+        plan: PrivatePlan,
+        seeds: np.random.SeedSequence,
+        ranks: Ranks,
+    ) -> np.ndarray:
+        """Count sensitive cells: the release that runs before the first step."""
+        bits = RandomBits(None if self.random_state is None else seeds.spawn(1)[0])
+
+        def counts() -> np.ndarray:
+            releases = Releases(COUNTS, plan, bits, lambda: None)
+            return count_cells(cells, job.table, job.units.of(job.n_rows), releases)
+
+        # One release: the other ranks learn what it has shown.
+        return ranks.same(self._driver.counts(counts) if ranks.rank == 0 else None)
+
+    def _cut(self, job: FusionJob, cells: CountedCells) -> FusionJob:
+        """The job with knots where the cells lie."""
+        self.schema_ = schema = with_knots(job.schema, cells)
+        return replace(job, schema=schema, source=FitTable(job.table, schema, self._fitted_imputer(schema)))
+
+    def _prepared(
+        self, job: FusionJob, seeds: np.random.SeedSequence, ranks: Ranks
+    ) -> tuple[FusionDPNet, TrainingRows]:
+        """The net, and the encoded rows, of which it has seen nothing but shapes and public facts."""
+        n, target, plan = job.n_rows, job.target, self.plan_
+        schedule = self._schedule(n)
         encoder, scores, support_scores = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
         extra = self._labelled_support(encoder, job.schema.columns, job.support_target, support_scores)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
-        self._method = method_of(self.method)
         rows = self._driver.rows(
             lambda: self._training_rows(
                 self._method,
@@ -395,7 +459,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             )
         )
         self.imputer_, self.encoder_ = job.source.imputer, encoder
-        self._train_net(rows, target, schedule, seeds, ranks, begin)
+        return self._prepared_net(rows, target, schedule, seeds, ranks), rows
 
     def _fit_encoder(
         self, job: FusionJob, seeds: np.random.SeedSequence
@@ -423,15 +487,14 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         starts = method.imputes and one_target and one_budget
         return encoder, *encoder.fit_start(*known, score, seed, support, *more, starts)
 
-    def _train_net(
+    def _prepared_net(
         self,
         rows: TrainingRows,
         target: EncodedTarget,
         schedule: Schedule,
         seeds: np.random.SeedSequence,
         ranks: Ranks,
-        begin: Begin,
-    ) -> None:
+    ) -> FusionDPNet:
         import torch
 
         from ...nets import MLP, WideAndDeep
@@ -493,12 +556,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         )
         net.prepare(rows, target.n_outputs)
         rehearse(net, rows, target.n_outputs)
-        net.begin = begin
-        if plan is None:
-            begin()
-        self._driver.train(self, net, rows)
-        self.net_ = net
-        self.history_ = net.history
+        return net
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:
@@ -549,6 +607,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if plan is None:
             return {"method": self._method.name}
         return {
+            **({} if plan.before is None else {"count_noise_multiplier": plan.before.noise_multiplier}),
             "noise_multiplier": plan.noise_multiplier,
             "max_grad_norm": plan.clipping.max_grad_norm,
             "clipping": plan.clipping.kind,

@@ -11,8 +11,8 @@ import pandas as pd
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
 from ._correction import ClippedLoss, Loss
+from ._counted_cells import CountedCells
 from ._indicators import Indicators
-from ._located_cells import LocatedCells
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
 from ._public_rows import PublicRows
@@ -42,7 +42,7 @@ class Bins:
         self.domains, self.loss = dict(domains), loss
 
     def fit(
-        self, training: PublicRows, cells: LocatedCells, clipped: ClippedLoss, rng: np.random.Generator
+        self, training: PublicRows, cells: CountedCells, clipped: ClippedLoss, rng: np.random.Generator
     ) -> Landscape:
         """Cut columns where their cells lie, and say how the loss bends."""
         score = training.score
@@ -53,7 +53,7 @@ class Bins:
         )
         self.pairs = list(combinations(self.domains, 2)) if len(self.domains) <= _MOST_PAIRED else []
         some = rng.permutation(len(score))[:_MOST_ROWS]
-        likely = cells.rows(training.public[some], rng)
+        likely = cells.rows(len(some), rng)
         codes, sizes = self._codes(likely, score[some])
         self.n_features = int(sum(sizes))
         stand_for = training.stand_for * len(score) / len(some)
@@ -98,7 +98,7 @@ class Bins:
         return [g for g, _ in groups], [k for _, k in groups]
 
 
-def _edges(domain: Ordered, cells: LocatedCells, column: str) -> tuple[np.ndarray, ...]:
+def _edges(domain: Ordered, cells: CountedCells, column: str) -> tuple[np.ndarray, ...]:
     """Fine, middle and coarse cuts of an interval, and cuts for pairs."""
     knots = np.asarray(domain.edges[1:-1] if domain.knots is not None else [])
 

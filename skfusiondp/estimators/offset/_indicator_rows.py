@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from ...tables._table import Table
 from ._indicators import Indicators
 
 # Rows whose features are formed at once, and the most bytes of features that are kept between passes.
@@ -64,3 +66,24 @@ class IndicatorRows:
                     kept, self._keeps = None, False
             yield piece
         self._kept = kept
+
+
+def read_pieces(
+    table: Table, columns: Sequence[str], kept: np.ndarray, piece: Callable[[pd.DataFrame, np.ndarray], Piece]
+) -> Iterator[Piece]:
+    """Pieces of those rows of a table that a release may read.
+
+    Parameters
+    ----------
+    table : Table
+    columns : sequence of str
+        What is read of it.
+    kept : ndarray of shape (n_rows,), bool
+    piece : callable
+        Makes a piece of a frame and of its rows' positions.
+    """
+    for start, chunk in table.chunks(columns):
+        for first in range(start, start + len(chunk), PIECE_ROWS):
+            rows = first + np.flatnonzero(kept[first : min(first + PIECE_ROWS, start + len(chunk))])
+            if len(rows):
+                yield piece(chunk.iloc[rows - start], rows)

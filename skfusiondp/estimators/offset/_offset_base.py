@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -26,7 +26,6 @@ from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
-from ...tables._domain import Domain
 from ...tables._groups import read_units, without_column
 from ...tables._public_encoder import PublicEncoder
 from ...tables._read_table import read_table
@@ -35,8 +34,8 @@ from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
 from ._bins import Bins
 from ._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping, release_noise
-from ._indicator_rows import PIECE_ROWS, IndicatorRows, Piece
-from ._located_cells import CountedCells, SupportCells
+from ._counted_cells import CountedCells, count_cells
+from ._indicator_rows import IndicatorRows, Piece, read_pieces
 from ._offset_constraints import OFFSET_RULES
 from ._posterior import Landscape, posterior_coefficients
 from ._public_rows import PublicRows, SupportRows
@@ -258,12 +257,6 @@ class BaseOffsetFusion(PrivateEstimator):
             self._tell(1, "structure of the correction, from public rows")
             self._structure = Structure(schema.domains, job.loss)
             landscape = self._structure.fit(known, support, clipped, np.random.default_rng(seeds[1]))
-        elif support is not None and schema.domains:
-            frame = self._support_frame()
-            assert frame is not None
-            cells = SupportCells(schema.domains, frame, self._columns.transform(frame[list(schema.public)]))
-            self._structure = Bins(schema.domains, job.loss)
-            landscape = self._structure.fit(known, cells, clipped, np.random.default_rng(seeds[1]))
         self.imputer_ = None if self.imputer is None else self._fit_imputer(job, seeds[2])
         self._labelled, self._supported = labelled is not None, support is not None
         clear_padding([self.public_models_, self._structure])
@@ -386,21 +379,19 @@ class BaseOffsetFusion(PrivateEstimator):
             self.steps_run_ += 1
             self._tell(2, f"release {self.steps_run_} of {plan.steps}")
 
-        def read(piece: Callable[[pd.DataFrame, np.ndarray], Piece]) -> Iterator[Piece]:
-            for start, chunk in job.table.chunks(job.schema.columns):
-                for first in range(start, start + len(chunk), PIECE_ROWS):
-                    rows = first + np.flatnonzero(kept[first : min(first + PIECE_ROWS, start + len(chunk))])
-                    if len(rows):
-                        yield piece(chunk.iloc[rows - start], rows)
-
         releases = Releases(job.loss, plan, RandomBits(seeds[3]), started)
         if landscape is None:
-            cells = self._counted_cells(job.schema.domains, releases, read, int(kept.sum()))
+            cells = CountedCells(job.schema.domains)
+            if releases.left > 1:
+                self._tell(1, "where the sensitive cells lie, 1 release")
+                cells.learn(count_cells(cells, job.table, kept, releases))
             self._structure = Bins(job.schema.domains, job.loss)
             landscape = self._structure.fit(known, cells, clipped, np.random.default_rng(seeds[1]))
             clear_padding(self._structure)
         rows = IndicatorRows(
-            lambda: read(lambda frame, rows: self._piece(job, score, frame, rows)),
+            lambda: read_pieces(
+                job.table, job.schema.columns, kept, lambda frame, rows: self._piece(job, score, frame, rows)
+            ),
             int(kept.sum()),
             self._structure.n_features,
             n_outputs,
@@ -410,22 +401,6 @@ class BaseOffsetFusion(PrivateEstimator):
         self.coef_ = posterior_coefficients(
             lambda coef: releases.gradient(rows, coef), landscape, n_outputs, releases.left, releases.std
         )
-
-    def _counted_cells(
-        self, domains: Mapping[str, Domain], releases: Releases, read: Callable, n_rows: int
-    ) -> CountedCells:
-        """Where sensitive cells lie, by the first release of several."""
-        cells = CountedCells(domains)
-        if releases.left > 1:
-            self._tell(1, "where the sensitive cells lie, 1 release")
-
-            def piece(frame: pd.DataFrame, rows: np.ndarray) -> Piece:
-                nothing = np.zeros((len(rows), 1))
-                return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
-
-            counted = IndicatorRows(lambda: read(piece), n_rows, sum(cells.sizes), 1, 1)
-            cells.learn(releases.counts(counted, len(cells.sizes)))
-        return cells
 
     def _piece(self, job: OffsetJob, score: np.ndarray, frame: pd.DataFrame, rows: np.ndarray) -> Piece:
         """Features, start and target of some rows."""
@@ -537,7 +512,7 @@ class BaseOffsetFusion(PrivateEstimator):
         if self._labelled:
             facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
         elif self._supported:
-            facts.append("the support rows: bins of the sensitive columns, and how they vary")
+            facts.append("the support rows: some of the cuts between bins of the sensitive columns")
         return [*facts, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, r2_score, roc_auc_score
 from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
 from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import ClippedLoss, Loss
-from skfusiondp.estimators.offset._located_cells import CountedCells, SupportCells
+from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.offset._public_rows import PublicRows
 
 WIDE = [1, 10, 100]
@@ -106,17 +106,6 @@ def cut(cells, declared, frame=TEST):
     return bins, bins.fit(rows, cells, ClippedLoss(Loss("binary"), 0.5), rng)
 
 
-@pytest.mark.parametrize("wide", WIDE)
-def test_support_rows_alone_say_where_a_column_is_cut(wide):
-    bins, _ = cut(SupportCells(domains(wide), TEST, np.zeros((len(TEST), 1))), domains(wide))
-    for c in domains(wide):
-        inside = domains(wide)[c].clean(TEST[c])
-        fine = bins.edges[c][0]
-        assert {*np.quantile(inside, np.arange(1, 32) / 32)} <= {*fine}
-        # The ends are cut finer: the outermost bins hold a 256th of the cells.
-        assert np.mean(inside < fine[0]) == pytest.approx(1 / 256, abs=1e-3)
-
-
 def test_without_support_and_counts_an_interval_is_cut_all_over():
     bins, landscape = cut(CountedCells(domains(1)), domains(1))
     for c, d in domains(1).items():
@@ -133,7 +122,9 @@ def test_the_landscape_is_that_of_the_features_of_rows_like_these():
     declared = {"age": Numeric(10, 90), "sex": Categorical(["f", "m"])}
     rng = np.random.default_rng(1)
     frame = TEST.assign(sex=rng.choice(["f", "m"], len(TEST)))
-    bins, landscape = cut(SupportCells(declared, frame, np.zeros((len(frame), 1))), declared, frame)
+    cells = CountedCells(declared)
+    cells.learn(np.asarray((cells.features(frame).matrix() > 0).sum(axis=0)).ravel().astype(float))
+    bins, landscape = cut(cells, declared, frame)
     basis = landscape.basis
     np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-8)
     assert np.array_equal(np.unique(landscape.group), np.arange(landscape.group.max() + 1))

@@ -24,7 +24,7 @@ from skfusiondp.datasets import load_adult
 from skfusiondp.estimators.offset import _correction, _structure
 from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import Loss
-from skfusiondp.estimators.offset._located_cells import CountedCells
+from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.offset._structure import Structure, best_shares
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.privacy._random_bits import RandomBits

@@ -10,8 +10,8 @@ from scipy import stats
 from skfusiondp import Categorical, Date, Numeric
 from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping
+from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
-from skfusiondp.estimators.offset._located_cells import CountedCells, SupportCells
 from skfusiondp.estimators.offset._public_rows import PublicRows
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._noised_sums import whole_features
@@ -71,10 +71,23 @@ def fitted_bins(cells, domains, n=60):
     return bins
 
 
-SUPPORT = pd.DataFrame({c: d.draw(40, np.random.default_rng(1)) for c, d in DOMAINS.items()})
+COUNTED = pd.DataFrame({c: d.draw(40, np.random.default_rng(1)) for c, d in DOMAINS.items()})
+
+
+def learnt(domains, frame):
+    """Cells that have been counted, without noise."""
+    cells = CountedCells(domains)
+    cells.learn(exact(cells, frame))
+    return cells
+
+
+def exact(cells, frame):
+    return np.asarray((cells.features(frame).matrix() > 0).sum(axis=0)).ravel().astype(float)
+
+
 BINS = {
     "even": fitted_bins(CountedCells(DOMAINS), DOMAINS),
-    "support": fitted_bins(SupportCells(DOMAINS, SUPPORT, np.zeros((40, 2))), DOMAINS),
+    "counted": fitted_bins(learnt(DOMAINS, COUNTED), DOMAINS),
 }
 
 
@@ -105,10 +118,6 @@ def test_columns_of_every_type_have_norm_one(dtype):
     frame = pd.DataFrame(dict.fromkeys(DOMAINS, column))
     counted = CountedCells(DOMAINS)
     assert one_active_in_each_group(counted.features(frame), counted.sizes)
-
-
-def exact(cells, frame):
-    return np.asarray((cells.features(frame).matrix() > 0).sum(axis=0)).ravel().astype(float)
 
 
 SHAPES = {
@@ -172,7 +181,7 @@ def test_shares_of_categories_missing_and_undeclared_cells_are_theirs():
     domains = {"sex": DOMAINS["sex"], "age": DOMAINS["age"]}
     cells = CountedCells(domains)
     cells.learn(exact(cells, frame))
-    drawn = cells.rows(np.zeros((20_000, 1)), rng)
+    drawn = cells.rows(20_000, rng)
     assert list(drawn) == ["sex", "age"]
     shares = drawn["sex"].value_counts(normalize=True, dropna=False)
     # What is not declared has no cell of its own: it is drawn as missing.
@@ -206,7 +215,7 @@ def test_counts_that_are_nothing_but_noise_give_shares_quantiles_and_cells(kind,
         found, (low, high) = cells.quantiles(c, np.linspace(0, 1, 33)), DOMAINS[c].span
         assert np.isfinite(found).all() and (np.diff(found) >= 0).all(), c
         assert low <= found[0] and found[-1] <= high, c
-    rows = cells.rows(np.zeros((50, 1)), np.random.default_rng(seed))
+    rows = cells.rows(50, np.random.default_rng(seed))
     for c, d in DOMAINS.items():
         assert not d.outside(rows[c]) or sum(d.outside(rows[c]).values()) == 0, c
 

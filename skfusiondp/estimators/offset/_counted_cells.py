@@ -1,9 +1,8 @@
-"""Where the cells of sensitive columns lie: by public support rows, or by counts that are released."""
+"""Where the cells of sensitive columns lie, by counts that are released."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,8 +11,10 @@ from sklearn.isotonic import isotonic_regression
 
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
+from ...tables._table import Table
+from ._correction import Releases
+from ._indicator_rows import IndicatorRows, Piece, read_pieces
 from ._indicators import Indicators
-from ._trees import hot_deck
 
 # An interval is cut into even leaves, and by halving towards its ends and towards zero: columns that are
 # skewed, or whose bounds are many times too wide, keep their cells there.
@@ -22,49 +23,7 @@ _EVEN, _HALVINGS = 256, 20
 _PARTS = 16
 
 
-class LocatedCells(ABC):
-    """Where the cells of sensitive columns lie, from what may be known of them."""
-
-    @abstractmethod
-    def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
-        """Quantiles of a column of numbers; none where nothing is known."""
-
-    @abstractmethod
-    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-        """Likely sensitive cells of rows with such public columns (encoded): a frame."""
-
-
-class SupportCells(LocatedCells):
-    """By public support rows.
-
-    Parameters
-    ----------
-    domains : mapping of str to domain
-    support : pandas.DataFrame of shape (n_support, n_columns)
-    public : ndarray of shape (n_support, n_public)
-        Its public columns, encoded.
-    """
-
-    def __init__(self, domains: Mapping[str, Domain], support: pd.DataFrame, public: np.ndarray):
-        self._domains, self._support, self._public = dict(domains), support, public
-
-    def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
-        domain = self._domains[column]
-        assert isinstance(domain, Ordered)
-        known = domain.clean(self._support[column])
-        known = known[~np.isnan(known)]
-        return np.quantile(known, shares) if len(known) else known
-
-    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-        true = [d.tree_features(self._support[c]) for c, d in self._domains.items()]
-        one_stratum = np.zeros(len(public)), np.zeros(len(self._support))
-        lent = hot_deck(
-            public, one_stratum[0], self._public, np.concatenate(true, axis=1), one_stratum[1], rng
-        )
-        return self._support[list(self._domains)].iloc[lent].reset_index(drop=True)
-
-
-class CountedCells(LocatedCells):
+class CountedCells:
     """By counts of cells in the parts of each domain, once `learn` has seen them; else the parts are alike.
 
     A row's indicators (`features`) are counted, one active in each group: of an interval, the leaf that the
@@ -77,19 +36,19 @@ class CountedCells(LocatedCells):
     """
 
     def __init__(self, domains: Mapping[str, Domain]):
-        self._domains = dict(domains)
+        self.domains = dict(domains)
         self._edges = {c: _leaves(d) for c, d in domains.items() if isinstance(d, Ordered)}
         # Shares of the leaves or categories, and last of missing cells.
         self._shares = {c: np.r_[np.full(self._n_parts(c), 1 / self._n_parts(c)), 0.0] for c in domains}
 
     def _n_parts(self, column: str) -> int:
         edges = self._edges.get(column)
-        return self._domains[column].n_bins(_PARTS) if edges is None else len(edges) - 1
+        return self.domains[column].n_bins(_PARTS) if edges is None else len(edges) - 1
 
     def features(self, frame: pd.DataFrame) -> Indicators:
         """Which parts each row's cells lie in."""
         groups: list[np.ndarray] = []
-        for c, d in self._domains.items():
+        for c, d in self.domains.items():
             n = self._n_parts(c)
             if not isinstance(d, Ordered):
                 groups.append(d.bins(frame[c], _PARTS))
@@ -104,7 +63,7 @@ class CountedCells(LocatedCells):
     def sizes(self) -> list[int]:
         """Indicators of each group of `features`."""
         found = []
-        for c, d in self._domains.items():
+        for c, d in self.domains.items():
             n = self._n_parts(c)
             levels = _levels(n) if isinstance(d, Ordered) else 1
             found += [_nodes(n, level) + 1 for level in range(levels)]
@@ -112,7 +71,7 @@ class CountedCells(LocatedCells):
 
     def learn(self, counts: np.ndarray) -> None:
         """Take over noised counts of the indicators, of shape (sum of sizes,)."""
-        for c in self._domains:
+        for c in self.domains:
             n = self._n_parts(c)
             levels = _levels(n) if c in self._edges else 1
             size = sum(_nodes(n, level) + 1 for level in range(levels))
@@ -126,14 +85,16 @@ class CountedCells(LocatedCells):
                 self._shares[c] = known / known.sum()
 
     def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
+        """Quantiles of a column of numbers."""
         edges, below = self._edges[column], np.r_[0.0, np.cumsum(self._shares[column][:-1])]
         rises = np.r_[True, np.diff(below) > 0]
         return np.interp(shares * below[-1], below[rises], edges[rises])
 
-    def rows(self, public: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    def rows(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        """Draw sensitive cells of `n` rows, each column by itself."""
         drawn = {}
-        for c, d in self._domains.items():
-            part = rng.choice(len(self._shares[c]), size=len(public), p=self._shares[c])
+        for c, d in self.domains.items():
+            part = rng.choice(len(self._shares[c]), size=n, p=self._shares[c])
             missing = part == len(self._shares[c]) - 1
             if c in self._edges:
                 low, high = self._edges[c][:-1], self._edges[c][1:]
@@ -145,6 +106,20 @@ class CountedCells(LocatedCells):
                 cells = d.restore(known[np.minimum(part, len(known) - 1)])
             drawn[c] = pd.Series(cells).where(~missing)
         return pd.DataFrame(drawn)
+
+
+def count_cells(cells: CountedCells, table: Table, kept: np.ndarray, releases: Releases) -> np.ndarray:
+    """Count the kept rows of a table by `cells.features`: one release, what ``cells.learn`` takes."""
+
+    def piece(frame: pd.DataFrame, rows: np.ndarray) -> Piece:
+        nothing = np.zeros((len(rows), 1))
+        return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
+
+    columns = tuple(cells.domains)
+    counted = IndicatorRows(
+        lambda: read_pieces(table, columns, kept, piece), int(kept.sum()), sum(cells.sizes), 1, 1
+    )
+    return releases.counts(counted, len(cells.sizes))
 
 
 def _leaves(domain: Ordered) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""Where the sensitive cells lie, by one noised count of them before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ...privacy import PrivatePlan
+from ...privacy._plan import Tier
+from ...tables._domain import Domain
+from ...tables._ordered import Ordered
+from ...tables._schema import SensitiveSchema
+from ..offset._correction import COUNTS, accountant_clipping
+from ..offset._counted_cells import CountedCells
+
+# All steps together cost about as much as so many counts.
+_COUNTS = 11
+# Quantiles of a column that its knots are taken from.
+_QUANTILES = 1_001
+
+
+def uncut(domains: Mapping[str, Domain | None]) -> tuple[str, ...]:
+    """Columns of numbers whose domains have no knots."""
+    return tuple(c for c, d in domains.items() if isinstance(d, Ordered) and d.knots is None)
+
+
+def count_plan(plan: PrivatePlan, columns: tuple[str, ...]) -> PrivatePlan | None:
+    """Plan a count of some columns' cells that costs about an eleventh of what the steps of a plan do.
+
+    Returns
+    -------
+    PrivatePlan or None
+        None where its noise would hide all rows, or columns have budgets of their own.
+    """
+    if len(plan.tiers) != 1 or not plan.steps:
+        return None
+    # Unless their noise is small, T steps at sampling rate q cost what one step of all rows does at
+    # 1/(q sqrt(T)) of their noise multiplier. Any number is sound: the ledger holds the count by itself.
+    one = plan.noise_multiplier / (plan.sample_rate * math.sqrt(plan.steps))
+    noise = math.sqrt(_COUNTS) * one
+    if noise > plan.n_rows:
+        return None
+    clipping = accountant_clipping(COUNTS, 1.0, plan.adjacency)
+    return replace(plan, sample_rate=1.0, steps=1, tiers=(Tier(columns, noise, clipping),))
+
+
+def with_knots(schema: SensitiveSchema, cells: CountedCells) -> SensitiveSchema:
+    """The schema with knots of the counted columns where their cells lie."""
+    shares = np.linspace(0, 1, _QUANTILES)
+    domains = dict(schema.domains)
+    for column in cells.domains:
+        domain = domains[column]
+        assert isinstance(domain, Ordered)
+        domains[column] = domain.with_knots_of(cells.quantiles(column, shares))
+    return replace(schema, domains=domains)
