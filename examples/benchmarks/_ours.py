@@ -33,13 +33,17 @@ class Remembering(Driver):
     def __init__(self) -> None:
         self._key: Any = None
         self._steps: dict[str, tuple[Any, float]] = {}
-        self.spared = 0.0
+        self.spared, self._counted = 0.0, False
 
     def begin(self, key: Any) -> None:
         """Forget what other fits made."""
-        self.spared = 0.0
+        self.spared, self._counted = 0.0, False
         if key != self._key:
             self._key, self._steps = key, {}
+
+    def counts(self, make: Callable[[], Any]) -> Any:
+        self._counted = True  # what follows depends on this fit's noise
+        return make()
 
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
         return self._once("imputer", make)
@@ -51,6 +55,8 @@ class Remembering(Driver):
         return self._once("rows", make)
 
     def _once(self, step: str, make: Callable[[], Any]) -> Any:
+        if self._counted:
+            return make()
         if step in self._steps:
             self.spared += self._steps[step][1]
         else:

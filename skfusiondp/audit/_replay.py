@@ -300,12 +300,17 @@ def _compare(name: str, first: list[dict], second: list[dict]) -> ReplayCheck:
 def _ledger(one: Any, other: Any, first: Record) -> ReplayCheck:
     """The ledgers agree, and hold the plan, of which no more ran."""
     wrong = [] if one.ledger_ == other.ledger_ else ["the two fits' ledgers"]
-    tiers = 0 if one.plan_ is None else len(one.plan_.tiers)
+    plan = one.plan_
+    tiers = 0 if plan is None else len(plan.tiers)
     ran = len(first.released) / max(tiers, 1)
-    planned = 0 if one.plan_ is None else one.plan_.steps
-    kept = all(ran <= e.steps == planned for e in one.ledger_)
-    if not kept or len(one.ledger_) != (tiers if ran else 0):
-        wrong.append(f"{[e.steps for e in one.ledger_]} steps accounted, {ran:g} run")
+    planned = 0 if plan is None else plan.steps
+    counted = () if plan is None or plan.before is None else plan.before.ledger(1, one._source).entries
+    before, steps = one.ledger_.entries[: len(counted)], one.ledger_.entries[len(counted) :]
+    if before != counted or bool(counted) != (first.counts is not None):
+        wrong.append("the count before the first step")
+    kept = all(ran <= e.steps == planned for e in steps)
+    if not kept or len(steps) != (tiers if ran or counted else 0):
+        wrong.append(f"{[e.steps for e in steps]} steps accounted, {ran:g} run")
     return _check("ledger", wrong, "the steps of the plan are accounted, and no more ran")
 
 

@@ -117,8 +117,11 @@ class SharedWork(Driver):
         return self
 
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
+        if self._counted:
+            return make()
         for known, imputer in self._imputers:
-            if known == schema:
+            # Domains with other knots are equal, but what is imputed is encoded by them.
+            if known == schema and repr(known) == repr(schema):
                 return imputer
         self._imputers.append((schema, make()))
         return self._imputers[-1][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,10 @@ class TableEncoder(KnownKeywords, TransformerMixin, BaseEstimator):
         frame = check_table(self, X, reset=True)
         table = FrameTable(frame, X)
         return self._fit_schema(table, resolve_schema(table, self.sensitive, on_leak=self.on_leak))
+
+    def _of_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
+        """The encoder of the same table under a schema with other knots; this one stays as it is."""
+        return copy.copy(self)._fit_schema(table, schema)
 
     def _fit_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
         """Fit on a table's public columns: on a sample of rows, where it is large and lies on disk.

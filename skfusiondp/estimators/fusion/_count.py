@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,10 @@ def count_plan(plan: PrivatePlan, columns: tuple[str, ...]) -> PrivatePlan | Non
 
 
 def with_knots(schema: SensitiveSchema, cells: CountedCells) -> SensitiveSchema:
-    """The schema with knots of the counted columns where their cells lie."""
+    """The schema with the counted columns' knots where their cells lie."""
     shares = np.linspace(0, 1, _QUANTILES)
     domains = dict(schema.domains)
     for column in cells.domains:
-        domain = domains[column]
-        assert isinstance(domain, Ordered)
-        domains[column] = domain.with_knots_of(cells.quantiles(column, shares))
+        domain: Any = domains[column]  # a dataclass; what knots it has are those of few support rows
+        domains[column] = replace(domain, knots=None).with_knots_of(cells.quantiles(column, shares))
     return replace(schema, domains=domains)

@@ -41,7 +41,7 @@ from ..offset._correction import COUNTS, Releases
 from ..offset._counted_cells import CountedCells, count_cells
 from ._count import count_plan, uncut, with_knots
 from ._fusion_constraints import FUSION, FUSION_RULES
-from ._methods import Method, method_of
+from ._methods import METHODS, Method, method_of
 from ._net_parameters import NetParameters
 from ._public_score import PublicScore
 from ._scored_encoder import ScoredEncoder
@@ -88,6 +88,15 @@ class FusionJob(Job):
     source: FitTable
     target: EncodedTarget
     support_target: tuple[np.ndarray, np.ndarray] | None
+
+
+@dataclass(frozen=True)
+class FittedEncoder:
+    """An encoder, and the scores of training and of labelled support rows, if it has a public model."""
+
+    encoder: TableEncoder
+    scores: np.ndarray | None = None
+    support_scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -287,11 +296,19 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return plan if before is None else make_plan(n_rows, **settings, before=before)
 
     def _counted_columns(self, method: Method, job: Job | None) -> tuple[str, ...]:
-        """Columns of which a count is to show the default module where their cells lie."""
+        """Columns of which a count is to show the default module where their cells lie.
+
+        None where noise is given, for as much as it says, and where trees of support rows show them.
+        """
+        starts = method.imputes and self.support_target is not None
         paired = job is not None and job.table.views is not None
-        if self.module is not None or method.free_view is None or self._given_support() is not None or paired:
+        given = self.module is not None or self.noise_multiplier is not None
+        if given or method.free_view is None or starts or paired:
             return ()
-        return uncut(self._declared() if job is None else job.schema.public_domains)
+        stated = uncut(self._declared())
+        if job is None:
+            return stated
+        return tuple(c for c in job.schema.public_domains if job.schema.name(c) in stated)
 
     def _schedule(self, n_rows: int) -> Schedule:
         method = method_of(self.method)
@@ -390,18 +407,19 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         ranks, plan = Ranks.current(), self.plan_
         seeds = ranks.same(self._seeds())
         self._method = method_of(self.method)
+        found = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
         if plan is None or plan.before is None:
-            net, rows = self._prepared(job, seeds, ranks)
+            net, rows = self._prepared(job, found, self._method, seeds, ranks)
             net.begin = begin
         else:
-            counted = plan.before.tiers[0].columns
-            cells = CountedCells({c: job.schema.domains[c] for c in counted})
-            # What can be refused is refused with knots that no count has shown, before anything is paid.
-            self._prepared(job, copy.deepcopy(seeds), ranks)
+            # What can be refused is refused before anything is paid, by rows of the same kind.
+            self._prepared(job, found, METHODS["feature-dp"], copy.deepcopy(seeds), ranks)
             begin()
+            cells = CountedCells({c: job.schema.domains[c] for c in plan.before.tiers[0].columns})
             cells.learn(self._count(job, cells, plan.before, seeds, ranks))
             job = self._cut(job, cells)
-            net, rows = self._prepared(job, seeds, ranks)
+            found = replace(found, encoder=found.encoder._of_schema(job.table, job.schema))
+            net, rows = self._prepared(job, found, self._method, seeds, ranks)
             net.counted = True
         if plan is None:
             begin()
@@ -433,20 +451,24 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return replace(job, schema=schema, source=FitTable(job.table, schema, self._fitted_imputer(schema)))
 
     def _prepared(
-        self, job: FusionJob, seeds: np.random.SeedSequence, ranks: Ranks
+        self,
+        job: FusionJob,
+        found: FittedEncoder,
+        method: Method,
+        seeds: np.random.SeedSequence,
+        ranks: Ranks,
     ) -> tuple[FusionDPNet, TrainingRows]:
         """The net, and the encoded rows, of which it has seen nothing but shapes and public facts."""
-        n, target, plan = job.n_rows, job.target, self.plan_
+        n, target, plan, encoder = job.n_rows, job.target, self.plan_, found.encoder
         schedule = self._schedule(n)
-        encoder, scores, support_scores = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
         if hasattr(self, "feature_names_in_"):
             encoder.feature_names_in_ = self.feature_names_in_
         ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
-        extra = self._labelled_support(encoder, job.schema.columns, job.support_target, support_scores)
+        extra = self._labelled_support(encoder, job.schema.columns, job.support_target, found.support_scores)
         tiers = () if plan is None else [t.columns for t in plan.tiers]
         rows = self._driver.rows(
             lambda: self._training_rows(
-                self._method,
+                method,
                 encoder,
                 job.source,
                 target.values,
@@ -455,16 +477,14 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 tiers,
                 extra,
                 job.units.kept,
-                scores,
+                found.scores,
             )
         )
         self.imputer_, self.encoder_ = job.source.imputer, encoder
         return self._prepared_net(rows, target, schedule, seeds, ranks), rows
 
-    def _fit_encoder(
-        self, job: FusionJob, seeds: np.random.SeedSequence
-    ) -> tuple[TableEncoder, np.ndarray | None, np.ndarray | None]:
-        """Fit the encoder on public facts; return it with scores of training and of labelled support rows.
+    def _fit_encoder(self, job: FusionJob, seeds: np.random.SeedSequence) -> FittedEncoder:
+        """Fit the encoder on public facts.
 
         The default module starts from scores of a public model, if it is to learn something privately.
         """
@@ -473,19 +493,19 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         encoder = TableEncoder() if plain or self.module is not None else ScoredEncoder()
         encoder._fit_schema(job.table, job.schema)
         if not isinstance(encoder, ScoredEncoder):
-            return encoder, None, None
+            return FittedEncoder(encoder)
         known = job.table, target.values, target.weight
         score = PublicScore(target.task, target.n_outputs)
         seed = int(seeds.generate_state(1)[0] % (2**31 - 1))
         if more is None:
-            return encoder, encoder.fit_scores(*known, score, seed), None
+            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
         support = self._support_frame()
         assert support is not None
         one_target = target.task != "regression" or target.n_outputs == 1
         # None where no column is sensitive: then a start would have nothing to read.
         one_budget = self.plan_ is not None and len(self.plan_.tiers) == 1
         starts = method.imputes and one_target and one_budget
-        return encoder, *encoder.fit_start(*known, score, seed, support, *more, starts)
+        return FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
 
     def _prepared_net(
         self,

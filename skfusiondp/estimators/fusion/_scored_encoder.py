@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ...tables._schema import SensitiveSchema
 from ...tables._table import Table
 from ...tables._table_encoder import TableEncoder
 from ..offset._correction import ClippedLoss, Loss
@@ -113,19 +114,28 @@ class ScoredEncoder(TableEncoder):
         rows = np.random.default_rng(seed).choice(n, _LEARNT_ROWS, replace=False, shuffle=False)
         return np.sort(rows), table.take(np.sort(rows), public)
 
+    def _of_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
+        other = super()._of_schema(table, schema)
+        assert isinstance(other, ScoredEncoder)
+        other._name_learnt()
+        return other
+
     def _with_scores(self, table: Table, learnt: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Name the new features; give rows that no model has seen their scores too."""
         self.n_scores = scores.shape[1]
-        names = [f"sensitive__leaves{i}" for i in range(self.n_leaves)]
-        names += [f"sensitive__start{i}" for i in range(self.n_starts)]
-        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names, *names]
-        self.sensitive_features_ = np.array([name.startswith("sensitive__") for name in self._names])
+        self._name_learnt()
         every = np.empty((len(table), self.n_scores), np.float32)
         if len(learnt) < len(table):
             for first, frame in table.chunks(self.schema_.public):
                 every[first : first + len(frame)] = self.score_(frame)
         every[learnt] = scores
         return every
+
+    def _name_learnt(self) -> None:
+        names = [f"sensitive__leaves{i}" for i in range(self.n_leaves)]
+        names += [f"sensitive__start{i}" for i in range(self.n_starts)]
+        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names, *names]
+        self.sensitive_features_ = np.array([name.startswith("sensitive__") for name in self._names])
 
     def _encode(
         self,

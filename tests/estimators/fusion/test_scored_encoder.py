@@ -53,7 +53,7 @@ def views(model, table, y):
     return seen["rows"]
 
 
-@pytest.mark.parametrize("given", [{}, LABELLED], ids=["no support", "labelled support"])
+@pytest.mark.parametrize("given", [{"support": SUPPORT}, LABELLED], ids=["support", "labelled support"])
 def test_all_that_is_learnt_for_free_is_the_same_whatever_sensitive_cells_are(given):
     one, two = (FusionDPClassifier(DOMAINS, **QUICK, **given) for _ in range(2))
     free, other = (views(m, t, Y) for m, t in ((one, TRAIN), (two, scrambled(TRAIN))))

@@ -1,0 +1,229 @@
+"""FusionDP counts where sensitive cells lie before its first step: paid for, noised, and of use."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+
+from skfusiondp import Categorical, FusionDPClassifier, FusionDPRegressor, Numeric, PrivacyBudget
+from skfusiondp.audit import replay
+from skfusiondp.estimators.fusion import _fusion_base as base
+from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.model_selection import StackedGridSearchCV
+from skfusiondp.nets import MLP
+
+DOMAINS = {"age": Numeric(0, 1e4), "sex": Categorical(["f", "m"])}
+QUICK = {"epsilon": 2.0, "delta": 1e-5, "epochs": 1, "public_epochs": 1, "random_state": 0}
+
+
+def made(n, seed):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "lab": rng.normal(size=n),
+            "age": np.round(rng.normal(50, 15, n).clip(0), 1),
+            "sex": rng.choice(["f", "m"], n),
+        }
+    )
+    risk = table["lab"] + 2.0 * (np.abs(table["age"] - 50) > 12) - 1.0
+    return table, (rng.random(n) < 1 / (1 + np.exp(-2 * risk))).astype(int)
+
+
+TRAIN, Y = made(400, 0)
+SUPPORT, Y_SUPPORT = made(100, 1)
+
+
+def scrambled(table):
+    rng = np.random.default_rng(5)
+    return table.assign(age=rng.uniform(-50, 500, len(table)), sex=rng.choice(["f", "m", "?"], len(table)))
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
+@pytest.mark.parametrize("settings", [{}, {"support": SUPPORT}], ids=["no support", "support"])
+@pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adjacency):
+    model = FusionDPClassifier(DOMAINS, method=method, adjacency=adjacency, **{**QUICK, **settings})
+    planned = model.planned_ledger(len(TRAIN))
+    model.fit(TRAIN, Y)
+    count, steps = model.ledger_
+    assert model.ledger_.entries == planned.entries
+    assert (count.sample_rate, count.steps, count.protects, count.adjacency) == (1.0, 1, ("age",), adjacency)
+    assert steps.steps == model.plan_.steps == model.net_.private_steps_
+    assert steps.protects == ("age", "sex")
+    noise = model.plan_.noise_multiplier / (model.plan_.sample_rate * math.sqrt(model.plan_.steps))
+    assert count.noise_multiplier == pytest.approx(math.sqrt(11) * noise, rel=0.2)
+    assert model.epsilon_ <= 2.0 < 1.02 * model.epsilon_
+    assert model.privacy_report().mechanism["count_noise_multiplier"] == count.noise_multiplier
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"noise_multiplier": 3.0, "epsilon": None},
+        {"support": SUPPORT, "support_target": Y_SUPPORT},
+        {"module": MLP},
+        {"sensitive": {**DOMAINS, "age": Numeric(0, 1e4, knots=[40, 60])}},
+        {"sensitive": {"age": Numeric(0, 1e4, epsilon=1.0), "sex": Categorical(["f", "m"])}},
+        {"sensitive": {"sex": Categorical(["f", "m"])}},
+        {"epsilon": 1e-3},
+        {"method": "dp-sgd"},
+        {"method": "hybrid", "support": SUPPORT},
+    ],
+    ids=str,
+)
+def test_where_nothing_is_to_be_learnt_from_it_there_is_no_count(given):
+    model = FusionDPClassifier(**{"sensitive": DOMAINS, **QUICK, **given})
+    planned = model.planned_ledger(len(TRAIN))
+    model.fit(TRAIN, Y)
+    assert model.plan_ is None or model.plan_.before is None
+    assert model.ledger_.entries == planned.entries
+    assert "count_noise_multiplier" not in model.privacy_report().mechanism
+
+
+def test_knots_lie_where_the_cells_do():
+    big, y = made(20_000, 2)
+    model = FusionDPClassifier(DOMAINS, **QUICK).fit(big, y)
+    knots = np.array(model.schema_.domains["age"].knots)
+    shares = [np.mean(big["age"] < k) for k in knots]
+    assert len(knots) >= 8 and knots.max() < 200
+    assert max(np.diff([0, *shares, 1])) < 0.25
+
+
+def test_wide_bounds_cost_little():
+    """Of ten thousand years a hundred hold the cells; the effect is no straight line."""
+    (train, y), (test, y_test) = made(6_000, 3), made(3_000, 4)
+    found = {}
+    for high in (100.0, 1e4):
+        domains = {**DOMAINS, "age": Numeric(0, high)}
+        model = FusionDPClassifier(domains, **{**QUICK, "epochs": 20}).fit(train, y)
+        found[high] = roc_auc_score(y_test, model.predict_proba(test)[:, 1])
+    alone = roc_auc_score(y_test, test["lab"])
+    assert found[1e4] > found[100.0] - 0.02 and found[1e4] > alone + 0.1, found
+
+
+def counts_of(model, cells=None):
+    """The net and rows of a fit whose counts are what `cells` were counted to be, or its own."""
+    seen = {}
+    plain, rows_of = model._count, model._training_rows
+
+    def count(*args):
+        seen["counts"] = plain(*args) if cells is None else cells
+        return seen["counts"]
+
+    def rows(*args):
+        seen["rows"] = rows_of(*args)
+        return seen["rows"]
+
+    model._count, model._training_rows = count, rows
+    return seen
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
+def test_given_the_counts_all_that_is_free_is_the_same_whatever_sensitive_cells_are(method):
+    one, two, three = (FusionDPClassifier(DOMAINS, method=method, **QUICK) for _ in range(3))
+    first = counts_of(one)
+    one.fit(TRAIN, Y)
+    second = counts_of(two, first["counts"])
+    two.fit(scrambled(TRAIN), Y)
+    third = counts_of(three)
+    three.fit(scrambled(TRAIN), Y)
+    assert repr(one.schema_) == repr(two.schema_) != repr(three.schema_)
+    assert json.dumps(one.encoder_._facts(), default=str) == json.dumps(two.encoder_._facts(), default=str)
+    assert np.array_equal(first["rows"].free.numpy(), second["rows"].free.numpy())
+    assert not np.array_equal(first["counts"], third["counts"])
+    # The views that the private branch reads do differ.
+    assert not np.array_equal(first["rows"].views[0].numpy(), second["rows"].views[0].numpy())
+
+
+@pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+def test_the_count_has_the_noise_of_its_plan(adjacency):
+    """Half of the distance of two rows' counts, or one row's, times the noise multiplier in the ledger."""
+    model = FusionDPClassifier(DOMAINS, adjacency=adjacency, **QUICK)
+    seen = counts_of(model)
+    model.fit(TRAIN, Y)
+    cells = base.CountedCells({"age": DOMAINS["age"]})
+    true = np.asarray((cells.features(TRAIN).matrix() > 0).sum(axis=0)).ravel()
+    unit = math.sqrt(2) / 2 if adjacency == "replace" else 1.0
+    std = model.ledger_.entries[0].noise_multiplier * unit * math.sqrt(len(cells.sizes))
+    z = (seen["counts"] - true) / std
+    assert stats.kstest(z, "norm").pvalue > 1e-3
+    assert np.std(z) == pytest.approx(1, abs=0.15)
+
+
+def test_a_count_without_a_seed_repeats_nothing():
+    noise = []
+    for _ in range(2):
+        model = FusionDPClassifier(DOMAINS, **{**QUICK, "random_state": None})
+        seen = counts_of(model)
+        model.fit(TRAIN, Y)
+        noise.append(seen["counts"])
+    assert not np.isclose(noise[0], noise[1]).any()
+
+
+class Fails(torch.optim.Adam):
+    def step(self, closure=None):
+        raise RuntimeError("no step")
+
+
+def test_what_is_refused_is_refused_before_the_count(tmp_path):
+    budget = PrivacyBudget(epsilon=5.0, delta=1e-4, path=tmp_path / "b.json")
+    model = FusionDPClassifier(DOMAINS, budget=budget, optimizer=Fails, **QUICK)
+    seen = counts_of(model)
+    with pytest.raises(InvalidInputError, match="optimizer"):
+        model.fit(TRAIN, Y)
+    assert "counts" not in seen and not len(budget.ledger) and not hasattr(model, "ledger_")
+
+
+def test_a_fit_that_stops_in_the_count_has_paid_for_all(monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base, "count_cells", stop)
+    model = FusionDPClassifier(DOMAINS, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(TRAIN, Y)
+    assert model.ledger_.entries == model.planned_ledger(len(TRAIN)).entries
+
+
+def test_rows_that_the_private_branch_may_not_read_are_not_counted():
+    """Of a person's rows the first is read: what the others hold changes no count."""
+    visits = TRAIN.assign(patient=np.arange(len(TRAIN)) // 2)
+    other = visits.copy()
+    other.loc[other["patient"].duplicated(), "age"] = 77.0
+    counts = []
+    for table in (visits, other):
+        model = FusionDPClassifier(DOMAINS, groups="patient", max_rows_per_unit=1, **QUICK)
+        seen = counts_of(model)
+        model.fit(table, Y)
+        counts.append(seen["counts"])
+    assert np.array_equal(*counts)
+
+
+def test_a_replay_of_neighbours_passes_with_a_count_and_counts_are_replayed():
+    neighbour = TRAIN.copy()
+    neighbour.loc[7, "age"] = 9_000.0
+    report = replay(FusionDPClassifier(DOMAINS, **QUICK), TRAIN, neighbour, Y, random_state=0)
+    assert report.passed, str(report)
+
+
+def test_fits_of_a_search_count_each_for_itself():
+    values = {"max_grad_norm": [0.5, 1.0]}
+    grid = StackedGridSearchCV(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2).fit(TRAIN, Y)
+    alone = GridSearchCV(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2).fit(TRAIN, Y)
+    assert np.array_equal(grid.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert len(grid.best_estimator_.ledger_) == 2
+
+
+def test_a_number_as_target_and_copies_repeat():
+    number = TRAIN["lab"].to_numpy() + 0.1 * np.abs(TRAIN["age"].to_numpy() - 50)
+    model = FusionDPRegressor(DOMAINS, **QUICK).fit(TRAIN, number)
+    again = copy.deepcopy(model).fit(TRAIN, number)
+    assert np.array_equal(model.predict(TRAIN), again.predict(TRAIN))
+    assert len(again.ledger_) == 4
