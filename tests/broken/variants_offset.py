@@ -9,16 +9,20 @@ from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
 from skfusiondp import FoundationImputer
+from skfusiondp.estimators.fusion._fusion_base import BaseFusionDP as base_of_fusion
 from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
+from skfusiondp.estimators.offset._counted_cells import CountedCells, count_cells
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows
 from skfusiondp.model_selection import _scores
 from skfusiondp.preprocessing import PrivateStandardScaler
 from skfusiondp.preprocessing import _private_transformer as _private
+from skfusiondp.privacy import PrivatePlan
 from skfusiondp.privacy import _noised_sums as sums
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.privacy._selection import Repetitions
 from skfusiondp.training import PerRowEngine
+from skfusiondp.training._process_group import Ranks
 
 
 def sums_in_floating_point(patch):
@@ -77,6 +81,43 @@ def counts_with_a_share_of_the_noise(share):
     return less
 
 
+def a_fusion_count_that_nobody_pays_for(patch):
+    patch.setattr(PrivatePlan, "ledger", lambda self, steps, source="": _ledger(_alone(self), steps, source))
+
+
+def _alone(plan):
+    return replace(plan, before=None)
+
+
+_ledger = PrivatePlan.ledger
+
+
+def a_fusion_count_before_payment(patch):
+    patch.setattr(base_of_fusion, "_fit_encoder", _counting(base_of_fusion._fit_encoder))
+
+
+def _counting(plain):
+    def fit(self, job, seeds):
+        if self.plan_ is not None and self.plan_.before is not None:
+            cells = CountedCells({c: job.schema.domains[c] for c in self.plan_.before.tiers[0].columns})
+            self._count(job, cells, self.plan_.before, seeds, Ranks())
+        return plain(self, job, seeds)
+
+    return fit
+
+
+def knots_by_the_cells_themselves(patch):
+    def cut(self, job, cells):
+        counts = cells.features(job.table.sample(tuple(cells.domains))).matrix().sum(axis=0)
+        cells.learn(np.asarray(counts).ravel())
+        return _cut(self, job, cells)
+
+    patch.setattr(base_of_fusion, "_cut", cut)
+
+
+_cut = base_of_fusion._cut
+
+
 def a_release_more_than_planned(patch):
     plain = correction.Releases.__init__
 
@@ -100,20 +141,12 @@ def a_posterior_of_an_unreleased_sum(patch):
 
 
 def bins_cut_by_the_cells_themselves(patch):
-    plain = base.BaseOffsetFusion._counted_cells
+    def exact(cells, table, kept, releases):
+        released = count_cells(cells, table, kept, releases)
+        counts = cells.features(table.sample(tuple(cells.domains))).matrix().sum(axis=0)
+        return released if len(released) != counts.size else np.asarray(counts).ravel()
 
-    def located(self, domains, releases, read, n_rows):
-        cells, seen = plain(self, domains, releases, read, n_rows), []
-
-        def counted(frame, rows):
-            seen.append(cells.features(frame).matrix().sum(axis=0))
-
-        for _ in read(counted):
-            pass
-        cells.learn(np.asarray(sum(seen)).ravel())
-        return cells
-
-    patch.setattr(base.BaseOffsetFusion, "_counted_cells", located)
+    patch.setattr(base, "count_cells", exact)
 
 
 def half_of_a_refit_stays(patch):
@@ -172,7 +205,8 @@ def reach_of_a_number_alone(patch):
 
 
 _OFFSET, _SUMS = "estimators/offset/test_offset.py", "privacy/test_noised_sums.py"
-_CORRECTION, _LOCATED = (f"estimators/offset/test_{name}.py" for name in ("correction", "located_cells"))
+_CORRECTION, _LOCATED = (f"estimators/offset/test_{name}.py" for name in ("correction", "counted_cells"))
+_FUSION_COUNT = "estimators/fusion/test_count.py"
 _COUNTED = "test_a_count_has_the_noise_of_its_own_sensitivity_and_neither_more_nor_less"
 _SAME = "test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are"
 _SEARCH, _STEPS = (
@@ -212,6 +246,26 @@ VARIANTS_OFFSET = [
             *("replace", 2**-0.5),
         )
         for words, share in (("without noise", 0.0), ("with half of the noise", 0.5))
+    ),
+    by_test(
+        "a FusionDP count that nobody pays for",
+        a_fusion_count_that_nobody_pays_for,
+        _FUSION_COUNT,
+        "test_the_ledger_holds_the_count_that_ran_and_all_steps",
+        *("feature-dp", {}, "replace"),
+    ),
+    by_test(
+        "a FusionDP count before it is paid for",
+        a_fusion_count_before_payment,
+        _FUSION_COUNT,
+        "test_what_is_refused_is_refused_before_the_count",
+    ),
+    by_test(
+        "FusionDP knots cut by the cells themselves",
+        knots_by_the_cells_themselves,
+        _FUSION_COUNT,
+        "test_given_the_counts_all_that_is_free_is_the_same_whatever_sensitive_cells_are",
+        "feature-dp",
     ),
     by_test(
         "an offset release more than planned",

@@ -52,6 +52,7 @@ def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adj
     model = FusionDPClassifier(DOMAINS, method=method, adjacency=adjacency, **{**QUICK, **settings})
     planned = model.planned_ledger(len(TRAIN))
     model.fit(TRAIN, Y)
+    assert len(model.ledger_) == 2
     count, steps = model.ledger_
     assert model.ledger_.entries == planned.entries
     assert (count.sample_rate, count.steps, count.protects, count.adjacency) == (1.0, 1, ("age",), adjacency)
@@ -172,8 +173,8 @@ class Fails(torch.optim.Adam):
         raise RuntimeError("no step")
 
 
-def test_what_is_refused_is_refused_before_the_count(tmp_path):
-    budget = PrivacyBudget(epsilon=5.0, delta=1e-4, path=tmp_path / "b.json")
+def test_what_is_refused_is_refused_before_the_count():
+    budget = PrivacyBudget(epsilon=5.0, delta=1e-4)
     model = FusionDPClassifier(DOMAINS, budget=budget, optimizer=Fails, **QUICK)
     seen = counts_of(model)
     with pytest.raises(InvalidInputError, match="optimizer"):
