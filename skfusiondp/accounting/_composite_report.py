@@ -119,7 +119,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
     >>> pipe = make_pipeline("passthrough", FusionDPClassifier(adult.sensitive, epsilon=1.0, steps=4))
     >>> report = privacy_report(pipe.fit(adult.table[:500], adult.target[:500]))
     >>> report.epsilon <= 1, len(report.ledger)
-    (True, 1)
+    (True, 2)
     """
     account = account_of(fitted, delta)
     relations = {e.adjacency for e in account.ledger}

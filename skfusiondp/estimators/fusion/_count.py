@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...privacy import PrivatePlan
+from ...privacy._accountant import calibrate_noise_multiplier
 from ...privacy._plan import Tier
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
@@ -17,8 +17,8 @@ from ...tables._schema import SensitiveSchema
 from ..offset._correction import COUNTS, accountant_clipping
 from ..offset._counted_cells import CountedCells
 
-# All steps together cost about as much as so many counts.
-_COUNTS = 11
+# A count has the noise of one of so many full releases that would cost all of the budget.
+_RELEASES = 12
 # Quantiles of a column that its knots are taken from.
 _QUANTILES = 1_001
 
@@ -28,8 +28,8 @@ def uncut(domains: Mapping[str, Domain | None]) -> tuple[str, ...]:
     return tuple(c for c, d in domains.items() if isinstance(d, Ordered) and d.knots is None)
 
 
-def count_plan(plan: PrivatePlan, columns: tuple[str, ...]) -> PrivatePlan | None:
-    """Plan a count of some columns' cells that costs about an eleventh of what the steps of a plan do.
+def count_plan(plan: PrivatePlan, columns: tuple[str, ...], epsilon: float) -> PrivatePlan | None:
+    """Plan a count of some columns' cells, as one of twelve releases that together would cost `epsilon`.
 
     Returns
     -------
@@ -38,10 +38,9 @@ def count_plan(plan: PrivatePlan, columns: tuple[str, ...]) -> PrivatePlan | Non
     """
     if len(plan.tiers) != 1 or not plan.steps:
         return None
-    # Unless their noise is small, T steps at sampling rate q cost what one step of all rows does at
-    # 1/(q sqrt(T)) of their noise multiplier. Any number is sound: the ledger holds the count by itself.
-    one = plan.noise_multiplier / (plan.sample_rate * math.sqrt(plan.steps))
-    noise = math.sqrt(_COUNTS) * one
+    noise = calibrate_noise_multiplier(
+        epsilon, plan.delta, 1.0, _RELEASES, plan.adjacency, rows_per_unit=plan.rows_per_unit
+    )
     if noise > plan.n_rows:
         return None
     clipping = accountant_clipping(COUNTS, 1.0, plan.adjacency)

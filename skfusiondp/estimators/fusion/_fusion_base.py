@@ -292,7 +292,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if not method.private or not (columns or method.protects_rows):
             return None
         counted = self._counted_columns(method, job)
-        before = count_plan(plan, counted) if counted else None
+        epsilon = 1.0 if self.epsilon is None else float(self.epsilon)
+        before = count_plan(plan, counted, epsilon) if counted else None
         return plan if before is None else make_plan(n_rows, **settings, before=before)
 
     def _counted_columns(self, method: Method, job: Job | None) -> tuple[str, ...]:

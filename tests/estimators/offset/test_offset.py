@@ -104,7 +104,7 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
 
 
 @EVERY_SUPPORT
-def test_bins_and_trees_know_of_sensitive_cells_what_was_counted_and_with_support_nothing(given):
+def test_bins_know_of_sensitive_cells_what_was_counted_and_trees_nothing(given):
     """Cells that change rows are counted alike, so that only gradients tell of them."""
     rows = np.random.default_rng(0).permutation(len(TRAIN))
     moved = TRAIN.assign(**{c: TRAIN[c].to_numpy()[rows] for c in DOMAINS})
@@ -113,16 +113,16 @@ def test_bins_and_trees_know_of_sensitive_cells_what_was_counted_and_with_suppor
     )
     assert not np.array_equal(one.coef_, two.coef_)
     assert parts(one)["_structure"] == parts(two)["_structure"]
-    assert (parts(one)["_structure"] == parts(other)["_structure"]) == bool(given)
+    assert (parts(one)["_structure"] == parts(other)["_structure"]) == ("support_target" in given)
     for name in ("public_models_", "public_constant_", "_columns", "schema_"):
         assert parts(one)[name] == parts(two)[name] == parts(other)[name]
 
 
 @pytest.mark.parametrize(
     ("given", "steps", "counts"),
-    [({}, 1, 0), ({}, 2, 1), ({}, 5, 1), ({"support": SUPPORT}, 3, 0), (LABELLED, 2, 0)],
+    [({}, 1, 0), ({}, 2, 1), ({}, 5, 1), ({"support": SUPPORT}, 3, 1), (LABELLED, 2, 0)],
 )
-def test_of_several_releases_the_first_is_a_count_where_no_support_row_shows_cells(
+def test_of_several_releases_the_first_is_a_count_where_no_labelled_row_shows_cells(
     given, steps, counts, monkeypatch
 ):
     seen = []
@@ -275,13 +275,12 @@ def test_a_fit_that_began_its_releases_pays_for_its_plan(monkeypatch, error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("given", [{"support": SUPPORT}, LABELLED], ids=["support", "labelled"])
-def test_a_fit_that_ends_before_a_release_pays_nothing_and_leaves_nothing(monkeypatch, error, given):
+def test_a_fit_that_ends_before_a_release_pays_nothing_and_leaves_nothing(monkeypatch, error):
     def breaks(*args):
         raise error
 
-    monkeypatch.setattr(Structure if "support_target" in given else Bins, "fit", breaks)
-    model = classifier(**given)
+    monkeypatch.setattr(Structure, "fit", breaks)
+    model = classifier(**LABELLED)
     before = dict(vars(model))
     with pytest.raises(error):
         model.fit(TRAIN, Y)

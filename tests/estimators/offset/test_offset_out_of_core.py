@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from test_offset import DOMAINS, LABELLED, SUPPORT, TRAIN, Y, classifier, made, public_score, scrambled
 
 from skfusiondp import FoundationImputer, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
-from skfusiondp.estimators.offset import _correction, _offset_base
+from skfusiondp.estimators.offset import _correction, _indicator_rows, _offset_base
 from skfusiondp.tables import _disk, _table
 
 MANY, Y_MANY, NUMBER_MANY = made(1000, 2)
@@ -110,7 +110,7 @@ def test_nothing_of_the_free_part_of_a_large_table_moves_with_sensitive_cells(gi
 
 
 def test_features_are_formed_for_a_few_rows_at_a_time(monkeypatch):
-    monkeypatch.setattr(_offset_base, "PIECE_ROWS", 64)
+    monkeypatch.setattr(_indicator_rows, "PIECE_ROWS", 64)
     monkeypatch.setattr(_table, "CHUNK_ROWS", 200)
     largest, plain = [], _correction.whole_features
 
@@ -122,7 +122,7 @@ def test_features_are_formed_for_a_few_rows_at_a_time(monkeypatch):
     model = classifier(max_rows_per_unit=1, noise_multiplier=5.0, steps=8)
     few = model.fit(MANY, Y_MANY, groups=groups).coef_
     monkeypatch.setattr(_correction, "whole_features", watched)
-    monkeypatch.setattr(_offset_base, "PIECE_ROWS", 7)
+    monkeypatch.setattr(_indicator_rows, "PIECE_ROWS", 7)
     again = classifier(max_rows_per_unit=1, noise_multiplier=5.0, steps=8).fit(MANY, Y_MANY, groups=groups)
     assert max(largest) <= 7 and again.steps_run_ == 8 and again.coef_.any()
     np.testing.assert_allclose(again.coef_, few, rtol=1e-9, atol=1e-12)
