@@ -1,0 +1,1 @@
+"""A private conditional model of the sensitive columns, and tables drawn from it."""

@@ -1,0 +1,82 @@
+"""Sensitive columns as one of a few parts: intervals between cuts, or values; the last part is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ...tables._domain import Domain
+from ...tables._ordered import Ordered
+from ..offset._located_cells import LocatedCells
+
+# An interval is cut into so many even shares of its cells, and into ever smaller ones towards both ends.
+_EVEN, _FINEST = 16, 64
+# Parts of a domain that is neither an interval nor a list.
+_PARTS = 16
+
+
+class CodedColumn:
+    """One sensitive column in parts.
+
+    Parameters
+    ----------
+    domain : Domain
+    edges : ndarray of shape (n_parts,) or None
+        Bounds of the intervals of numbers, the domain's own first and last; None for values of a list.
+    """
+
+    _plain_values = True
+
+    def __init__(self, domain: Domain, edges: np.ndarray | None):
+        self.domain, self.edges = domain, edges
+
+    @classmethod
+    def of(cls, domain: Domain, column: str, cells: LocatedCells) -> CodedColumn:
+        """Cut a column where its cells lie, as far as that is known."""
+        if not isinstance(domain, Ordered):
+            return cls(domain, None)
+        tail = 2.0 ** -np.arange(1, np.log2(_FINEST) + 1)
+        shares = np.unique(np.r_[np.linspace(0, 1, _EVEN + 1)[1:-1], tail, 1 - tail])
+        low, high = domain.span
+        cuts = cells.quantiles(column, shares)
+        cuts = np.unique(cuts if len(cuts) else domain.edges)
+        return cls(domain, np.r_[low, cuts[(cuts > low) & (cuts < high)], high])
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the parts that are not missing follow one another."""
+        return self.edges is not None
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts, the missing one included."""
+        known = len(self.domain.centers(_PARTS)) if self.edges is None else len(self.edges) - 1
+        return known + 1
+
+    def codes(self, cells: pd.Series) -> np.ndarray:
+        """The part of each cell, whatever the cell is; what the domain does not hold counts as missing."""
+        last = self.n_parts - 1
+        if self.edges is None:
+            return np.minimum(self.domain.bins(cells, _PARTS), last).astype(np.int64)
+        assert isinstance(self.domain, Ordered)
+        values = self.domain.clean(cells)
+        inside = np.searchsorted(self.edges[1:-1], values, side="right")
+        return np.where(np.isnan(values), last, inside)
+
+    def cells(self, codes: np.ndarray, uniforms: np.ndarray) -> pd.Series:
+        """Cells in given parts: numbers are drawn evenly within theirs."""
+        known = np.minimum(codes, self.n_parts - 2)
+        if self.edges is None:
+            numbers = self.domain.centers(_PARTS)[known]
+        else:
+            numbers = self.edges[known] + np.diff(self.edges)[known] * uniforms
+        return self._restored(numbers, codes == self.n_parts - 1)
+
+    def cleaned(self, cells: pd.Series) -> pd.Series:
+        """True cells as drawn ones are: within the domain, or missing."""
+        target = self.domain.target(cells)
+        return self._restored(np.nan_to_num(target), np.isnan(target)).set_axis(cells.index)
+
+    def _restored(self, numbers: np.ndarray, missing: np.ndarray) -> pd.Series:
+        found = pd.Series(self.domain.restore(numbers))
+        return found.where(~missing, None if found.dtype == object else np.nan)

@@ -1,0 +1,138 @@
+"""The parts of one column given public facts and other columns: a conditional exponential family.
+
+P(part k | row) is proportional to exp(point_k' theta features), and theta is where the expected sums of
+features times points, over public facts and cells that were drawn before, are what was released. Such sums
+are all that the fit needs of true cells; the log-partition reads none. So the fit is convex and free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+COMMON, ABSENT = -1, -2
+# Variances that the prior of a group of parameters may have; the first means: none is believed.
+_VARIANCES = np.r_[1e-6, np.geomspace(1e-4, 30, 40)]
+# That of what is the same for all rows: shares of parts may differ by much.
+_OF_SHARES = 9.0
+_STEPS, _FIRST_STEPS = 60, 40
+# Curvatures below this are of features that no row has.
+_LEAST_CURVATURE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Released:
+    """Noised sums of features times a column's points.
+
+    Parameters
+    ----------
+    total : ndarray of shape (n_features, n_coordinates)
+    std : ndarray of shape (n_features,)
+        Of the noise in each feature's sums.
+    group : ndarray of shape (n_features, n_coordinates), int
+        Parameters of one group have one prior. `COMMON` is the group of what is the same for all rows, and
+        `ABSENT` of parameters that do not exist, for nothing was released about them.
+    """
+
+    total: np.ndarray
+    std: np.ndarray
+    group: np.ndarray
+
+
+def fit_family(released: Released, features: np.ndarray, weight: float, points: np.ndarray) -> np.ndarray:
+    """Fit the parameters by released sums; the prior variance of each group by its evidence.
+
+    Parameters
+    ----------
+    released : Released
+    features : ndarray of shape (n_rows, n_features)
+        Of rows that stand for the table, with cells of other columns that were drawn.
+    weight : float
+        Rows of the table that each of them stands for.
+    points : ndarray of shape (n_parts, n_coordinates)
+
+    Returns
+    -------
+    ndarray of shape (n_features, n_coordinates)
+    """
+    family = _Family(released.total, features, weight, points)
+    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
+    common, there = released.group == COMMON, released.group != ABSENT
+    theta = np.zeros_like(released.total)
+    curvature = family.curvature(theta)
+    ridge = (1 + noise / curvature) / _OF_SHARES
+    theta = family.maximum(theta, ridge, common, _FIRST_STEPS)
+    curvature = family.curvature(theta)
+    surplus = released.total - family.expected(theta)
+    ridge = (1 + noise / curvature) / _OF_SHARES
+    for group in np.unique(released.group[there & ~common]):
+        own = released.group == group
+        variance = likeliest_variance(surplus[own], curvature[own], noise[own])
+        ridge[own] = (1 + noise[own] / curvature[own]) / variance
+    return family.maximum(theta, ridge, there, _STEPS)
+
+
+def likeliest_variance(surplus: np.ndarray, curvature: np.ndarray, noise: np.ndarray) -> float:
+    """Prior variance under which sums exceed what is expected without a group's parameters as they do.
+
+    Parameters
+    ----------
+    surplus, curvature, noise : ndarray of shape (n_parameters,)
+        Curvature of the log-partition, which is the sampling variance too, and variance of the noise.
+    """
+    total = curvature**2 * _VARIANCES[:, None] + curvature + noise
+    evidence = -0.5 * (np.log(total) + surplus**2 / total).sum(axis=1)
+    return float(_VARIANCES[evidence.argmax()])
+
+
+def probabilities(theta: np.ndarray, features: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Probability of each part in each row, of shape (n_rows, n_parts)."""
+    logits = features @ theta @ points.T
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    return logits / logits.sum(axis=1, keepdims=True)
+
+
+class _Family:
+    """Log-partition of rows, and what follows from it."""
+
+    def __init__(self, total: np.ndarray, features: np.ndarray, weight: float, points: np.ndarray):
+        self._total, self._features, self._weight, self._points = total, features, weight, points
+        self._squares = weight * np.square(features).sum(axis=0)
+
+    def expected(self, theta: np.ndarray) -> np.ndarray:
+        """Expected sums."""
+        means = probabilities(theta, self._features, self._points) @ self._points
+        return self._weight * (self._features.T @ means)
+
+    def curvature(self, theta: np.ndarray) -> np.ndarray:
+        """Second derivative in each parameter, as if all rows had the mean row's probabilities."""
+        p = probabilities(theta, self._features.mean(axis=0, keepdims=True), self._points)[0]
+        spread = p @ np.square(self._points) - np.square(p @ self._points)
+        return np.maximum(self._squares[:, None] * spread[None, :], _LEAST_CURVATURE)
+
+    def maximum(self, start: np.ndarray, ridge: np.ndarray, free: np.ndarray, steps: int) -> np.ndarray:
+        """Parameters of largest posterior density, of which only the free ones move."""
+        scale = 1 / np.sqrt(self.curvature(start) + ridge)
+
+        def placed(z: np.ndarray) -> np.ndarray:
+            theta = start.copy()
+            theta[free] = z * scale[free]
+            return theta
+
+        def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
+            theta = placed(z)
+            logits = self._features @ theta @ self._points.T
+            largest = logits.max(axis=1, keepdims=True)
+            p = np.exp(logits - largest)
+            sums = p.sum(axis=1, keepdims=True)
+            partition = self._weight * float((largest + np.log(sums)).sum())
+            slope = self._weight * (self._features.T @ (p / sums @ self._points)) - self._total + ridge * theta
+            value = partition - float((self._total * theta).sum()) + 0.5 * float((ridge * theta**2).sum())
+            return value, (slope * scale)[free]
+
+        first = start[free] / scale[free]
+        found = minimize(objective, first, jac=True, method="L-BFGS-B", options={"maxiter": steps, "maxcor": 20})
+        return placed(found.x)
