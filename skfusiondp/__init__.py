@@ -30,7 +30,10 @@ _HOMES = {
     "PrivacyLeakError": ".exceptions",
     "PrivacyLeakWarning": ".exceptions",
     "PrivacyReport": ".accounting",
+    "PrivateSynthesizer": ".estimators",
     "RepeatedFitWarning": ".exceptions",
+    "SynthesizedClassifier": ".estimators",
+    "SynthesizedRegressor": ".estimators",
     "WeakPrivacyWarning": ".exceptions",
 }
 _MODULES = (
@@ -55,6 +58,9 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .estimators import OffsetFusionClassifier as OffsetFusionClassifier
     from .estimators import OffsetFusionRegressor as OffsetFusionRegressor
+    from .estimators import PrivateSynthesizer as PrivateSynthesizer
+    from .estimators import SynthesizedClassifier as SynthesizedClassifier
+    from .estimators import SynthesizedRegressor as SynthesizedRegressor
     from .exceptions import DataHolderWarning as DataHolderWarning
     from .exceptions import PrivacyBudgetError as PrivacyBudgetError
     from .exceptions import PrivacyLeakError as PrivacyLeakError

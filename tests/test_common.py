@@ -16,6 +16,9 @@ from skfusiondp import (
     FusionDPRegressor,
     OffsetFusionClassifier,
     OffsetFusionRegressor,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
+    SynthesizedRegressor,
 )
 from skfusiondp.impute import Configurable
 from skfusiondp.impute._registry import BACKENDS
@@ -35,6 +38,9 @@ CHECKED = [
     FusionDPRegressor(steps=5, public_epochs=1),
     OffsetFusionClassifier(steps=5),
     OffsetFusionRegressor(steps=5),
+    PrivateSynthesizer(random_state=0),
+    SynthesizedClassifier(n_draws=2),
+    SynthesizedRegressor(n_draws=2),
     TableEncoder(),
     PrivateQuantileTransformer(random_state=0),
     PrivateStandardScaler(random_state=0),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from ..._contents import clear_padding
 from ..._parameters import Constraint, Rule, constraints
@@ -221,6 +220,6 @@ class BaseSynthesis(Spender):
     def _not_covered(self) -> list[str]:
         return [
             *self.schema_.gaps,
-            "what public columns and labels tell of a person: drawn cells are guesses from these, and no facts "
-            "about anybody",
+            "what public columns and labels tell of a person: drawn cells are guesses from these, and no "
+            "facts about anybody",
         ]

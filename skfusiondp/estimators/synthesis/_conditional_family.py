@@ -129,10 +129,14 @@ class _Family:
             p = np.exp(logits - largest)
             sums = p.sum(axis=1, keepdims=True)
             partition = self._weight * float((largest + np.log(sums)).sum())
-            slope = self._weight * (self._features.T @ (p / sums @ self._points)) - self._total + ridge * theta
+            slope = (
+                self._weight * (self._features.T @ (p / sums @ self._points)) - self._total + ridge * theta
+            )
             value = partition - float((self._total * theta).sum()) + 0.5 * float((ridge * theta**2).sum())
             return value, (slope * scale)[free]
 
         first = start[free] / scale[free]
-        found = minimize(objective, first, jac=True, method="L-BFGS-B", options={"maxiter": steps, "maxcor": 20})
+        found = minimize(
+            objective, first, jac=True, method="L-BFGS-B", options={"maxiter": steps, "maxcor": 20}
+        )
         return placed(found.x)

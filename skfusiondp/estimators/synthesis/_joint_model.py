@@ -1,4 +1,4 @@
-"""The joint model of the sensitive columns: one conditional family after the other, each given those before."""
+"""The joint model of the sensitive columns: one family after the other, each given those before it."""
 
 from __future__ import annotations
 

@@ -25,21 +25,22 @@ class LabelKind:
     Parameters
     ----------
     task : {"binary", "multiclass", "regression", ""}
-    classes : ndarray or None
+    classes : ndarray
+        None of them for numbers.
     ranks : Ranks or None
         Of numbers.
     """
 
     _plain_values = True
 
-    def __init__(self, task: str, classes: np.ndarray | None = None, ranks: Ranks | None = None):
-        self.task, self.classes, self.ranks = task, classes, ranks
+    def __init__(self, task: str, classes: Any = (), ranks: Ranks | None = None):
+        self.task, self.classes, self.ranks = task, np.asarray(classes), ranks
         self._residuals = np.zeros(1)
 
     @property
     def n_scores(self) -> int:
         """Scores of a public model."""
-        return len(self.classes) if self.task == "multiclass" and self.classes is not None else 1
+        return len(self.classes) if self.task == "multiclass" else 1
 
     def features(self, target: np.ndarray) -> np.ndarray:
         """Features of norm at most 1, of shape (n_rows, any)."""

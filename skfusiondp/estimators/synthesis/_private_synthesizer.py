@@ -178,8 +178,8 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         check_int("n_draws", n_draws)
         if getattr(self, "_public_rows", None) is None:
             raise InvalidInputError(
-                "This synthesizer comes from a file or a copy, which hold no training rows; draw tables before "
-                "it is saved, or save the tables."
+                "This synthesizer comes from a file or a copy, which hold no training rows; draw tables "
+                "before it is saved, or save the tables."
             )
         tables = [self._contain(self._training_table(k)) for k in range(n_draws)]
         drawn = _stacked(tables) if stacked else tables
@@ -208,7 +208,9 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         X = without_column(X, self.groups)
         frame = check_table(self, X, reset=False, optional=self.schema_.sensitive)
         drawn = self._drawn(self._features_of(frame[list(self.schema_.public)]), -1)
-        return self._contain(replace_columns(X, frame, drawn.set_axis(frame.index), list(self.schema_.columns)))
+        return self._contain(
+            replace_columns(X, frame, drawn.set_axis(frame.index), list(self.schema_.columns))
+        )
 
     def _public_table(self, X: Any) -> Any:
         """The table without its sensitive columns; of an array, a frame."""
@@ -227,7 +229,9 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         names = list(self.schema_.columns)
         drawn = self._drawn(self._training_features, draw)
         if self._array_type is not None:
-            frame = pd.DataFrame({c: drawn[c] if c in drawn else self._public_rows[c].to_numpy() for c in names})
+            frame = pd.DataFrame(
+                {c: drawn[c] if c in drawn else self._public_rows[c].to_numpy() for c in names}
+            )
             return replace_columns(np.empty((0, 0), self._array_type), frame, drawn, names)
         rows = self._public_rows
         return replace_columns(rows, as_frame(rows), drawn, names)

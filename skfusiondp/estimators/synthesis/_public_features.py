@@ -1,4 +1,4 @@
-"""What of the public columns, the score and the label goes with sensitive cells: features of norm at most 1."""
+"""Public columns, score and label as features that go with sensitive cells, of norm at most 1."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class PublicFeatures:
         _, _, directions = np.linalg.svd(standard.T @ standard / max(1, len(standard)))
         self._directions = directions[:_MOST_DIRECTIONS].T
         self._has_label, self._has_score = label.shape[1] > 0, score.shape[1] > 0
-        self.group = np.concatenate([np.full(part.shape[1], k) for k, part in self._parts(encoded, score, label)])
+        self.group = np.concatenate(
+            [np.full(part.shape[1], k) for k, part in self._parts(encoded, score, label)]
+        )
 
     def __call__(self, encoded: np.ndarray, score: np.ndarray, label: np.ndarray) -> np.ndarray:
         """Features of shape (n_rows, n_features); `group` says what each is of, 0 being the same for all."""
@@ -72,7 +74,13 @@ class PublicFeatures:
         bends = bends.reshape(len(rank), -1)
         public = _shortened((self._ranks(encoded) - self._mean) / self._scale @ self._directions)
         both = (label[:, :, None] * bends[:, None, :]).reshape(len(label), -1)
-        parts = {"all": np.ones((len(label), 1)), "label": label, "score": bends, "label by score": both, "public": public}
+        parts = {
+            "all": np.ones((len(label), 1)),
+            "label": label,
+            "score": bends,
+            "label by score": both,
+            "public": public,
+        }
         there = {name: part for name, part in parts.items() if part.shape[1]}
         whole = sum(_SHARES[name] for name in there)
         return [

@@ -12,6 +12,10 @@ sensitive : dict of str to domain, list of str or column selector, default=None 
 support : table, default=None (none)
     Public rows with true sensitive cells, none of them a training row: they show where columns are to be cut,
     which is counted under the budget without them. Training rows that are found among them are a leak.
+estimator : scikit-learn estimator, default=None (gradient boosting of 150 trees)
+    What is trained on the drawn tables: on a frame, with the columns of `X` in their order; where it cannot
+    read that (texts, gaps, dates), on an array of numbers that stand for them. A search is an estimator too:
+    a row's draws follow one another, so that folds without shuffling keep them together.
 noise_multiplier : float, default=None (what meets `epsilon`)
     Noise standard deviation over half the sensitivity ("replace") or over the largest contribution of a row
     ("zero-out"), of each of the plan's 12 releases; in place of `epsilon`.
