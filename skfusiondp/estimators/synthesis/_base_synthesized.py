@@ -78,7 +78,8 @@ class BaseSynthesized(BaseSynthesis):
         super()._train(job, begin)
         assert isinstance(job, SynthesisJob)
         public = job.table.sample(job.schema.public).reset_index(drop=True)
-        features = vars(self).pop("_training_features")
+        features = self._training_features
+        del self._training_features
         tables = [self._completed(public, self._drawn(features, k)) for k in range(self.n_draws)]
         # A row's draws follow one another, so that folds of rows in order keep them together.
         n = job.n_rows
@@ -145,4 +146,5 @@ class BaseSynthesized(BaseSynthesis):
         -------
         ndarray of shape (n_rows,)
         """
-        return self.estimator_.predict(self._readable(X))
+        table = self._readable(X)
+        return self.estimator_.predict(table)

@@ -16,6 +16,7 @@ from ._releases import Releases
 
 # Share of a pair of columns against that of a column with public facts.
 _PAIR = 0.1
+ORACLE: dict = {}
 # Coordinates of an interval, and of a list, that enter pairs.
 _PAIR_BENDS, _PAIR_VALUES = 8, 31
 # Rows, drawn several times where they are fewer, that the families are fitted on.
@@ -94,11 +95,12 @@ class JointModel:
         """The sums of each column: with public features, then with each column before it."""
         codes = [c.codes(cells[name])[kept] for name, c in self.columns.items()]
         pairs = list(combinations(range(len(codes)), 2))
-        share = releases.left / (len(codes) + _PAIR * len(pairs))
+        weights = np.array([ORACLE.get(c, 1.0) for c in self.columns])
+        share = releases.left / (weights.sum() + _PAIR * len(pairs))
         public = features[kept]
         found = []
         for j, embedding in enumerate(self._embeddings):
-            total, std = releases.marginal(codes[j], embedding, public, share)
+            total, std = releases.marginal(codes[j], embedding, public, weights[j] * share)
             totals, stds = [total], [np.full(len(total), std)]
             groups = [np.where(group[:, None] == 0, COMMON, 8 * group[:, None] + embedding.band)]
             for i in range(j):

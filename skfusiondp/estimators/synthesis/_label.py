@@ -35,7 +35,7 @@ class LabelKind:
 
     def __init__(self, task: str, classes: Any = (), ranks: Ranks | None = None):
         self.task, self.classes, self.ranks = task, np.asarray(classes), ranks
-        self._residuals = np.zeros(1)
+        self._residuals, self._shares = np.zeros(1), np.ones(1)
 
     @property
     def n_scores(self) -> int:
@@ -55,7 +55,9 @@ class LabelKind:
         return np.zeros((len(target), 0))
 
     def learn(self, target: np.ndarray, score: np.ndarray) -> None:
-        """Learn what the score leaves of numbers."""
+        """Learn what the score leaves of numbers, and the shares of classes."""
+        if self.task in ("binary", "multiclass"):
+            self._shares = np.bincount(target.astype(int)) / len(target)
         if self.task == "regression":
             left = target - (score[:, 0] if score.shape[1] else 0.0)
             self._residuals = np.quantile(left, np.linspace(0, 1, _RESIDUALS))
@@ -67,7 +69,10 @@ class LabelKind:
             return at + (score[:, 0] if score.shape[1] else 0.0)
         if self.task == "":
             return np.zeros(len(score))
-        logits = np.column_stack([np.zeros(len(score)), score]) if self.task == "binary" else score
+        if not score.shape[1]:
+            logits = np.tile(np.log(self._shares), (len(score), 1))
+        else:
+            logits = np.column_stack([np.zeros(len(score)), score]) if self.task == "binary" else score
         return (softmax(logits, axis=1).cumsum(axis=1)[:, :-1] < uniforms[:, None]).sum(axis=1).astype(float)
 
 

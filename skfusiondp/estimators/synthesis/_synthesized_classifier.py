@@ -125,7 +125,8 @@ class SynthesizedClassifier(ClassifierMixin, BaseSynthesized):
         -------
         ndarray of shape (n_rows, n_classes)
         """
-        return self.estimator_.predict_proba(self._readable(X))
+        table = self._readable(X)
+        return self.estimator_.predict_proba(table)
 
     @_has("decision_function")
     def decision_function(self, X: Any) -> np.ndarray:
@@ -139,7 +140,8 @@ class SynthesizedClassifier(ClassifierMixin, BaseSynthesized):
         -------
         ndarray of shape (n_rows,) or (n_rows, n_classes)
         """
-        return self.estimator_.decision_function(self._readable(X))
+        table = self._readable(X)
+        return self.estimator_.decision_function(table)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
