@@ -40,7 +40,9 @@ def bound(length):
 
 @settings(max_examples=50)
 @given(EMBEDDINGS, st.lists(st.floats(-1, 1), min_size=1, max_size=4))
-def test_a_row_of_a_marginal_lies_within_the_stated_reach_and_two_of_its_versions_within_the_diameter(e, facts):
+def test_a_row_of_a_marginal_lies_within_the_stated_reach_and_two_of_its_versions_within_the_diameter(
+    e, facts
+):
     """In exact arithmetic, for every two parts; the farthest pair reaches the bound."""
     public = np.array([facts]) / max(1.0, np.linalg.norm(facts))
     factors = whole_factors(public)[0].astype(object)
