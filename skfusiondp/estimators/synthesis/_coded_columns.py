@@ -79,4 +79,7 @@ class CodedColumn:
 
     def _restored(self, numbers: np.ndarray, missing: np.ndarray) -> pd.Series:
         found = pd.Series(self.domain.restore(numbers))
-        return found.where(~missing, None if found.dtype == object else np.nan)
+        if found.dtype != object:
+            return found.where(~missing)
+        found[missing] = None
+        return found
