@@ -78,7 +78,8 @@ class CodedColumn:
         return self._restored(np.nan_to_num(target), np.isnan(target)).set_axis(cells.index)
 
     def _restored(self, numbers: np.ndarray, missing: np.ndarray) -> pd.Series:
-        found = pd.Series(self.domain.restore(numbers))
+        values = self.domain.restore(numbers)
+        found = pd.Series(values, dtype=values.dtype)
         if found.dtype != object:
             return found.where(~missing)
         found[missing] = None

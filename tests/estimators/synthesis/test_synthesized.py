@@ -1,4 +1,4 @@
-"""Estimators that are trained on drawn tables: they see no true sensitive cell, cost one release, predict true rows."""
+"""Estimators trained on drawn tables see no true sensitive cell, cost one release, and predict true rows."""
 
 import pickle
 
