@@ -26,6 +26,9 @@ from skfusiondp import (
     OffsetFusionRegressor,
     PrivacyBudget,
     PrivacyLedger,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
+    SynthesizedRegressor,
 )
 from skfusiondp.accounting import check_pipeline, privacy_report, private_parts
 from skfusiondp.audit import risk
@@ -47,6 +50,7 @@ TRANSFORMERS = [
     PrivateQuantileTransformer(DOMAINS, **NOISE),
     PrivateCategories(DOMAINS, **NOISE),
     PrivateSelectKBest(DOMAINS, k=1, **NOISE),
+    PrivateSynthesizer(DOMAINS, **NOISE),
 ]
 MODELS = [
     FusionDPClassifier(DOMAINS, method="feature-dp", steps=2, public_epochs=1, **NOISE),
@@ -54,6 +58,8 @@ MODELS = [
     FusionDPRegressor(DOMAINS, method="feature-dp", steps=2, public_epochs=1, **NOISE),
     OffsetFusionClassifier(DOMAINS, public_model=LogisticRegression(), steps=2, **NOISE),
     OffsetFusionRegressor(DOMAINS, steps=2, **NOISE),
+    SynthesizedClassifier(DOMAINS, estimator=LogisticRegression(), n_draws=1, **NOISE),
+    SynthesizedRegressor(DOMAINS, n_draws=1, **NOISE),
 ]
 SEARCH = PrivateRandomSearchCV(
     OffsetFusionClassifier(DOMAINS, public_model=LogisticRegression(), steps=1),

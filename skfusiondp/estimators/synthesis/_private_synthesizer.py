@@ -64,7 +64,7 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
     >>> synthesizer = synthesizer.fit(adult.table[:2000], adult.target[:2000])
     >>> table, label = synthesizer.sample(n_draws=2)
     >>> table.shape, label.shape
-    ((4000, 13), (4000,))
+    ((4000, 12), (4000,))
     """
 
     _plain_values = True

@@ -70,7 +70,7 @@ class SynthesizedClassifier(ClassifierMixin, BaseSynthesized):
     >>> from skfusiondp import SynthesizedClassifier
     >>> from skfusiondp.datasets import load_adult
     >>> adult = load_adult()
-    >>> search = GridSearchCV(HistGradientBoostingClassifier(max_iter=20), {{"max_depth": [2, 4]}}, cv=3)
+    >>> search = GridSearchCV(HistGradientBoostingClassifier(max_iter=20), {"max_depth": [2, 4]}, cv=3)
     >>> model = SynthesizedClassifier(adult.sensitive, estimator=search, epsilon=1.0, random_state=0)
     >>> model = model.fit(adult.table[:2000], adult.target[:2000])
     >>> model.predict_proba(adult.table[2000:2003]).shape, bool(model.epsilon_ <= 1.0)
