@@ -40,6 +40,20 @@ class Released:
     std: np.ndarray
     group: np.ndarray
 
+    def averaged(self, other: Released, share: float) -> Released:
+        """The mean of two releases of the same sums, of which this one has such a share."""
+        total = share * self.total + (1 - share) * other.total
+        return Released(total, np.hypot(share * self.std, (1 - share) * other.std), self.group)
+
+    @staticmethod
+    def stacked(parts: list[Released]) -> Released:
+        """Sums with the features of all parts, of one column's points."""
+        return Released(
+            np.vstack([p.total for p in parts]),
+            np.concatenate([p.std for p in parts]),
+            np.vstack([p.group for p in parts]),
+        )
+
 
 def fit_family(released: Released, features: np.ndarray, weight: float, points: np.ndarray) -> np.ndarray:
     """Fit the parameters by released sums; the prior variance of each group by its evidence.
@@ -58,20 +72,42 @@ def fit_family(released: Released, features: np.ndarray, weight: float, points: 
     ndarray of shape (n_features, n_coordinates)
     """
     family = _Family(released.total, features, weight, points)
-    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
-    common, there = released.group == COMMON, released.group != ABSENT
+    theta, variance = _prior(released, family)
+    noise = np.broadcast_to(released.std[:, None] ** 2, variance.shape)
+    ridge = (1 + noise / family.curvature(theta)) / variance
+    return family.maximum(theta, ridge, released.group != ABSENT, _STEPS)
+
+
+def information(
+    released: Released, features: np.ndarray, weight: float, points: np.ndarray, about: np.ndarray
+) -> float:
+    """How much a column tells of some features, by released sums: as if each row's were told anew.
+
+    Parameters
+    ----------
+    released, features, weight, points
+        As in `fit_family`.
+    about : ndarray of shape (n_features,), bool
+    """
+    family = _Family(released.total, features, weight, points)
+    theta, variance = _prior(released, family)
+    return float((family.curvature(theta) * variance)[about].sum())
+
+
+def _prior(released: Released, family: _Family) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters of what all rows have in common, and the prior variance of every parameter."""
+    common = released.group == COMMON
+    variance = np.full(released.total.shape, _OF_SHARES)
+    noise = np.broadcast_to(released.std[:, None] ** 2, variance.shape)
     theta = np.zeros_like(released.total)
-    curvature = family.curvature(theta)
-    ridge = (1 + noise / curvature) / _OF_SHARES
+    ridge = (1 + noise / family.curvature(theta)) / variance
     theta = family.maximum(theta, ridge, common, _FIRST_STEPS)
     curvature = family.curvature(theta)
     surplus = released.total - family.expected(theta)
-    ridge = (1 + noise / curvature) / _OF_SHARES
-    for group in np.unique(released.group[there & ~common]):
+    for group in np.unique(released.group[~common & (released.group != ABSENT)]):
         own = released.group == group
-        variance = likeliest_variance(surplus[own], curvature[own], noise[own])
-        ridge[own] = (1 + noise[own] / curvature[own]) / variance
-    return family.maximum(theta, ridge, there, _STEPS)
+        variance[own] = likeliest_variance(surplus[own], curvature[own], noise[own])
+    return theta, variance
 
 
 def likeliest_variance(surplus: np.ndarray, curvature: np.ndarray, noise: np.ndarray) -> float:

@@ -26,14 +26,11 @@ class Embedding:
     ----------
     whole : ndarray of shape (n_parts, n_coordinates), int64
         In units of 2**-16; each at most 2**17 in absolute value.
-    band : ndarray of shape (n_coordinates,), int
-        Coordinates of one band vary alike along the column: from smooth to rough.
     """
 
     _plain_values = True
 
     whole: np.ndarray
-    band: np.ndarray
 
     @classmethod
     def of(cls, n_parts: int, ordered: bool) -> Embedding:
@@ -48,8 +45,7 @@ class Embedding:
         size, directions = np.linalg.eigh(centred @ alike @ centred)
         order = np.argsort(-size, kind="stable")[: n_parts - 1]
         points = directions[:, order] * np.sqrt(np.maximum(size[order], 0.0))
-        band = np.ceil(np.log2(np.arange(n_parts - 1) + 1)) if ordered else np.zeros(n_parts - 1)
-        return cls(np.rint(points / UNIT).astype(np.int64), np.minimum(band, 4).astype(np.int64))
+        return cls(np.rint(points / UNIT).astype(np.int64))
 
     @property
     def points(self) -> np.ndarray:
@@ -57,8 +53,8 @@ class Embedding:
         return self.whole * UNIT
 
     def leading(self, n: int) -> Embedding:
-        """The same points in their first coordinates."""
-        return Embedding(self.whole[:, :n], self.band[:n])
+        """The same points in their first coordinates, along which they vary most and most smoothly."""
+        return Embedding(self.whole[:, :n])
 
     @property
     def diameter(self) -> float:

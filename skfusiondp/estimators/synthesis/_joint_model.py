@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import combinations
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ...impute._draws import inverse
 from ._coded_columns import CodedColumn
-from ._conditional_family import ABSENT, COMMON, Released, fit_family, probabilities
+from ._conditional_family import ABSENT, COMMON, Released, fit_family, information, probabilities
 from ._embedding import Embedding
+from ._public_features import LABEL_GROUPS
 from ._releases import Releases
 
-# Share of a pair of columns against that of a column with public facts.
-_PAIR = 0.1
-ORACLE: dict = {}
+# Part of the releases by which the columns' needs are found; the least need of one against the largest.
+_FIRST, _LEAST = 0.15, 0.1
+# Releases of all pairs of columns against those of all columns with public facts.
+_PAIRS = 0.15
+# Groups of parameters of pairs are numbered from here on.
+_FIRST_PAIR = 100
 # Coordinates of an interval, and of a list, that enter pairs.
 _PAIR_BENDS, _PAIR_VALUES = 8, 31
 # Rows, drawn several times where they are fewer, that the families are fitted on.
@@ -26,6 +30,34 @@ _DRAWN_ROWS = 16_384
 
 # Uniform numbers for all rows, given the position of a column and which of its two they are.
 Uniforms = Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class PublicSide:
+    """Public facts of the rows that sums are over.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_rows, n_features)
+        Of norm at most 1.
+    group : ndarray of shape (n_features,), int
+        What each is of.
+    fitted : ndarray of shape (n_fitted, n_features)
+        Of rows that stand for the table.
+    weight : float
+        Rows of the table that each of these stands for.
+    """
+
+    features: np.ndarray
+    group: np.ndarray
+    fitted: np.ndarray
+    weight: float
+
+    @property
+    def label(self) -> np.ndarray:
+        """Which features are of the label; all but the constant where there is none."""
+        of_label = np.isin(self.group, LABEL_GROUPS)
+        return of_label if of_label.any() else self.group > 0
 
 
 class JointModel:
@@ -71,48 +103,66 @@ class JointModel:
         rng : Generator
             For draws that the fit rests on.
         """
-        released = self._release(cells, kept, features, group, releases)
         rows = np.arange(len(features))
         if len(rows) > _FITTED_ROWS:
             rows = rng.choice(len(rows), _FITTED_ROWS, replace=False)
-        rows = np.tile(rows, min(_MOST_COPIES, max(1, _FITTED_ROWS // len(rows))))
         known, weight = features[rows], kept.sum() / len(rows)
+        codes = [c.codes(cells[name])[kept] for name, c in self.columns.items()]
+        public = PublicSide(features[kept], group, known, weight)
+        released = self._release(codes, public, releases)
+        copies = min(_MOST_COPIES, max(1, _FITTED_ROWS // len(rows)))
+        known, weight = np.tile(known, (copies, 1)), weight / copies
         self.theta = []
         for j, sums in enumerate(released):
             points = self._embeddings[j].points
             self.theta.append(fit_family(sums, known, weight, points))
-            drawn = inverse(probabilities(self.theta[j], known, points), rng.random(len(rows)))
+            drawn = inverse(probabilities(self.theta[j], known, points), rng.random(len(known)))
             known = np.hstack([known, self._in_pairs[j].points[drawn]])
 
-    def _release(
-        self,
-        cells: pd.DataFrame,
-        kept: np.ndarray,
-        features: np.ndarray,
-        group: np.ndarray,
-        releases: Releases,
-    ) -> list[Released]:
-        """The sums of each column: with public features, then with each column before it."""
-        codes = [c.codes(cells[name])[kept] for name, c in self.columns.items()]
-        pairs = list(combinations(range(len(codes)), 2))
-        weights = np.array([ORACLE.get(c, 1.0) for c in self.columns])
-        share = releases.left / (weights.sum() + _PAIR * len(pairs))
-        public = features[kept]
+    def _release(self, codes: list[np.ndarray], public: PublicSide, releases: Releases) -> list[Released]:
+        """The sums of each column: with public features, in two parts, then with each column before it."""
+        n = len(codes)
+        first = _FIRST * releases.left / n
+        sums = [
+            self._marginal(c, e, public, releases, first)
+            for c, e in zip(codes, self._embeddings, strict=True)
+        ]
+        told = np.array(
+            [
+                information(s, public.fitted, public.weight, e.points, public.label)
+                for s, e in zip(sums, self._embeddings, strict=True)
+            ]
+        )
+        shares = _LEAST + (1 - _LEAST) * np.sqrt(told / max(told.max(), 1e-9))
+        unit = releases.left / (shares.sum() * (1 + _PAIRS))
+        # Of all pairs together; their number is that of the columns before each.
+        pair = _PAIRS * shares.sum() * unit / max(1, n * (n - 1) / 2)
+        if n == 1:
+            unit *= 1 + _PAIRS
         found = []
-        for j, embedding in enumerate(self._embeddings):
-            total, std = releases.marginal(codes[j], embedding, public, weights[j] * share)
-            totals, stds = [total], [np.full(len(total), std)]
-            groups = [np.where(group[:, None] == 0, COMMON, 8 * group[:, None] + embedding.band)]
-            for i in range(j):
-                one, other = self._in_pairs[i], self._in_pairs[j]
-                total, std = releases.pair((codes[i], codes[j]), (one, other), _PAIR * share)
-                more = ((0, 0), (0, embedding.whole.shape[1] - total.shape[1]))
-                totals.append(np.pad(total, more))
-                stds.append(np.full(len(total), std))
-                own = 1000 * (i + 1) + 8 * one.band[:, None] + other.band
-                groups.append(np.pad(own, more, constant_values=ABSENT))
-            found.append(Released(np.vstack(totals), np.concatenate(stds), np.vstack(groups)))
+        for j, (embedding, share) in enumerate(zip(self._embeddings, unit * shares, strict=True)):
+            more = self._marginal(codes[j], embedding, public, releases, share)
+            parts = [sums[j].averaged(more, first / (first + share))]
+            parts += [self._pair(codes, i, j, releases, pair) for i in range(j)]
+            found.append(Released.stacked(parts))
         return found
+
+    def _marginal(
+        self, codes: np.ndarray, embedding: Embedding, public: PublicSide, releases: Releases, share: float
+    ) -> Released:
+        total, std = releases.marginal(codes, embedding, public.features, share)
+        group = public.group[:, None]
+        own = np.where(group == 0, COMMON, np.broadcast_to(group, total.shape))
+        return Released(total, np.full(len(total), std), own)
+
+    def _pair(self, codes: list[np.ndarray], i: int, j: int, releases: Releases, share: float) -> Released:
+        one, other = self._in_pairs[i], self._in_pairs[j]
+        total, std = releases.pair((codes[i], codes[j]), (one, other), share)
+        more = ((0, 0), (0, self._embeddings[j].whole.shape[1] - total.shape[1]))
+        own = np.full(total.shape, _FIRST_PAIR + i)
+        return Released(
+            np.pad(total, more), np.full(len(total), std), np.pad(own, more, constant_values=ABSENT)
+        )
 
     def draw(self, features: np.ndarray, uniforms: Uniforms) -> pd.DataFrame:
         """Sensitive cells of rows with such public features.

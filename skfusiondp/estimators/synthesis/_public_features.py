@@ -8,6 +8,8 @@ from numpy.polynomial import legendre
 # Shares of a row's squared norm: what is the same for all rows; the label; the score; label times score;
 # the public columns themselves.
 _SHARES = {"all": 0.15, "label": 0.35, "score": 0.15, "label by score": 0.2, "public": 0.15}
+# Positions among these of what is of the label.
+LABEL_GROUPS = (1, 3)
 _DEGREE = 2
 # Quantiles by which numbers become ranks, and how many directions of the public columns are kept.
 _QUANTILES, _MOST_DIRECTIONS = 257, 60

@@ -98,7 +98,7 @@ def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, sup
         X, y
     )
     assert sum(share for share, *_ in ran) == pytest.approx(_base_synthesis.STEPS)
-    assert len(ran) == model.sums_released_ == (7 if support is None else 6)
+    assert len(ran) == model.sums_released_ == (10 if support is None else 9)
     (entry,) = model.ledger_
     assert (entry.steps, entry.sample_rate, entry.adjacency) == (_base_synthesis.STEPS, 1.0, adjacency)
     assert model.ledger_ == model.planned_ledger(len(X))
