@@ -25,6 +25,9 @@ from skfusiondp import (
     OffsetFusionClassifier,
     OffsetFusionRegressor,
     PrivacyBudget,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
+    SynthesizedRegressor,
     persistence,
 )
 from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
@@ -95,6 +98,10 @@ MODELS = {
         DOMAINS, support=SUPPORT, support_target=np.arange(len(SUPPORT)) % 2, random_state=0
     ),
     "offset regressor": OffsetFusionRegressor(DOMAINS, random_state=0),
+    "synthesizer": PrivateSynthesizer(DOMAINS, random_state=0),
+    "synthesizer, support": PrivateSynthesizer(DOMAINS, support=SUPPORT, random_state=0),
+    "synthesized": SynthesizedClassifier(DOMAINS, n_draws=1, random_state=0),
+    "synthesized regressor": SynthesizedRegressor(DOMAINS, n_draws=1, random_state=0),
     "pipeline": make_pipeline(
         FoundationImputer(DOMAINS, support=SUPPORT, backend="domain", output="paired"),
         FusionDPClassifier(steps=2, public_epochs=0),
@@ -118,7 +125,8 @@ def test_a_loaded_model_answers_alike(name, tmp_path):
     fitted = MODELS[name].fit(X, TARGET)
     save(fitted, tmp_path / "model")
     again = load(tmp_path / "model")
-    assert type(again) is type(fitted) and np.array_equal(answers(again), answers(fitted))
+    # Of drawn tables cells may be missing.
+    assert type(again) is type(fitted) and pd.DataFrame(answers(again)).equals(pd.DataFrame(answers(fitted)))
     if hasattr(fitted, "ledger_"):
         assert again.ledger_ == fitted.ledger_ and again.epsilon_ == fitted.epsilon_
         assert str(again.privacy_report()) == str(fitted.privacy_report())

@@ -23,9 +23,11 @@ import pytest
 import torch
 from released import Outcome, differences, outcome, paths, pickled
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeRegressor
 
 from skfusiondp import (
     Categorical,
@@ -36,6 +38,9 @@ from skfusiondp import (
     OffsetFusionClassifier,
     OffsetFusionRegressor,
     PrivacyBudget,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
+    SynthesizedRegressor,
 )
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.nets import MLP
@@ -326,6 +331,8 @@ def after_ranks(given: Given) -> dict:
     return {given.age: Numeric(0, 1), given.sex: Categorical(given.categories)}
 
 
+# Trees are grown to the end of few rows.
+SMALL = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=2, random_state=0)
 PAID = {"noise_multiplier": 1.0, "random_state": 0}
 
 ESTIMATORS: dict[str, Callable[[Given], Any]] = {
@@ -361,6 +368,16 @@ ESTIMATORS: dict[str, Callable[[Given], Any]] = {
     "offset, regressor": lambda g: offset(g, OffsetFusionRegressor),
     "offset, regressor, labelled support": lambda g: offset(
         g, OffsetFusionRegressor, support=g.support, support_target=g.support_target, steps=1
+    ),
+    "synthesizer": lambda g: PrivateSynthesizer(g.domains, **PAID),
+    "synthesizer, support": lambda g: PrivateSynthesizer(g.domains, support=g.support, **PAID),
+    "synthesizer, zero-out": lambda g: PrivateSynthesizer(g.domains, adjacency="zero-out", **PAID),
+    "synthesizer, budget": lambda g: PrivateSynthesizer(
+        g.domains, epsilon=0.5, delta=1e-5, budget=g.budget, random_state=0
+    ),
+    "synthesized": lambda g: SynthesizedClassifier(g.domains, estimator=SMALL, n_draws=2, **PAID),
+    "synthesized regressor": lambda g: SynthesizedRegressor(
+        g.domains, estimator=DecisionTreeRegressor(max_depth=3, random_state=0), n_draws=1, **PAID
     ),
     "quantiles": lambda g: PrivateQuantileTransformer(g.domains, n_bins=8, **PAID),
     "normal quantiles": lambda g: PrivateQuantileTransformer(g.domains, n_bins=8, output="normal", **PAID),
@@ -465,6 +482,7 @@ def _is_number(cell: Any) -> bool:
 EVERYWHERE = {
     *("fusion, head", "fusion, support", "fusion, whole module", "feature-dp", "hybrid", "offset"),
     *("quantiles", "scaler", "categories", "selector", "imputer, domain", "pipeline, quantiles"),
+    *("synthesizer", "synthesized"),
 }
 SECONDS_LONG = {
     *("offset, labelled support", "offset, regressor, labelled support", "offset, trees"),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
@@ -23,6 +24,8 @@ from skfusiondp import (
     PrivacyBudget,
     PrivacyLeakError,
     PrivacyLeakWarning,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
 )
 from skfusiondp.datasets import load_adult
 from skfusiondp.exceptions import InvalidInputError
@@ -48,6 +51,7 @@ y = (X["lab"] > 0).to_numpy().astype(int)
 DOMAINS = {"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}
 FAST = {"steps": 2, "batch_size": 30, "public_epochs": 0, "module__hidden": (4,)}
 FAST["imputer"] = FoundationImputer(backend="domain")
+SMALL = HistGradientBoostingClassifier(max_iter=5)
 
 MODELS = {
     "fusiondp": FusionDPClassifier(DOMAINS, **FAST),
@@ -57,6 +61,8 @@ MODELS = {
     "zero-out": FusionDPClassifier(DOMAINS, adjacency="zero-out", **FAST),
     "tiers": FusionDPClassifier({**DOMAINS, "age": Numeric(18, 90, epsilon=0.4)}, **FAST),
     "offset": OffsetFusionClassifier(DOMAINS, steps=3),
+    "synthesizer": PrivateSynthesizer(DOMAINS),
+    "synthesized": SynthesizedClassifier(DOMAINS, estimator=SMALL, n_draws=1),
     "scaler": PrivateStandardScaler(DOMAINS),
     "categories": PrivateCategories(DOMAINS),
     "selector": PrivateSelectKBest(DOMAINS, k=1),
@@ -141,6 +147,8 @@ def test_rows_beyond_the_bound_are_in_no_private_branch(name, monkeypatch):
         assert first.scores_ == second.scores_
     if name == "offset":
         assert np.array_equal(first.coef_, second.coef_)
+    if name == "synthesizer":
+        pd.testing.assert_frame_equal(first.sample()[0], second.sample()[0])
     # Without the bound the same change is felt.
     if name == "scaler":
         all_rows = [

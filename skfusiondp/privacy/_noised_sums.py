@@ -125,7 +125,7 @@ def noise_of_sums(noise_multiplier: float, norm: float, n_rows: int) -> SumNoise
     """
     if n_rows > _MOST_ROWS:
         raise InvalidInputError(
-            f"X has {n_rows} rows, whose sum 64 bits may not hold; the offset estimators take at most "
-            f"{_MOST_ROWS}: fit on some of the rows."
+            f"X has {n_rows} rows, whose sum 64 bits may not hold; at most {_MOST_ROWS} can be "
+            "taken: fit on some of the rows."
         )
     return SumNoise(noise_multiplier, norm, UNIT)

@@ -32,11 +32,14 @@ from ._coded_columns import CodedColumn
 from ._joint_model import JointModel
 from ._label import NO_LABEL, Label
 from ._public_features import PublicFeatures
-from ._releases import Releases
+from ._releases import Releases, largest_norm
 
 # Releases of the plan, and how many of them count where cells lie if no support rows show it.
 STEPS, _COUNTED = 12, 1.0
 _MIN_ROWS = 11
+# The stream of drawn labels of new rows: of no draw of a column's cells. Zeros at its end would not tell it
+# from a shorter one.
+_LABELS = (0, 0, 2)
 
 SYNTHESIS = constraints(PRIVACY, support=SUPPORT)
 
@@ -124,7 +127,7 @@ class BaseSynthesis(Spender):
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
-        noise_of_sums(plan.noise_multiplier, 1.0, n_rows)  # refuses what 64 bits do not hold
+        noise_of_sums(plan.noise_multiplier, largest_norm(len(columns)), n_rows)  # what 64 bits do not hold
         return plan
 
     def _train(self, job: Job, begin: Begin) -> None:
@@ -192,7 +195,7 @@ class BaseSynthesis(Spender):
         score = np.zeros((n, self._label.n_scores if self._score is not None else 0))
         if self._score is not None:
             score = self._score(public)
-        label = self._label.drawn(score, uniforms_at([self._draw_seed], n))
+        label = self._label.drawn(score, uniforms_at([self._draw_seed, *_LABELS], n))
         return self._features(self._columns.transform(public), score, self._label.features(label))
 
     def _mechanism(self) -> dict[str, Any]:

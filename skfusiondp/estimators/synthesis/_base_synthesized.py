@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from ..._contents import clear_padding
 from ..._copies import own
 from ..._forked import one_thread_after_fork
 from ..._parameters import ESTIMATOR, Constraint, Integer, constraints
@@ -65,7 +66,9 @@ class BaseSynthesized(BaseSynthesis):
         Raises
         ------
         InvalidInputError
-            For a parameter, table, domain or target that cannot be used. Nothing has been paid for then.
+            For a parameter, table, domain or target that cannot be used: nothing has been paid for then. For
+            an estimator that cannot be fitted on drawn tables, or whose own error this is: that shows once
+            they are drawn, when the release has been paid for.
         PrivacyBudgetError
             If the fit would overdraw `budget`; nothing was read.
         PrivacyLeakError
@@ -87,6 +90,7 @@ class BaseSynthesized(BaseSynthesis):
         table = pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True)
         target = np.repeat(self._estimator_target(job.label.target), self.n_draws)
         self._fit_estimator(table, target)
+        clear_padding(self.estimator_)
 
     def _boosting(self, seed: int) -> dict[str, Any]:
         """Settings of the default estimator: leaves hold rows of the table, each of which is drawn often."""

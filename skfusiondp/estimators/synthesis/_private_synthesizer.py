@@ -120,7 +120,7 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         self._fit(X, y, groups=groups)
         # The table with no sensitive column, and labels; a file of this object leaves them out.
         self._public_rows = self._public_table(X)
-        self._labels = y
+        self._labels = None if y is None else np.array(y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -185,8 +185,7 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         drawn = _stacked(tables) if stacked else tables
         if self._labels is None:
             return drawn
-        y = np.asarray(self._labels)
-        return drawn, np.concatenate([y] * n_draws) if stacked else y
+        return drawn, np.concatenate([self._labels] * (n_draws if stacked else 1))
 
     def transform(self, X: Any) -> Any:
         """Draw the sensitive cells of rows whose labels are not known; those that `X` holds are not read.

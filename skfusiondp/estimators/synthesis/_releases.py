@@ -17,14 +17,17 @@ from ._embedding import UNIT, Embedding, pair_bounds
 
 # What `whole_factors` are multiples of.
 _FACTOR = 2.0**-20
-# Shares add up to the plan's steps but for rounding.
-_ROUNDING = 1e-9
+# Noise is larger than a share asks for by this much, far more than what rounding takes off shares and their
+# sum, so that the check of what was spent is strict. What it finds is rounded upwards.
+_LARGER, _UPWARDS = 1 + 2.0**-26, 1 + 2.0**-44
 
 
 class Releases:
     """The noised sums of one plan, whose steps they share out among them.
 
-    A sum of share w has the noise that w of the plan's releases of it, averaged, would have.
+    A sum of share w has the noise that w of the plan's releases of it, averaged, would have. Later shares
+    may follow earlier sums, so that each is checked before it is released: what all have spent, in squared
+    distances of the neighbours' sums in deviations of the noise, is at most what the plan's steps spend.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ class Releases:
 
     def __init__(self, plan: PrivatePlan, bits: RandomBits, started: Callable[[], None]):
         self._plan, self._bits, self._started = plan, bits, started
-        self.left = float(plan.steps)
+        # Steps that are not shared out yet; and steps that the noise of earlier sums amounts to.
+        self.left, self.spent = float(plan.steps), 0.0
 
     def counts(self, features: Indicators, n_groups: int, share: float) -> np.ndarray:
         """How many rows have each indicator active, one of each of so many groups."""
@@ -82,13 +86,24 @@ class Releases:
         self, total: np.ndarray, unit: float, diameter: float, radius: float, share: float
     ) -> tuple[np.ndarray, float]:
         """A sum in whole units with the noise that its share leaves it, and the noise's deviation."""
-        if share > self.left + _ROUNDING:
-            raise RuntimeError("All releases of the plan are made.")  # a fault of ours: it is not paid for
-        self.left -= share
+        multiplier = self._plan.noise_multiplier
+        moves = relation(self._plan.adjacency).clipping_norm(diameter, radius)
+        noise = SumNoise(multiplier, moves / math.sqrt(share) * _LARGER * unit, unit)
+        spent = (self.spent + (multiplier * moves / noise.std_in_units) ** 2) * _UPWARDS
+        if not spent <= self._plan.steps:  # a fault of ours: it is not paid for
+            raise RuntimeError("This release is more than what is left of the plan; nothing is released.")
+        self.left, self.spent = self.left - share, spent
         self._started()
-        norm = relation(self._plan.adjacency).clipping_norm(diameter, radius) / math.sqrt(share)
-        noise = SumNoise(self._plan.noise_multiplier, norm * unit, unit)
         return noise.added_to(total, self._bits), noise.std_in_units * unit
+
+
+def largest_norm(n_columns: int) -> float:
+    """What the noise multiplier multiplies at most, of all sums about so many columns, in units of 2**36.
+
+    Of n columns a sum with public features has a share of at least 1/(2n), and one of a pair, whose unit
+    is larger by 2**4, one of at least 2/n² (`JointModel`).
+    """
+    return max(math.sqrt(2 * n_columns), n_columns / 16)
 
 
 def _indicators(codes: np.ndarray, n: int) -> sp.csr_matrix:

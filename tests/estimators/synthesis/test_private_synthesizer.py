@@ -1,6 +1,7 @@
 """PrivateSynthesizer: what it depends on, what it costs, and the tables that it draws."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,11 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 
-from skfusiondp import Categorical, Date, Numeric, PrivateSynthesizer
-from skfusiondp.estimators.synthesis import _base_synthesis, _releases
+from skfusiondp import Categorical, Date, Numeric, PrivacyBudget, PrivateSynthesizer
+from skfusiondp.estimators.synthesis import _base_synthesis, _joint_model, _releases
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.privacy._release import SumNoise
+from skfusiondp.privacy._random_bits import RandomBits
+from skfusiondp.tables._groups import Units
 
 DOMAINS = {
     "age": Numeric(0, 120),
@@ -49,36 +51,123 @@ def junk(table, seed=1):
     return other
 
 
-def replaced(monkeypatch):
-    """Numbers of a fixed stream in place of every release."""
-    rng = np.random.default_rng(5)
-    shapes = []
-
-    def added_to(self, total, bits):
-        shapes.append(total.shape)
-        return rng.normal(size=total.shape) * 3
-
-    monkeypatch.setattr(SumNoise, "added_to", added_to)
-    return shapes
+SUPPORT = rows(60, 3)[0]
+each_label = pytest.mark.parametrize(
+    "label", [None, y, y + X["lab"].to_numpy()], ids=["no label", "classes", "numbers"]
+)
+each_support = pytest.mark.parametrize("support", [None, SUPPORT], ids=["counted", "support"])
 
 
-@pytest.mark.parametrize("support", [None, rows(60, 3)[0]])
-@pytest.mark.parametrize("label", [None, y, y + X["lab"].to_numpy()])
+class Replaced:
+    """Numbers of a fixed stream in place of every release, and what would have been released."""
+
+    def __init__(self, monkeypatch, scale=3.0):
+        self.sums = []
+        rng = np.random.default_rng(5)
+
+        def noised(releases, total, unit, diameter, radius, share):
+            std = real(releases, total, unit, diameter, radius, share)[1]
+            self.sums.append((total.copy(), diameter, radius, share, unit, std))
+            return scale * rng.normal(size=total.shape), std
+
+        real = PLAIN_NOISED
+        monkeypatch.setattr(_releases.Releases, "_noised", noised)
+
+
+PLAIN_NOISED = _releases.Releases._noised
+
+
+def parts(model):
+    """All that a fit leaves, rows for `sample` and what no file holds included, in bits."""
+    return {name: pickle.dumps(value) for name, value in vars(model).items()}
+
+
+@each_support
+@each_label
 @pytest.mark.filterwarnings("ignore")
-def test_all_but_the_released_sums_is_the_same_whatever_sensitive_cells_are(monkeypatch, support, label):
-    found, shapes = [], []
-    for table in (X, junk(X)):
-        shapes.append(replaced(monkeypatch))
+def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(
+    monkeypatch, support, label
+):
+    """With any numbers in place of the releases, the same for two tables, a fit is the same for both."""
+    before, found, sums = [], [], []
+    plain = _base_synthesis.BaseSynthesis._located
+
+    def located(self, *args):
+        before.append(parts(self))
+        return plain(self, *args)
+
+    monkeypatch.setattr(_base_synthesis.BaseSynthesis, "_located", located)
+    missing = X.assign(**dict.fromkeys(DOMAINS))
+    for table in (X, junk(X), missing):
+        sums.append(Replaced(monkeypatch).sums)
         model = PrivateSynthesizer(DOMAINS, support=support, random_state=0).fit(table, label)
         drawn = model.sample(2) if label is None else model.sample(2)[0]
-        found.append((drawn, model.transform(X), model.privacy_report().to_dict()))
-    assert shapes[0] == shapes[1]
-    pd.testing.assert_frame_equal(found[0][0], found[1][0])
-    pd.testing.assert_frame_equal(found[0][1], found[1][1])
-    assert found[0][2] == found[1][2]
+        found.append((parts(model), drawn, model.transform(X), model.privacy_report()))
+    for other in (1, 2):
+        assert before[0] == before[other] and found[0][0] == found[other][0]
+        pd.testing.assert_frame_equal(found[0][1], found[other][1])
+        pd.testing.assert_frame_equal(found[0][2], found[other][2])
+        assert found[0][3] == found[other][3]
+        # Rows are read as ever: all sums differ, and nothing else of the releases.
+        assert len(sums[0]) == len(sums[other]) == (10 if support is None else 9)
+        for (one, *facts), (two, *same) in zip(sums[0], sums[other], strict=True):
+            assert facts == same and one.shape == two.shape and not np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("support", [None, rows(60, 3)[0]])
+CELLS = [None, np.nan, pd.NaT, pd.NA, "x", "", b"f", 1e300, -np.inf, 10**400, 40, True, 1 + 2j, [1], {}, "f"]
+
+
+def squared(vector):
+    return sum(int(v) ** 2 for v in vector.ravel())
+
+
+@each_support
+@pytest.mark.filterwarnings("ignore")
+def test_one_row_moves_every_sum_of_a_fit_by_no_more_than_it_is_noised_for(monkeypatch, support):
+    """Of a whole fit, in exact arithmetic: another cell of any kind, and an erased row."""
+    table, label = X[:60], y[:60]
+    monkeypatch.setattr(_joint_model, "fit_family", lambda sums, *_: np.zeros(sums.total.shape))
+    monkeypatch.setattr(_joint_model, "information", lambda *_: 1.0)
+
+    def sums(table, erased=None):
+        found = Replaced(monkeypatch).sums
+        kept = np.arange(len(table)) != erased
+        monkeypatch.setattr(Units, "of", lambda self, n: kept)
+        PrivateSynthesizer(DOMAINS, support=support, random_state=0).fit(table, label)
+        return found
+
+    usual = sums(table.astype(dict.fromkeys(DOMAINS, object)))
+    for i, cell in enumerate(CELLS):
+        other = table.astype(dict.fromkeys(DOMAINS, object))
+        for j, c in enumerate(DOMAINS):
+            other.iat[i, other.columns.get_loc(c)] = CELLS[(i + j) % len(CELLS)]
+        moved = False
+        for (one, diameter, *_), (two, same, *_) in zip(usual, sums(other), strict=True):
+            assert diameter == same and squared(one - two) <= diameter**2 * (1 + 1e-12), cell
+            moved |= squared(one - two) > 0
+        assert moved
+    for (one, _, radius, *_), (two, *_) in zip(usual, sums(table, erased=7), strict=True):
+        assert 0 < squared(one - two) <= radius**2 * (1 + 1e-12)
+
+
+@each_support
+@each_label
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e4, 1e12])
+@pytest.mark.filterwarnings("ignore")
+def test_shares_that_follow_sums_keep_to_the_plan_whatever_is_released(monkeypatch, support, label, scale):
+    """In exact arithmetic; the fit goes on with any numbers, and the ledger has what they spend."""
+    sums = Replaced(monkeypatch, scale).sums
+    model = PrivateSynthesizer(DOMAINS, noise_multiplier=2.0, support=support, random_state=0)
+    model.fit(X, label)
+    (entry,) = model.ledger_
+    planned = entry.steps * (2 / Fraction(entry.noise_multiplier)) ** 2
+    spent = sum(
+        (Fraction(diameter) * Fraction(unit) / Fraction(std)) ** 2 for _, diameter, *_, unit, std in sums
+    )
+    assert planned * (1 - Fraction(1, 10**6)) <= spent <= planned
+
+
+@each_support
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 @pytest.mark.filterwarnings("ignore")
 def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, support, adjacency):
@@ -111,6 +200,133 @@ def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, sup
     tails = stats.norm.cdf([-epsilon / apart + apart / 2, -epsilon / apart - apart / 2])
     assert tails[0] - np.exp(epsilon) * tails[1] == pytest.approx(1e-5, rel=0.02)
     assert epsilon <= 1
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
+@pytest.mark.parametrize("at", [1, 4, 10, "fit_family", "draws"])
+def test_an_interrupted_fit_pays_the_whole_plan_and_leaves_the_old_model(monkeypatch, error, at):
+    budget = PrivacyBudget(9.0, 1e-3)
+    model = PrivateSynthesizer(DOMAINS, delta=1e-5, budget=budget, random_state=0).fit(X, y)
+    before = parts(model)
+    del before["ledger_"]
+    count = []
+
+    def breaks(*args):
+        count.append(1)
+        if len(count) == (at if isinstance(at, int) else 1):
+            raise error
+        return PLAIN_NOISED(*args)
+
+    if isinstance(at, int):
+        monkeypatch.setattr(_releases.Releases, "_noised", breaks)
+    elif at == "fit_family":
+        monkeypatch.setattr(_joint_model, "fit_family", breaks)
+    else:
+        monkeypatch.setattr(_joint_model, "inverse", breaks)
+    with pytest.raises(error):
+        model.fit(X[:300], y[:300])
+    after = parts(model)
+    del after["ledger_"]
+    assert after == before
+    one, two = model.ledger_.entries
+    assert two.steps == one.steps == _base_synthesis.STEPS and budget.ledger == model.ledger_
+
+
+@pytest.mark.parametrize("stage", ["PublicScore", "PublicFeatures", "PublicEncoder"])
+def test_a_fit_that_ends_before_it_reads_a_sensitive_cell_pays_nothing(monkeypatch, stage):
+    def stops(*args):
+        raise Stop
+
+    monkeypatch.setattr(_base_synthesis, stage, stops)
+    budget = PrivacyBudget(9.0, 1e-3)
+    model = PrivateSynthesizer(DOMAINS, delta=1e-5, budget=budget, random_state=0)
+    with pytest.raises(Stop):
+        model.fit(X, y)
+    assert not hasattr(model, "ledger_") and not len(budget.ledger)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "target", "words"),
+    [
+        ({"epsilon": 1.0, "noise_multiplier": 1.0}, y, "leave one None"),
+        ({"adjacency": "add-remove"}, y, "replace, zero-out"),
+        ({"epsilon": 0}, y, "epsilon=0"),
+        ({"delta": 2.0}, y, "delta"),
+        ({"noise_multiplier": 4e6}, y, "too large"),
+        ({"support": SUPPORT.drop(columns="age")}, y, "lacks"),
+        ({"support": SUPPORT[:0]}, y, "support has no rows"),
+        ({"random_state": "a"}, y, "random_state"),
+        ({"sensitive": {**DOMAINS, "none": Numeric(0, 1)}}, y, "none"),
+        ({}, y[:5], "y "),
+        ({}, np.where(y, np.nan, 1.0), "y "),
+        ({}, np.column_stack([y, y]), "y has 2 columns"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_is_paid(parameters, target, words):
+    budget = PrivacyBudget(9.0, 1e-3)
+    model = PrivateSynthesizer(DOMAINS, budget=budget).set_params(**parameters)
+    with pytest.raises(InvalidInputError, match=words):
+        model.fit(X, target)
+    assert not hasattr(model, "ledger_") and not len(budget.ledger)
+
+
+def test_noise_that_is_not_refused_fits_into_64_bits_in_every_sum():
+    """Shares of many columns are small, so that their noise is many times the plan's."""
+    table = X[["lab"]].assign(**{f"c{i}": X["age"] for i in range(12)})
+    domains = {f"c{i}": Numeric(0, 120) for i in range(12)}
+    with pytest.raises(InvalidInputError, match="too large"):
+        PrivateSynthesizer(domains, noise_multiplier=2.0**22 / 24**0.5).fit(table, y)
+    PrivateSynthesizer(domains, noise_multiplier=0.999 * 2.0**22 / 24**0.5, random_state=0).fit(table, y)
+
+
+def test_every_number_of_the_noise_comes_from_the_operating_system(monkeypatch):
+    real, words = RandomBits.words, []
+
+    def counted(self, n):
+        words.append((self.secret, n))
+        return real(self, n)
+
+    monkeypatch.setattr(RandomBits, "words", counted)
+    sums = Replaced(monkeypatch).sums
+    PrivateSynthesizer(DOMAINS).fit(X, y)
+    # A word of 64 bits a coordinate at the least, in every release.
+    assert sum(n for _, n in words) >= sum(total.size for total, *_ in sums)
+    assert all(secret for secret, _ in words)
+    words.clear()
+    PrivateSynthesizer(DOMAINS, random_state=3).fit(X, y)
+    assert words and not any(secret for secret, _ in words)
+
+
+def test_labels_of_new_rows_are_drawn_apart_from_their_cells(monkeypatch):
+    seen, plain = [], _base_synthesis.uniforms_at
+
+    def kept(seed, n):
+        seen.append(plain(seed, n).tobytes())
+        return plain(seed, n)
+
+    monkeypatch.setattr(_base_synthesis, "uniforms_at", kept)
+    model = PrivateSynthesizer(DOMAINS, random_state=0).fit(X, y)
+    model.transform(X)
+    model.sample(2)
+    # Labels; and in three draws two numbers of each column.
+    assert len(seen) == len(set(seen)) == 1 + 3 * 2 * len(DOMAINS)
+
+
+def test_what_is_handed_in_is_neither_changed_nor_kept():
+    table, label = X.copy(), y.copy()
+    model = PrivateSynthesizer(DOMAINS, random_state=0).fit(table, label)
+    pd.testing.assert_frame_equal(table, X)
+    drawn, same = model.sample()
+    table["lab"], label[:], drawn["lab"], same[:] = 0.0, 7, 1.0, 8
+    again, labels = model.sample(stacked=False)
+    pd.testing.assert_frame_equal(again[0][["lab", "ward"]], X[["lab", "ward"]])
+    assert np.array_equal(labels, y)
+    frames = [value for value in vars(model).values() if isinstance(value, pd.DataFrame)]
+    assert frames and not any("age" in frame for frame in frames)
 
 
 def test_rows_of_a_unit_beyond_its_bound_are_not_read_and_the_others_cost_more():
