@@ -22,8 +22,10 @@ from skfusiondp import (
     Numeric,
     OffsetFusionClassifier,
     PrivacyBudget,
+    PrivateSynthesizer,
 )
 from skfusiondp.estimators.offset import _correction
+from skfusiondp.estimators.synthesis import _releases
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.training import PerRowEngine
@@ -235,6 +237,27 @@ def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatc
         square = np.square(part).sum()
         p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
         assert p * len(seen) > LEVEL, "not the plan's noise"
+
+
+def test_every_sum_of_a_synthesizer_has_the_noise_of_its_share(monkeypatch):
+    plain, seen, shares = _releases.Releases._noised, [], []
+
+    def watched(self, total, unit, diameter, radius, share):
+        released, std = plain(self, total, unit, diameter, radius, share)
+        seen.append(released.ravel() / (1e6 * diameter / 2 * unit / np.sqrt(share)))
+        shares.append(share)
+        return released, std
+
+    monkeypatch.setattr(_releases.Releases, "_noised", watched)
+    domains = {0: Numeric(-3, 3), 1: Numeric(-3, 3)}
+    for _ in range(3):
+        model = PrivateSynthesizer(domains, noise_multiplier=1e6).fit(ARRAY, Y)
+    assert sum(shares) == pytest.approx(3 * sum(e.steps for e in model.ledger_))
+    for part in (*seen, np.concatenate(seen)):
+        square = np.square(part).sum()
+        p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
+        assert p * len(seen) > LEVEL, "not its share's noise"
+    assert len(np.unique(np.concatenate(seen))) > 0.99 * sum(part.size for part in seen)
 
 
 # What is paid --------------------------------------------------------------------------------------------

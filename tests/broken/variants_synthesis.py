@@ -29,6 +29,17 @@ def counts_with_half_of_the_noise(patch):
     patch.setattr(Releases, "counts", less)
 
 
+def no_noise_in_one_sum(patch):
+    plain = Releases._noised
+
+    def silent(self, total, unit, *args):
+        released, std = plain(self, total, unit, *args)
+        # The last of them.
+        return (released, std) if self.left > 1e-3 else (total * unit, std)
+
+    patch.setattr(Releases, "_noised", silent)
+
+
 def a_release_more_than_planned(patch):
     plain = Releases.__init__
 
@@ -77,6 +88,13 @@ VARIANTS_SYNTHESIS = [
         counts_with_half_of_the_noise,
         _RELEASES,
         "test_pairs_and_counts_have_noise_of_their_reach",
+    ),
+    by_test(
+        "synthesizer: no noise in one sum",
+        no_noise_in_one_sum,
+        "test_every_path.py",
+        "test_every_sum_of_a_synthesizer_has_the_noise_of_its_share",
+        MONKEYPATCH,
     ),
     by_test(
         "synthesizer: a release more than planned",

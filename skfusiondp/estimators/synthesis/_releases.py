@@ -79,7 +79,7 @@ class Releases:
         """Sum over rows of the outer product of the points of two columns' parts; its noise's deviation."""
         one, other = embeddings
         together = _indicators(codes[0], len(one.whole)).T @ _indicators(codes[1], len(other.whole))
-        total = one.whole.T @ together.toarray() @ other.whole
+        total = (together.T @ one.whole).T @ other.whole
         return self._noised(total, UNIT**2, *pair_bounds(one, other), share)
 
     def _noised(

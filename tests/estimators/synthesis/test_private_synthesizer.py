@@ -202,6 +202,11 @@ def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, sup
     assert epsilon <= 1
 
 
+def test_a_column_with_a_smaller_budget_sets_that_of_all():
+    model = PrivateSynthesizer({**DOMAINS, "age": Numeric(0, 120, epsilon=0.4)}, delta=1e-5, random_state=0)
+    assert 0.35 < model.fit(X, y).epsilon_ <= 0.4
+
+
 class Stop(Exception):
     pass
 
