@@ -27,12 +27,13 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from ...tables._table import FrameTable
 from ..fusion._public_score import PublicScore
-from ..offset._located_cells import CountedCells, LocatedCells, SupportCells
+from ..offset._counted_cells import CountedCells
 from ._coded_columns import CodedColumn
 from ._joint_model import JointModel
 from ._label import NO_LABEL, Label
 from ._public_features import PublicFeatures
 from ._releases import Releases, largest_norm
+from ._support_cells import LocatedCells, SupportCells
 
 # Releases of the plan, and how many of them count where cells lie if no support rows show it.
 STEPS, _COUNTED = 12, 1.0
@@ -167,7 +168,7 @@ class BaseSynthesis(Spender):
     def _located(self, job: SynthesisJob, rows: pd.DataFrame, releases: Releases) -> LocatedCells:
         """Where cells lie: by support rows, or by a first count of the rows to be read."""
         if job.support is not None:
-            return SupportCells(job.schema.domains, job.support, np.empty((len(job.support), 0)))
+            return SupportCells(job.schema.domains, job.support)
         cells = CountedCells(job.schema.domains)
         cells.learn(releases.counts(cells.features(rows), len(cells.sizes), _COUNTED))
         return cells

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
-from ..offset._located_cells import LocatedCells
+from ._support_cells import LocatedCells
 
 # An interval is cut into so many even shares of its cells, and into ever smaller ones towards both ends.
 _EVEN, _FINEST = 16, 64

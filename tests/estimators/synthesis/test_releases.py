@@ -13,7 +13,7 @@ from scipy import stats
 
 from skfusiondp import Categorical, Date, Numeric
 from skfusiondp.accounting import Clipping
-from skfusiondp.estimators.offset._located_cells import CountedCells
+from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
 from skfusiondp.estimators.synthesis._embedding import UNIT, Embedding, pair_bounds
 from skfusiondp.estimators.synthesis._releases import Releases
