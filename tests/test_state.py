@@ -12,6 +12,7 @@ from torch import nn
 
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
 from skfusiondp.nets import MLP
+from skfusiondp.preprocessing import TableEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
@@ -29,7 +30,7 @@ def made(**parameters):
 
 
 # Of the features that a module of one's own gets.
-WIDTH = made(method="hybrid").fit(X, y).encoder_.sensitive_features_.size
+WIDTH = TableEncoder(DOMAINS).fit(X).sensitive_features_.size
 
 
 class Counts(Callback):

@@ -347,7 +347,7 @@ class Walk:
         if is_a(estimator, "TableEncoder"):
             return after(estimator, flow, "mixed")
         if method:
-            return prediction(treated_as_public if method == "hybrid" else flow.sources)
+            return prediction(flow.sources)
         return after(estimator, flow, "prediction" if _predicts(estimator) else "same")
 
     def _stated(self, estimator: Any, sensitive: Any, known: bool, flow: Flow, path: str) -> Flow:

@@ -27,8 +27,6 @@ def completed(
     schema: SensitiveSchema,
     imputer: FoundationImputer | None,
     first: int = 0,
-    *,
-    impute_all: bool = False,
 ) -> Completed:
     """Impute the sensitive columns that a table lacks.
 
@@ -40,8 +38,6 @@ def completed(
         Fitted.
     first : int
         Position of the first row in the table that `frame` is a part of.
-    impute_all : bool
-        Whether expected encodings replace the sensitive columns that are there too.
 
     Raises
     ------
@@ -49,8 +45,7 @@ def completed(
         If columns are absent and there is no imputer.
     """
     absent = tuple(c for c in schema.sensitive if c not in frame)
-    wanted = schema.sensitive if impute_all else absent
-    if not wanted:
+    if not absent:
         return Completed(frame, {})
     if imputer is None:
         raise InvalidInputError(
@@ -58,4 +53,4 @@ def completed(
             "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
         )
     paired = imputer._pair(frame, np.arange(first, first + len(frame)))
-    return Completed(paired.original, {c: paired.encoded[c] for c in wanted})
+    return Completed(paired.original, {c: paired.encoded[c] for c in absent})

@@ -39,9 +39,9 @@ from ..tables._paired_table import PairedTable
 from ..tables._schema import Selector, SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._backend import PREDICTIVES, Predictive
-from ._categorical_predictive import CategoricalPredictive
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
+from ._expected_encoding import expected_encoding
 from ._registry import BACKEND, make_backend
 
 
@@ -284,8 +284,10 @@ class FoundationImputer(  # type: ignore[call-arg]
         -------
         values : DataFrame of shape (n_rows, n_sensitive)
         expected : dict of str to ndarray of shape (n_rows, width of the column's encoding)
-            With ``strategy="mean"`` a category's probabilities in place of one category: the mean
-            of the encoding, which a cell cannot hold. Else the encoding of `values`.
+            With ``strategy="mean"`` the mean of the encoding over the predictive distribution, which no
+            cell has: a category's probabilities in place of one category, and for a number how far the
+            value has come through each interval on average. Else, and where a backend gives no
+            distribution of a number, the encoding of `values`.
         """
         public = frame[list(self.schema_.public)]
         uniforms = {
@@ -313,12 +315,8 @@ class FoundationImputer(  # type: ignore[call-arg]
         for column, domain in self.schema_.domains.items():
             guess = _checked(predicted, column, domain, len(public), self.backend_)
             values[column] = domain.restore(guess.choose(self.strategy, uniforms[column]))
-            if self.strategy == "mean" and isinstance(guess, CategoricalPredictive):
-                weights = guess.probabilities / guess.probabilities.sum(axis=1, keepdims=True)
-                encoded = weights @ domain.encode(domain.grid(0))
-                expected[column] = encoded.astype(np.float32)
-            else:
-                expected[column] = domain.encode(values[column])
+            mean = expected_encoding(guess, domain) if self.strategy == "mean" else None
+            expected[column] = domain.encode(values[column]) if mean is None else mean
         return values, expected
 
     def _pair(self, frame: pd.DataFrame, positions: np.ndarray | None = None) -> PairedTable:

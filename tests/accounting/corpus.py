@@ -545,6 +545,7 @@ LEAKY = {
     "an unknown estimator of estimators": (OwnMeta(public_model()), ""),
     "transformed target": (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), "regressor"),
     "calibration": (CalibratedClassifierCV(model()), ""),
+    "calibration of a model of the hybrid view": (CalibratedClassifierCV(model(method="hybrid")), ""),
     "tuned threshold": (TunedThresholdClassifierCV(model()), ""),
     "self-training": (SelfTrainingClassifier(model()), ""),
     "boosting": (AdaBoostClassifier(model()), ""),
@@ -852,7 +853,6 @@ CLEAN = {
     ),
     "a bag of private models": BaggingClassifier(model(), bootstrap=False, max_samples=0.5),
     "one private model a class": OneVsRestClassifier(model()),
-    "calibrated on the hybrid view": CalibratedClassifierCV(model(method="hybrid")),
     "transformed public target": TransformedTargetRegressor(
         FusionDPRegressor(SENSITIVE), transformer=StandardScaler()
     ),

@@ -44,7 +44,7 @@ def test_both_estimators_refuse_in_one_sentence_and_complete_alike(absent):
         assert len(made(imputer=imputer).fit(TABLE, Y).predict(known)) == N
 
 
-def test_present_columns_stay_as_they_are_unless_all_are_imputed():
+def test_present_columns_stay_as_they_are():
     imputer = FoundationImputer(DOMAINS, backend="domain").fit(TABLE)
     schema = imputer.schema_
     same = completed(TABLE, schema, None)
@@ -52,8 +52,6 @@ def test_present_columns_stay_as_they_are_unless_all_are_imputed():
     rows = completed(TABLE.drop(columns="sex"), schema, imputer)
     assert list(rows.frame) == list(TABLE) and list(rows.expected) == ["sex"]
     pd.testing.assert_series_equal(rows.frame["age"], TABLE["age"])
-    rows = completed(TABLE, schema, imputer, impute_all=True)
-    assert list(rows.expected) == ["age", "sex"]
 
 
 def test_draws_go_by_the_position_in_the_whole_table():

@@ -54,7 +54,7 @@ def test_features_are_centred_by_the_hybrid_view():
         assert torch.equal(centres[method, 0.0], centres[method, 1.0])
     guessed = FoundationImputer(sensitive, support=support, random_state=0, output="paired")
     pair = guessed.fit_transform(table)
-    model = FusionDPClassifier(method="hybrid", steps=1).fit(pair, y)
+    model = FusionDPClassifier(method="hybrid", module=WideAndDeep, steps=1).fit(pair, y)
     wanted = model.encoder_._encode(pair.hybrid, pair.expected)[:, model.encoder_.sensitive_features_]
     np.testing.assert_allclose(model.net_.module_.centre, wanted.mean(axis=0), atol=1e-6)
     assert centres["fusiondp", 0.0].any() and centres["hybrid", 0.0].any()

@@ -11,6 +11,7 @@ from torch import nn
 from skfusiondp import Categorical, FusionDPClassifier, Numeric
 from skfusiondp._refit import all_or_nothing
 from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.preprocessing import TableEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
@@ -95,8 +96,7 @@ def test_numpy_tells_nothing_of_the_numbers_in_a_fit(mode, recwarn):
 
 
 def test_a_double_precision_module_of_the_users_own_is_trained_in_single_precision():
-    width = FusionDPClassifier(SENSITIVE, method="hybrid", epochs=1, public_epochs=0).fit(TABLE, TARGET)
-    module = OfTheUser(len(width.encoder_.get_feature_names_out()), 1).double()
+    module = OfTheUser(len(TableEncoder(SENSITIVE).fit(TABLE).get_feature_names_out()), 1).double()
     assert np.isfinite(probabilities(module)).all()
     assert module.head.weight.dtype == torch.float64
 

@@ -45,7 +45,7 @@ from ._methods import METHODS, Method, method_of
 from ._net_parameters import NetParameters
 from ._public_score import PublicScore
 from ._scored_encoder import ScoredEncoder
-from ._views import FitTable, training_rows
+from ._views import FitTable, imputed_cells, training_rows
 
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
@@ -279,7 +279,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         method, schedule = method_of(self.method), self._schedule(n_rows)
         settings: dict[str, Any] = {
             "batch_size": schedule.batch_size,
-            "steps": schedule.steps,
+            "steps": max(1, schedule.steps),  # parameters are checked where no step is private, too
             "epsilon": self.epsilon,
             "noise_multiplier": self.noise_multiplier,
             "delta": self.delta,
@@ -331,7 +331,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if self.steps is not None:
             steps = check_int("steps", self.steps, default=0)
         else:
-            steps = per_epoch * check_int("epochs", self.epochs, default=20)
+            # Where the module starts from what the hybrid view says, public epochs have little to add to it.
+            done = method.imputes and not method.private and self.module is None
+            steps = per_epoch * check_int("epochs", self.epochs, default=0 if done else 20)
         private = (per_epoch,) * (steps // per_epoch)
         if steps % per_epoch:
             private += (steps % per_epoch,)
@@ -487,26 +489,36 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _fit_encoder(self, job: FusionJob, seeds: np.random.SeedSequence) -> FittedEncoder:
         """Fit the encoder on public facts.
 
-        The default module starts from scores of a public model, if it is to learn something privately.
+        The default module starts from scores of a public model, unless it reads all cells alike. Where no
+        true cell trains it, all that it takes of them is a start.
         """
         method, target, more = method_of(self.method), job.target, job.support_target
-        plain = not method.private or method.free_view is None or not job.schema.public
+        free, views = not method.private, job.source.table.views
+        plain = method.free_view in (None, "true") or not job.schema.public
+        # Whoever made a view of cells of their own wants the network to learn from it.
+        plain = plain or (free and views is not None and views.expected is None)
         encoder = TableEncoder() if plain or self.module is not None else ScoredEncoder()
         encoder._fit_schema(job.table, job.schema)
         if not isinstance(encoder, ScoredEncoder):
             return FittedEncoder(encoder)
+        encoder.start_alone = free
         known = job.table, target.values, target.weight
         score = PublicScore(target.task, target.n_outputs)
         seed = int(seeds.generate_state(1)[0] % (2**31 - 1))
+        # None where no column is sensitive: then a start would have nothing to read.
+        one_budget = free or (self.plan_ is not None and len(self.plan_.tiers) == 1)
+        starts = method.imputes and one_budget and bool(job.schema.domains)
+        # Where true cells train it, a count may yet move knots, which the effects of imputed ones would go by.
+        imputed = imputed_cells(job.source) if free and starts else None
         if more is None:
-            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
+            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed, imputed))
         support = self._support_frame()
         assert support is not None
         one_target = target.task != "regression" or target.n_outputs == 1
-        # None where no column is sensitive: then a start would have nothing to read.
-        one_budget = self.plan_ is not None and len(self.plan_.tiers) == 1
-        starts = method.imputes and one_target and one_budget
-        return FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
+        starts = starts and one_target
+        return FittedEncoder(
+            encoder, *encoder.fit_start(*known, score, seed, support, *more, starts, imputed)
+        )
 
     def _prepared_net(
         self,
@@ -603,13 +615,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _encode(self, table: Table, frame: pd.DataFrame, first: int) -> np.ndarray:
         """Encode a chunk of a table from its row `first` on.
 
-        Absent sensitive columns are imputed, and all of them where training never saw a true one.
+        Absent sensitive columns are imputed.
         """
-        hybrid = self._method.imputes and not self._method.private
-        if hybrid and table.views is not None:
-            return self.encoder_._encode(frame, table.views[first : first + len(frame)].encoded)
-        imputes_all = hybrid and self.imputer_ is not None
-        rows = completed(frame, self.schema_, self.imputer_, first, impute_all=imputes_all)
+        rows = completed(frame, self.schema_, self.imputer_, first)
         return self.encoder_._encode(rows.frame, rows.expected)
 
     # The report ----------------------------------------------------------------------------

@@ -29,8 +29,9 @@ _OTHER_PARAMETERS = """
 {on_leak}
 method : {"fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"}, default="fusiondp"
     The paper's method or one of its baselines: "feature-dp" masks the sensitive columns in place
-    of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" never uses a true
-    sensitive value (epsilon 0); "non-private" protects nothing (epsilon infinite).
+    of imputing them; "dp-sgd" protects whole rows (relation add-remove); "hybrid" is trained without any
+    true sensitive value (epsilon 0), and predicts on rows as they are; "non-private" protects nothing
+    (epsilon infinite).
 max_grad_norm : float, default=1.0
     Clipping norm C of a row's joint gradient.
 clipping : {"flat", "per-layer", "automatic"}, default="flat"
@@ -42,8 +43,8 @@ beta : float, default=0.0
     Weight of the representation-consistency penalty.
 consistency_bound : float, default=1.0
     C_h, the norm to which representations are scaled down in that penalty.
-epochs : int, default=None (20, unless `steps` is given)
-    Passes of the private branch, in expectation.
+epochs : int, default=None (20, unless `steps` is given; the default module of "hybrid": none)
+    Passes of the private branch, in expectation; without one, further public passes.
 steps : int, default=None (what `epochs` asks for)
     Private steps, in place of `epochs`.
 batch_size : int, default=None (n_rows / 32, from 64 to 8,192)
@@ -109,7 +110,7 @@ plan_ : PrivatePlan or None
 {imputer_}
 encoder_ : TableEncoder
     The encoding of both views; for the default module also scores of a public model, and with labelled
-    support rows what these teach.
+    support rows what these teach. For "hybrid" what sensitive columns add to the scores stands for them.
 net_ : FusionDPNet
     The trained skorch net.
 history_ : skorch.history.History

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,16 @@ from ...tables._table_encoder import TableEncoder
 from ..offset._correction import ClippedLoss, Loss
 from ..offset._public_rows import PublicRows, SupportRows
 from ..offset._structure import Structure
+from ._imputed_start import ImputedStart
 from ._public_score import PublicScore
+
+Imputed = Callable[[pd.DataFrame, np.ndarray], Mapping[str, np.ndarray]]
+"""Expected encodings of the sensitive columns, of public rows at positions of the table."""
 
 # Rows that models are learnt from; all of a table of fewer.
 _LEARNT_ROWS = 2**17
+# Rows that a start is learnt from by their imputed cells.
+_IMPUTED_ROWS = 2**15
 # Directions in which the leaves of the start's trees are shown, and the curvature, as a share of the largest,
 # from which on one of them is shown at most of its length.
 _DIRECTIONS, _MUCH = 64, 0.01
@@ -30,10 +36,13 @@ class ScoredEncoder(TableEncoder):
     A training row's score comes from a model that has not seen it. With labelled support rows the last
     features are sensitive ones, by trees that were learnt from these rows and from training rows to which
     they lend their sensitive cells, as in OffsetFusion: directions of the leaves that a row falls into, and
-    the start, which is what the trees add to the score. Both are 0 for rows without sensitive cells.
+    the start, which is what the trees add to the score. Both are 0 for rows without sensitive cells. Where
+    no support row is labelled, a start can be learnt from imputed cells (ImputedStart).
 
     Attributes
     ----------
+    start_alone : bool
+        Set before fitting: leave out all sensitive features but the start.
     n_scores : int
         Score features, which come first.
     n_starts, n_leaves : int
@@ -42,15 +51,32 @@ class ScoredEncoder(TableEncoder):
 
     _plain_values = True
 
+    start_alone = False
     n_starts = n_leaves = 0
+    _imputed_start: ImputedStart | None = None
 
     def fit_scores(
-        self, table: Table, target: np.ndarray, weight: np.ndarray, score: PublicScore, seed: int
+        self,
+        table: Table,
+        target: np.ndarray,
+        weight: np.ndarray,
+        score: PublicScore,
+        seed: int,
+        imputed: Imputed | None = None,
     ) -> np.ndarray:
-        """Learn scores after `_fit_schema`; return those of the table's rows, float32 (n_rows, n_outputs)."""
+        """Learn scores after `_fit_schema`, and with `imputed` cells a start.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), float32
+            Scores of the table's rows, by models that have not seen them.
+        """
         self.score_ = score
         learnt, public = self._learnt(table, seed)
-        return self._with_scores(table, learnt, score.fit(public, None, target[learnt], weight[learnt], seed))
+        found = score.fit(public, None, target[learnt], weight[learnt], seed)
+        if imputed is not None:
+            self._fit_imputed(public, learnt, target, weight, found, seed, imputed)
+        return self._with_scores(table, learnt, found)
 
     def fit_start(
         self,
@@ -63,8 +89,11 @@ class ScoredEncoder(TableEncoder):
         support_target: np.ndarray,
         support_weight: np.ndarray,
         starts: bool,
+        imputed: Imputed | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Learn scores from labelled support rows too, and the start if asked for.
+
+        Trees of several targets are not learnt: then it is learnt from `imputed` cells, if they are given.
 
         Returns
         -------
@@ -93,7 +122,30 @@ class ScoredEncoder(TableEncoder):
             )
             own = SupportRows(support, aims[n:], strata[n:], score.encoded(columns), found[n:])
             self._fit_leaves(rows, own, Loss(score.task), np.random.default_rng(seed))
+        elif imputed is not None:
+            self._fit_imputed(public, learnt, target, weight, found[:n], seed, imputed)
         return self._with_scores(table, learnt, found[:n]), found[n:].astype(np.float32)
+
+    def _fit_imputed(
+        self,
+        public: pd.DataFrame,
+        learnt: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray,
+        scores: np.ndarray,
+        seed: int,
+        imputed: Imputed,
+    ) -> None:
+        """Learn a start from the rows `learnt`, of which `public` and `scores` are given."""
+        some = np.linspace(0, len(learnt) - 1, min(len(learnt), _IMPUTED_ROWS)).astype(int)
+        frame, rows = public.iloc[some], learnt[some]
+        encoded = super()._encode(frame, imputed(frame, rows))
+        split = encoded.shape[1] - self._n_own
+        start = ImputedStart(self.score_.task, self.schema_.domains)
+        known = self.score_.encoded(frame)
+        views = encoded[:, :split], known, encoded[:, split:]
+        self._imputed_start = start.fit(*views, target[rows], weight[rows], scores[some], seed)
+        self.n_starts = scores.shape[1]
 
     def _fit_leaves(
         self, rows: PublicRows, support: SupportRows, loss: Loss, rng: np.random.Generator
@@ -105,7 +157,7 @@ class ScoredEncoder(TableEncoder):
         most = np.argsort(-bend)[:_DIRECTIONS]
         shown = np.sqrt(bend[most] / (bend[most] + _MUCH * bend.max()))
         self._structure, self._directions = structure, landscape.basis[:, most] * shown
-        self.n_leaves, self.n_starts = len(most), outputs
+        self.n_leaves, self.n_starts = 0 if self.start_alone else len(most), outputs
 
     def _learnt(self, table: Table, seed: int) -> tuple[np.ndarray, pd.DataFrame]:
         n, public = len(table), self.schema_.public
@@ -132,9 +184,10 @@ class ScoredEncoder(TableEncoder):
         return every
 
     def _name_learnt(self) -> None:
+        own = len(self._names) - self._n_own if self.start_alone else len(self._names)
         names = [f"sensitive__leaves{i}" for i in range(self.n_leaves)]
         names += [f"sensitive__start{i}" for i in range(self.n_starts)]
-        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names, *names]
+        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names[:own], *names]
         self.sensitive_features_ = np.array([name.startswith("sensitive__") for name in self._names])
 
     def _encode(
@@ -145,13 +198,23 @@ class ScoredEncoder(TableEncoder):
     ) -> np.ndarray:
         """Encode a frame; training rows come with their `scores`, since the models have seen them."""
         score = self.score_(frame) if scores is None else scores
-        parts = [score, super()._encode(frame, expected)]
-        if self.n_starts and all(c in frame for c in self.schema_.domains):
-            leaves, start = self._structure.expand(self.score_.encoded(frame), score.astype(float), frame)
-            parts += [leaves.matrix() @ self._directions, start]
-        elif self.n_starts:
+        encoded = super()._encode(frame, expected)
+        split = encoded.shape[1] - self._n_own
+        parts = [score, encoded[:, :split] if self.start_alone else encoded]
+        if self.n_starts and not all(c in frame for c in self.schema_.domains):
             parts.append(np.zeros((len(frame), self.n_leaves + self.n_starts)))
+        elif self._imputed_start is not None:
+            parts.append(self._imputed_start(self.score_.encoded(frame), encoded[:, split:]))
+        elif self.n_starts:
+            leaves, start = self._structure.expand(self.score_.encoded(frame), score.astype(float), frame)
+            parts += [leaves.matrix() @ self._directions] if self.n_leaves else []
+            parts.append(start)
         return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    @property
+    def _n_own(self) -> int:
+        """Features of the sensitive columns in the table's own encoding, which are its last."""
+        return sum(d.width for d in self.schema_.domains.values())
 
     def _features_of(self, columns: Sequence[str]) -> np.ndarray:
         own = [c in columns for c, d in self.schema_.domains.items() for _ in range(d.width)]

@@ -57,7 +57,9 @@ def training_rows(
 
     table = source.table
     reader = TableReader(table, shard, encoder.schema_.public)
-    sensitive_part = _sensitive_part(method, source, shard)
+    # Nothing is imputed that the encoder would leave out again.
+    left_out = getattr(encoder, "start_alone", False)
+    sensitive_part = _sensitive_part(method.imputes and not left_out, source, shard)
 
     def scores_of(index: np.ndarray) -> tuple[np.ndarray, ...]:
         return () if scores is None else (scores[index + shard.start],)
@@ -91,21 +93,29 @@ def training_rows(
 
 
 def _sensitive_part(
-    method: Method, source: FitTable, shard: range
+    imputes: bool, source: FitTable, shard: range
 ) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, np.ndarray]]:
     """What stands for the encoded sensitive columns in the free view: a function of public rows, and
     their positions in the shard."""
     from ...training._lazy_rows import Guesses
 
     domains = source.schema.domains
-    paired, imputer = source.table.views, source.imputer
-    if not method.imputes or not domains:
+    imputer = source.imputer
+    if not imputes or not domains:
         widths = {c: d.width for c, d in domains.items()}
         return lambda public, index: {c: np.zeros((len(index), k), np.float32) for c, k in widths.items()}
-    if paired is not None:
-        return lambda public, index: paired[index + shard.start].encoded
-    assert imputer is not None
-    if not source.table.in_memory:
+    imputed = imputed_cells(source)
+    if imputer is not None and not source.table.in_memory:
         return Guesses(imputer, shard)
-    whole = len(shard) == len(source.table)
-    return lambda public, index: imputer._expected(public, None if whole else index + shard.start)
+    if imputer is not None and len(shard) == len(source.table):
+        return lambda public, index: imputer._expected(public)  # quicker than by position
+    return lambda public, index: imputed(public, index + shard.start)
+
+
+def imputed_cells(source: FitTable) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, np.ndarray]]:
+    """Expected encodings of the sensitive columns, by public rows and their positions in the table."""
+    views = source.table.views
+    if views is not None:
+        return lambda public, rows: views[rows].encoded
+    assert source.imputer is not None
+    return source.imputer._expected

@@ -91,8 +91,8 @@ def test_feature_dp_imputes_nothing_and_has_scores_alone():
 
 @pytest.mark.parametrize(
     "given",
-    [{"module": MLP}, {"method": "hybrid"}, {"method": "non-private"}, {"method": "dp-sgd"}],
-    ids=["own module", "hybrid", "non-private", "dp-sgd"],
+    [{"module": MLP}, {"method": "non-private"}, {"method": "dp-sgd"}],
+    ids=["own module", "non-private", "dp-sgd"],
 )
 def test_other_modules_and_methods_have_the_tables_encoding(given):
     model = FusionDPClassifier(DOMAINS, **QUICK, **given).fit(TRAIN, Y)
