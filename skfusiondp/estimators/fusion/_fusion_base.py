@@ -508,7 +508,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         # None where no column is sensitive: then a start would have nothing to read.
         one_budget = free or (self.plan_ is not None and len(self.plan_.tiers) == 1)
         starts = method.imputes and one_budget and bool(job.schema.domains)
-        # Where true cells train it, a count may yet move knots, which the effects of imputed ones would go by.
+        # Where true cells train it, a count may yet move knots, which effects of imputed ones would go by.
         imputed = imputed_cells(job.source) if free and starts else None
         if more is None:
             return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed, imputed))
