@@ -74,7 +74,7 @@ def test_the_light_import_test_would_notice():
 def test_the_search_finds_relative_and_nested_imports():
     assert "skfusiondp.privacy" in imports(Path("training/_per_row_engine.py"))
     assert "skfusiondp.exceptions" in imports(Path("privacy/_plan.py"))
-    assert "skfusiondp.training._net" in imports(Path("estimators/fusion/_fusion_base.py"))
+    assert "skfusiondp.training._net" in imports(Path("estimators/fusion/_prepared_net.py"))
     assert "torch" in imports(Path("estimators/fusion/_fusion_base.py"))
     assert "torch" not in imports(Path("estimators/fusion/_fusion_base.py"), top_level_only=True)
 

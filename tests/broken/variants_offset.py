@@ -9,6 +9,7 @@ from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
 from skfusiondp import FoundationImputer
+from skfusiondp.estimators.fusion._count import with_knots
 from skfusiondp.estimators.fusion._fusion_base import BaseFusionDP as base_of_fusion
 from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
@@ -93,24 +94,30 @@ _ledger = PrivatePlan.ledger
 
 
 def a_fusion_count_before_payment(patch):
-    patch.setattr(base_of_fusion, "_fit_encoder", _counting(base_of_fusion._fit_encoder))
-
-
-def _counting(plain):
     def fit(self, job, seeds):
+        found = _fit_encoder(self, job, seeds)
         if self.plan_ is not None and self.plan_.before is not None:
-            cells = CountedCells({c: job.schema.domains[c] for c in self.plan_.before.tiers[0].columns})
-            self._count(job, cells, self.plan_.before, seeds, Ranks())
-        return plain(self, job, seeds)
+            self._cut(job, seeds, Ranks())
+        return found
 
-    return fit
+    patch.setattr(base_of_fusion, "_fit_encoder", fit)
+
+
+_fit_encoder = base_of_fusion._fit_encoder
+
+
+def exact_counts(cells, table):
+    counts = cells.features(table.sample(tuple(cells.domains))).matrix().sum(axis=0)
+    return np.asarray(counts).ravel()
 
 
 def knots_by_the_cells_themselves(patch):
-    def cut(self, job, cells):
-        counts = cells.features(job.table.sample(tuple(cells.domains))).matrix().sum(axis=0)
-        cells.learn(np.asarray(counts).ravel())
-        return _cut(self, job, cells)
+    def cut(self, job, seeds, ranks):
+        after = _cut(self, job, seeds, ranks)
+        cells = CountedCells({c: job.schema.domains[c] for c in self.plan_.before.tiers[0].columns})
+        cells.learn(exact_counts(cells, job.table))
+        self.schema_ = with_knots(job.schema, cells)
+        return replace(after, schema=self.schema_, source=replace(after.source, schema=self.schema_))
 
     patch.setattr(base_of_fusion, "_cut", cut)
 
@@ -142,9 +149,8 @@ def a_posterior_of_an_unreleased_sum(patch):
 
 def bins_cut_by_the_cells_themselves(patch):
     def exact(cells, table, kept, releases):
-        released = count_cells(cells, table, kept, releases)
-        counts = cells.features(table.sample(tuple(cells.domains))).matrix().sum(axis=0)
-        return released if len(released) != counts.size else np.asarray(counts).ravel()
+        count_cells(cells, table, kept, releases)
+        return exact_counts(cells, table)
 
     patch.setattr(base, "count_cells", exact)
 

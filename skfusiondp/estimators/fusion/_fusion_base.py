@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ..._forked import one_thread_after_fork
-from ..._parameters import Constraint, Rule, check_int, store_parameters
+from ..._parameters import Constraint, Rule, store_parameters
 from ..._random_state import random_generator
 from ..._refit import all_or_nothing
 from ..._spender import Begin, Job
@@ -41,9 +39,11 @@ from ..offset._correction import COUNTS, Releases
 from ..offset._counted_cells import CountedCells, count_cells
 from ._count import count_plan, uncut, with_knots
 from ._fusion_constraints import FUSION, FUSION_RULES
-from ._methods import METHODS, Method, method_of
+from ._methods import Method, method_of
 from ._net_parameters import NetParameters
+from ._prepared_net import prepared_net
 from ._public_score import PublicScore
+from ._schedule import Schedule, schedule_of
 from ._scored_encoder import ScoredEncoder
 from ._views import FitTable, imputed_cells, training_rows
 
@@ -51,12 +51,8 @@ if TYPE_CHECKING:
     from ...training._batches import TrainingRows
     from ...training._net import FusionDPNet
 
-# Learning rates of private steps where they train a whole network, and where its head alone;
-# docs/benchmarks.md says on which tables they were chosen.
-_LR, _HEAD_LR = 0.01, 0.02
-# Where nothing else is said: the largest batches, the most private steps of an epoch and the most rows of a
-# public one. More of them lowers no loss, however many rows the table has (docs/scaling.md).
-_LARGEST_BATCH, _LARGEST_PUBLIC_BATCH, _EPOCH_STEPS, _EPOCH_ROWS = 2**13, 2**12, 32, 2**18
+# Rows by which a fit is rehearsed before a count is paid for.
+_FEW_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -97,25 +93,6 @@ class FittedEncoder:
     encoder: TableEncoder
     scores: np.ndarray | None = None
     support_scores: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps and batch sizes of a fit, from public facts.
-
-    Parameters
-    ----------
-    batch_size, public_batch_size : int
-    steps : int
-        Private steps.
-    epoch_steps : tuple of int
-        Steps of each epoch: of the public warm-up first, then private ones.
-    """
-
-    batch_size: int
-    public_batch_size: int
-    steps: int
-    epoch_steps: tuple[int, ...]
 
 
 class BaseFusionDP(NetParameters, PrivateEstimator):
@@ -297,9 +274,10 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return plan if before is None else make_plan(n_rows, **settings, before=before)
 
     def _counted_columns(self, method: Method, job: Job | None) -> tuple[str, ...]:
-        """Columns of which a count is to show the default module where their cells lie.
+        """Columns whose cells are counted, so that the default module knows where they lie.
 
-        None where noise is given, for as much as it says, and where trees of support rows show them.
+        There are none where `noise_multiplier` is given, which is then the noise of all that is released, and
+        where trees of labelled support rows show what a column does.
         """
         starts = method.imputes and self.support_target is not None
         paired = job is not None and job.table.views is not None
@@ -312,34 +290,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return tuple(c for c in job.schema.public_domains if job.schema.name(c) in stated)
 
     def _schedule(self, n_rows: int) -> Schedule:
-        method = method_of(self.method)
-        share = max(64, n_rows // 32)
-        default = min(n_rows, share, _LARGEST_BATCH)
-        batch = check_int("batch_size", self.batch_size, default=default, most=n_rows)
-        default = min(batch, _LARGEST_PUBLIC_BATCH)
-        public = check_int("public_batch_size", self.public_batch_size, default=default, most=n_rows)
-        n_support = len(np.asarray(self.support_target)) if self._reads_support_target() else 0
-        whole_pass = max(1, (n_rows + n_support) // public)
-        some_pass = min(whole_pass, max(1, _EPOCH_ROWS // public))
-        # The fewer the rows, the sooner the network memorises imputed cells.
-        few = min(10, max(5, n_rows // 400))
-        warm = check_int("public_epochs", self.public_epochs, 0, default=few) if method.free_view else 0
-        warmup = (some_pass if self.public_epochs is None else whole_pass,) * warm
-        per_epoch = math.ceil(n_rows / batch)
-        if self.batch_size is None and self.epochs is None and share > _LARGEST_BATCH:
-            per_epoch = _EPOCH_STEPS
-        if self.steps is not None:
-            steps = check_int("steps", self.steps, default=0)
-        else:
-            # Where the module starts from what the hybrid view says, public epochs have little to add to it.
-            done = method.imputes and not method.private and self.module is None
-            steps = per_epoch * check_int("epochs", self.epochs, default=0 if done else 20)
-        private = (per_epoch,) * (steps // per_epoch)
-        if steps % per_epoch:
-            private += (steps % per_epoch,)
-        if not method.private:
-            private = (some_pass if self.epochs is None else whole_pass,) * len(private)
-        return Schedule(batch, public, steps, warmup + private)
+        read = self._reads_support_target()
+        return schedule_of(self, n_rows, len(np.asarray(self.support_target)) if read else 0)
 
     def _budgets(self, job: Job) -> dict[str, float | None]:
         own = super()._budgets(job)
@@ -407,84 +359,75 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             self._train_on(job, begin)
 
     def _train_on(self, job: FusionJob, begin: Begin) -> None:
-        ranks, plan = Ranks.current(), self.plan_
+        ranks, n, target, plan = Ranks.current(), job.n_rows, job.target, self.plan_
         seeds = ranks.same(self._seeds())
         self._method = method_of(self.method)
         found = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
-        if plan is None or plan.before is None:
-            net, rows = self._prepared(job, found, self._method, seeds, ranks)
-            net.begin = begin
-        else:
-            # What can be refused is refused before anything is paid, by rows of the same kind.
-            self._prepared(job, found, METHODS["feature-dp"], copy.deepcopy(seeds), ranks)
+        ranks.check_same(**self._facts(found.encoder, target.values, target.weight, plan, self._schedule(n)))
+        counts = plan is not None and plan.before is not None
+        if counts:
+            # What can be refused is refused, by a few rows of the same shape, before anything is paid.
+            few = self._encoded(job, found, range(min(n, _FEW_ROWS)))
+            self._prepared_net(few, found.encoder, target, copy.deepcopy(seeds), ranks)
             begin()
-            cells = CountedCells({c: job.schema.domains[c] for c in plan.before.tiers[0].columns})
-            cells.learn(self._count(job, cells, plan.before, seeds, ranks))
-            job = self._cut(job, cells)
+            job = self._cut(job, seeds, ranks)
             found = replace(found, encoder=found.encoder._of_schema(job.table, job.schema))
-            net, rows = self._prepared(job, found, self._method, seeds, ranks)
-            net.counted = True
+        if hasattr(self, "feature_names_in_"):
+            found.encoder.feature_names_in_ = self.feature_names_in_
+        rows = self._driver.rows(lambda: self._encoded(job, found, ranks.rows(n)))
+        self.imputer_, self.encoder_ = job.source.imputer, found.encoder
+        net = self._prepared_net(rows, found.encoder, target, seeds, ranks)
+        net.begin, net.counted = None if counts else begin, counts
         if plan is None:
             begin()
         self._driver.train(self, net, rows)
         self.net_ = net
         self.history_ = net.history
 
-    def _count(
-        self,
-        job: FusionJob,
-        cells: CountedCells,
-        plan: PrivatePlan,
-        seeds: np.random.SeedSequence,
-        ranks: Ranks,
-    ) -> np.ndarray:
-        """Count sensitive cells: the release that runs before the first step."""
+    def _cut(self, job: FusionJob, seeds: np.random.SeedSequence, ranks: Ranks) -> FusionJob:
+        """The job with knots where sensitive cells lie, by the release that runs before the first step."""
+        assert self.plan_ is not None and self.plan_.before is not None
+        plan = self.plan_.before
+        cells = CountedCells({c: job.schema.domains[c] for c in plan.tiers[0].columns})
         bits = RandomBits(None if self.random_state is None else seeds.spawn(1)[0])
 
-        def counts() -> np.ndarray:
+        def count() -> np.ndarray:
             releases = Releases(COUNTS, plan, bits, lambda: None)
             return count_cells(cells, job.table, job.units.of(job.n_rows), releases)
 
         # One release: the other ranks learn what it has shown.
-        return ranks.same(self._driver.counts(counts) if ranks.rank == 0 else None)
-
-    def _cut(self, job: FusionJob, cells: CountedCells) -> FusionJob:
-        """The job with knots where the cells lie."""
+        cells.learn(ranks.same(self._driver.counts(count) if ranks.rank == 0 else None))
         self.schema_ = schema = with_knots(job.schema, cells)
         return replace(job, schema=schema, source=FitTable(job.table, schema, self._fitted_imputer(schema)))
 
-    def _prepared(
+    def _encoded(self, job: FusionJob, found: FittedEncoder, shard: range) -> TrainingRows:
+        """The views of some of the rows."""
+        support = self._labelled_support(
+            found.encoder, job.schema.columns, job.support_target, found.support_scores
+        )
+        return self._training_rows(
+            self._method,
+            found.encoder,
+            job.source,
+            job.target.values,
+            job.target.weight,
+            shard,
+            () if self.plan_ is None else [t.columns for t in self.plan_.tiers],
+            support,
+            job.units.kept,
+            found.scores,
+        )
+
+    def _prepared_net(
         self,
-        job: FusionJob,
-        found: FittedEncoder,
-        method: Method,
+        rows: TrainingRows,
+        encoder: TableEncoder,
+        target: EncodedTarget,
         seeds: np.random.SeedSequence,
         ranks: Ranks,
-    ) -> tuple[FusionDPNet, TrainingRows]:
-        """The net, and the encoded rows, of which it has seen nothing but shapes and public facts."""
-        n, target, plan, encoder = job.n_rows, job.target, self.plan_, found.encoder
-        schedule = self._schedule(n)
-        if hasattr(self, "feature_names_in_"):
-            encoder.feature_names_in_ = self.feature_names_in_
-        ranks.check_same(**self._facts(encoder, target.values, target.weight, plan, schedule))
-        extra = self._labelled_support(encoder, job.schema.columns, job.support_target, found.support_scores)
-        tiers = () if plan is None else [t.columns for t in plan.tiers]
-        rows = self._driver.rows(
-            lambda: self._training_rows(
-                method,
-                encoder,
-                job.source,
-                target.values,
-                target.weight,
-                ranks.rows(n),
-                tiers,
-                extra,
-                job.units.kept,
-                found.scores,
-            )
-        )
-        self.imputer_, self.encoder_ = job.source.imputer, encoder
-        return self._prepared_net(rows, target, schedule, seeds, ranks), rows
+    ) -> FusionDPNet:
+        schedule = self._schedule(self.n_rows_)
+        return prepared_net(self, encoder, rows, target.task, target.n_outputs, schedule, seeds, ranks)
 
     def _fit_encoder(self, job: FusionJob, seeds: np.random.SeedSequence) -> FittedEncoder:
         """Fit the encoder on public facts.
@@ -519,77 +462,6 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         return FittedEncoder(
             encoder, *encoder.fit_start(*known, score, seed, support, *more, starts, imputed)
         )
-
-    def _prepared_net(
-        self,
-        rows: TrainingRows,
-        target: EncodedTarget,
-        schedule: Schedule,
-        seeds: np.random.SeedSequence,
-        ranks: Ranks,
-    ) -> FusionDPNet:
-        import torch
-
-        from ...nets import MLP, WideAndDeep
-        from ...training._net import FusionDPNet
-        from ...training._parts import own_copy
-        from ...training._rehearsal import rehearse
-
-        plan = self.plan_
-        # Copies, so that a fit neither changes what it was given nor carries its training to the next fit.
-        own = {name: own_copy(name, value) for name, value in self._net_parameters().items()}
-        lr = own.pop("optimizer__lr", None) or self.lr
-        module = WideAndDeep if self.module is None else own_copy("module", self.module)
-        if self.module is None and self._method.free_view is None:
-            # No column is public, so that nothing is learnt for free: the deep part alone, without dropout.
-            module = MLP
-            own.setdefault("module__hidden", (256,))
-        private = self.private_parameters
-        if private is None and self._method.private and not self._method.protects_rows:
-            private = getattr(module, "private_parameters", None)
-        like: Any = rows.free if rows.views is None else rows.views[0]
-        if inspect.isclass(module):
-            takes = inspect.signature(module).parameters
-            facts = {
-                "n_features": like.shape[1],
-                "n_outputs": target.n_outputs,
-                "sensitive_features": self.encoder_.sensitive_features_,
-            }
-            if isinstance(self.encoder_, ScoredEncoder):
-                facts |= {n: getattr(self.encoder_, n) for n in ("n_scores", "n_leaves", "n_starts")}
-            if "feature_means" in takes and rows.free is not None:
-                facts["feature_means"] = rows.free_means()
-            for name, value in facts.items():
-                if name in takes:
-                    own.setdefault(f"module__{name}", value)
-        net = FusionDPNet(
-            module,
-            criterion__task=target.task,
-            optimizer=torch.optim.Adam if self.optimizer is None else own_copy("optimizer", self.optimizer),
-            lr=_LR if lr is None else lr,
-            head_lr=_HEAD_LR if lr is None else lr,
-            public_lr=self.public_lr,
-            max_epochs=len(schedule.epoch_steps),
-            plan=plan,
-            epoch_steps=schedule.epoch_steps,
-            public_batch_size=schedule.public_batch_size,
-            alpha=self.alpha,
-            beta=self.beta if self._method.consistent else 0.0,
-            consistency_bound=self.consistency_bound,
-            ema_decay=self.ema_decay,
-            private_parameters=private,
-            micro_batch_size=self.micro_batch_size,
-            ranks=ranks,
-            seed=seeds,
-            secret=self.random_state is None,
-            callbacks=own_copy("callbacks", self.callbacks),
-            device=self.device,
-            verbose=self.verbose,
-            **own,
-        )
-        net.prepare(rows, target.n_outputs)
-        rehearse(net, rows, target.n_outputs)
-        return net
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:

@@ -20,6 +20,7 @@ from skfusiondp.estimators.fusion import _fusion_base as base
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import StackedGridSearchCV
 from skfusiondp.nets import MLP
+from skfusiondp.training._driver import Driver
 
 DOMAINS = {"age": Numeric(0, 1e4), "sex": Categorical(["f", "m"])}
 QUICK = {"epsilon": 2.0, "delta": 1e-5, "epochs": 1, "public_epochs": 1, "random_state": 0}
@@ -114,17 +115,18 @@ def test_wide_bounds_cost_little():
 def counts_of(model, cells=None):
     """The net and rows of a fit whose counts are what `cells` were counted to be, or its own."""
     seen = {}
-    plain, rows_of = model._count, model._training_rows
+    rows_of = model._training_rows
 
-    def count(*args):
-        seen["counts"] = plain(*args) if cells is None else cells
-        return seen["counts"]
+    class Counts(Driver):
+        def counts(self, make):
+            seen["counts"] = make() if cells is None else cells
+            return seen["counts"]
 
     def rows(*args):
         seen["rows"] = rows_of(*args)
         return seen["rows"]
 
-    model._count, model._training_rows = count, rows
+    model._driver, model._training_rows = Counts(), rows
     return seen
 
 
@@ -216,12 +218,46 @@ def test_a_replay_of_neighbours_passes_with_a_count_and_counts_are_replayed():
     assert report.passed, str(report)
 
 
-def test_fits_of_a_search_count_each_for_itself():
-    values = {"max_grad_norm": [0.5, 1.0]}
-    grid = StackedGridSearchCV(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2).fit(TRAIN, Y)
-    alone = GridSearchCV(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2).fit(TRAIN, Y)
-    assert np.array_equal(grid.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
-    assert len(grid.best_estimator_.ledger_) == 2
+@pytest.mark.parametrize(
+    "values", [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}], ids=["all count", "one counts"]
+)
+def test_fits_of_a_search_count_each_for_itself(values):
+    grid, plain = (
+        search(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2, scoring="neg_log_loss").fit(TRAIN, Y)
+        for search in (StackedGridSearchCV, GridSearchCV)
+    )
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_allclose(grid.cv_results_[name], plain.cv_results_[name], atol=2e-3)
+    own = grid.best_estimator_.ledger_.entries
+    assert own == plain.best_estimator_.ledger_.entries
+    counts = [e for e in grid.ledger_ if e.sample_rate == 1.0]
+    assert len(counts) == (5 if "max_grad_norm" in values else 2 + (len(own) == 2))
+
+
+@pytest.mark.parametrize("labels", [["lab", "age", "sex"], [0, 1, 2]], ids=["names", "numbers"])
+def test_what_is_planned_is_what_is_paid_whatever_columns_are_called(labels):
+    domains = {labels[1]: DOMAINS["age"], labels[2]: DOMAINS["sex"]}
+    model = FusionDPClassifier(domains, **QUICK)
+    planned = model.planned_ledger(len(TRAIN))
+    model.fit(TRAIN.set_axis(labels, axis=1), Y)
+    assert len(planned) == 2 and model.ledger_.entries == planned.entries
+
+
+def test_before_the_count_is_paid_for_no_more_than_a_few_rows_are_encoded(monkeypatch):
+    """Rehearsal needs rows of the right shape, and not all of them."""
+    paid, seen = [], []
+    model = FusionDPClassifier(DOMAINS, **QUICK)
+    pay, rows_of = model._pay, model._training_rows
+
+    def rows(*args):
+        made = rows_of(*args)
+        seen.append((len(paid), len(made.y)))
+        return made
+
+    monkeypatch.setattr(model, "_pay", lambda *args: (paid.append(1), pay(*args))[1])
+    monkeypatch.setattr(model, "_training_rows", rows)
+    model.fit(TRAIN, Y)
+    assert seen[-1] == (1, len(TRAIN)) and all(n < 10 for payments, n in seen if not payments)
 
 
 def test_a_number_as_target_and_copies_repeat():
