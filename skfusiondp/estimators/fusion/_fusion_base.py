@@ -372,6 +372,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             begin()
             job = self._cut(job, seeds, ranks)
             found = replace(found, encoder=found.encoder._of_schema(job.table, job.schema))
+            self._fit_imputed_start(job, found, seeds)
         if hasattr(self, "feature_names_in_"):
             found.encoder.feature_names_in_ = self.feature_names_in_
         rows = self._driver.rows(lambda: self._encoded(job, found, ranks.rows(n)))
@@ -447,21 +448,36 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         encoder.start_alone = free
         known = job.table, target.values, target.weight
         score = PublicScore(target.task, target.n_outputs)
-        seed = int(seeds.generate_state(1)[0] % (2**31 - 1))
-        # None where no column is sensitive: then a start would have nothing to read.
-        one_budget = free or (self.plan_ is not None and len(self.plan_.tiers) == 1)
-        starts = method.imputes and one_budget and bool(job.schema.domains)
-        # Where true cells train it, a count may yet move knots, which effects of imputed ones would go by.
-        imputed = imputed_cells(job.source) if free and starts else None
+        seed = _seed_of(seeds)
         if more is None:
-            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed, imputed))
-        support = self._support_frame()
-        assert support is not None
-        one_target = target.task != "regression" or target.n_outputs == 1
-        starts = starts and one_target
-        return FittedEncoder(
-            encoder, *encoder.fit_start(*known, score, seed, support, *more, starts, imputed)
-        )
+            found = FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
+        else:
+            support = self._support_frame()
+            assert support is not None
+            starts = self._starts(job) and (target.task != "regression" or target.n_outputs == 1)
+            found = FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
+        # A count is yet to move knots, which effects of imputed cells go by.
+        if self.plan_ is None or self.plan_.before is None:
+            self._fit_imputed_start(job, found, seeds)
+        return found
+
+    def _starts(self, job: FusionJob) -> bool:
+        """Whether what sensitive cells add is learnt for free before private steps.
+
+        Not where no column is sensitive, nor where several budgets share what the steps learn.
+        """
+        method = method_of(self.method)
+        one_budget = not method.private or (self.plan_ is not None and len(self.plan_.tiers) == 1)
+        return method.imputes and one_budget and bool(job.schema.domains)
+
+    def _fit_imputed_start(self, job: FusionJob, found: FittedEncoder, seeds: np.random.SeedSequence) -> None:
+        """Learn a start from imputed cells, where none was learnt from labelled support rows."""
+        encoder, views = found.encoder, job.source.table.views
+        if not isinstance(encoder, ScoredEncoder) or encoder.n_starts or not self._starts(job):
+            return
+        if views is None or views.expected is not None:
+            known = job.table, job.target.values, job.target.weight, found.scores
+            encoder.fit_imputed_start(*known, imputed_cells(job.source), _seed_of(seeds))
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:
@@ -536,3 +552,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             what = "rows" if self._method.protects_rows else "sensitive cells"
             gaps.append(f"choosing hyper-parameters by comparing fits on the same {what}")
         return gaps
+
+
+def _seed_of(seeds: np.random.SeedSequence) -> int:
+    return int(seeds.generate_state(1)[0] % (2**31 - 1))

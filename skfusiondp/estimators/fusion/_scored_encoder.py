@@ -62,9 +62,8 @@ class ScoredEncoder(TableEncoder):
         weight: np.ndarray,
         score: PublicScore,
         seed: int,
-        imputed: Imputed | None = None,
     ) -> np.ndarray:
-        """Learn scores after `_fit_schema`, and with `imputed` cells a start.
+        """Learn scores after `_fit_schema`.
 
         Returns
         -------
@@ -74,8 +73,6 @@ class ScoredEncoder(TableEncoder):
         self.score_ = score
         learnt, public = self._learnt(table, seed)
         found = score.fit(public, None, target[learnt], weight[learnt], seed)
-        if imputed is not None:
-            self._fit_imputed(public, learnt, target, weight, found, seed, imputed)
         return self._with_scores(table, learnt, found)
 
     def fit_start(
@@ -89,11 +86,10 @@ class ScoredEncoder(TableEncoder):
         support_target: np.ndarray,
         support_weight: np.ndarray,
         starts: bool,
-        imputed: Imputed | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Learn scores from labelled support rows too, and the start if asked for.
 
-        Trees of several targets are not learnt: then it is learnt from `imputed` cells, if they are given.
+        Trees of several targets are not learnt.
 
         Returns
         -------
@@ -122,30 +118,29 @@ class ScoredEncoder(TableEncoder):
             )
             own = SupportRows(support, aims[n:], strata[n:], score.encoded(columns), found[n:])
             self._fit_leaves(rows, own, Loss(score.task), np.random.default_rng(seed))
-        elif imputed is not None:
-            self._fit_imputed(public, learnt, target, weight, found[:n], seed, imputed)
         return self._with_scores(table, learnt, found[:n]), found[n:].astype(np.float32)
 
-    def _fit_imputed(
+    def fit_imputed_start(
         self,
-        public: pd.DataFrame,
-        learnt: np.ndarray,
+        table: Table,
         target: np.ndarray,
         weight: np.ndarray,
         scores: np.ndarray,
-        seed: int,
         imputed: Imputed,
+        seed: int,
     ) -> None:
-        """Learn a start from the rows `learnt`, of which `public` and `scores` are given."""
-        some = np.linspace(0, len(learnt) - 1, min(len(learnt), _IMPUTED_ROWS)).astype(int)
-        frame, rows = public.iloc[some], learnt[some]
+        """Learn a start from imputed cells, after the scores of the table's rows."""
+        n = len(table)
+        rows = np.linspace(0, n - 1, min(n, _IMPUTED_ROWS)).astype(int)
+        frame = table.take(rows, self.schema_.public)
         encoded = super()._encode(frame, imputed(frame, rows))
         split = encoded.shape[1] - self._n_own
         start = ImputedStart(self.score_.task, self.schema_.domains)
         known = self.score_.encoded(frame)
         views = encoded[:, :split], known, encoded[:, split:]
-        self._imputed_start = start.fit(*views, target[rows], weight[rows], scores[some], seed)
+        self._imputed_start = start.fit(*views, target[rows], weight[rows], scores[rows].astype(float), seed)
         self.n_starts = scores.shape[1]
+        self._name_learnt()
 
     def _fit_leaves(
         self, rows: PublicRows, support: SupportRows, loss: Loss, rng: np.random.Generator
@@ -166,6 +161,11 @@ class ScoredEncoder(TableEncoder):
         rows = np.random.default_rng(seed).choice(n, _LEARNT_ROWS, replace=False, shuffle=False)
         return np.sort(rows), table.take(np.sort(rows), public)
 
+    def _fit_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
+        super()._fit_schema(table, schema)
+        self._table_names = self._names
+        return self
+
     def _of_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
         other = super()._of_schema(table, schema)
         assert isinstance(other, ScoredEncoder)
@@ -184,10 +184,10 @@ class ScoredEncoder(TableEncoder):
         return every
 
     def _name_learnt(self) -> None:
-        own = len(self._names) - self._n_own if self.start_alone else len(self._names)
+        own = len(self._table_names) - (self._n_own if self.start_alone else 0)
         names = [f"sensitive__leaves{i}" for i in range(self.n_leaves)]
         names += [f"sensitive__start{i}" for i in range(self.n_starts)]
-        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._names[:own], *names]
+        self._names = [*(f"public__score{i}" for i in range(self.n_scores)), *self._table_names[:own], *names]
         self.sensitive_features_ = np.array([name.startswith("sensitive__") for name in self._names])
 
     def _encode(
