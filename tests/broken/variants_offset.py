@@ -9,6 +9,7 @@ from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
 
 from skfusiondp import FoundationImputer
+from skfusiondp.estimators.fusion import _fusion_base as fusion_base
 from skfusiondp.estimators.fusion._count import with_knots
 from skfusiondp.estimators.fusion._fusion_base import BaseFusionDP as base_of_fusion
 from skfusiondp.estimators.offset import _correction as correction
@@ -104,6 +105,17 @@ def a_fusion_count_before_payment(patch):
 
 
 _fit_encoder = base_of_fusion._fit_encoder
+
+
+def a_start_by_true_cells(patch):
+    def true_cells(source):
+        def encoded(public, rows):
+            cells = source.table.take(rows, source.schema.sensitive)
+            return {c: d.encode(cells[c]) for c, d in source.schema.domains.items()}
+
+        return encoded
+
+    patch.setattr(fusion_base, "imputed_cells", true_cells)
 
 
 def exact_counts(cells, table):
@@ -272,6 +284,12 @@ VARIANTS_OFFSET = [
         _FUSION_COUNT,
         "test_given_the_counts_all_that_is_free_is_the_same_whatever_sensitive_cells_are",
         "feature-dp",
+    ),
+    by_test(
+        "a start learnt from true cells in place of imputed ones",
+        a_start_by_true_cells,
+        "estimators/fusion/test_imputed_start.py",
+        "test_of_fusiondp_too_no_training_cell_moves_it",
     ),
     by_test(
         "an offset release more than planned",

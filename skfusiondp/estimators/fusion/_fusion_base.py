@@ -433,8 +433,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _fit_encoder(self, job: FusionJob, seeds: np.random.SeedSequence) -> FittedEncoder:
         """Fit the encoder on public facts.
 
-        The default module starts from scores of a public model, unless it reads all cells alike. Where no
-        true cell trains it, all that it takes of them is a start.
+        The default module starts from scores of a public model, unless it reads all cells alike, and from
+        what sensitive cells add to them, where this can be learnt for free. Where no true cell trains it,
+        that is all that it takes of them.
         """
         method, target, more = method_of(self.method), job.target, job.support_target
         free, views = not method.private, job.source.table.views
@@ -476,8 +477,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if not isinstance(encoder, ScoredEncoder) or encoder.n_starts or not self._starts(job):
             return
         if views is None or views.expected is not None:
-            known = job.table, job.target.values, job.target.weight, found.scores
-            encoder.fit_imputed_start(*known, imputed_cells(job.source), _seed_of(seeds))
+            assert found.scores is not None
+            known = job.table, job.target.values, job.target.weight
+            encoder.fit_imputed_start(*known, found.scores, imputed_cells(job.source), _seed_of(seeds))
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:

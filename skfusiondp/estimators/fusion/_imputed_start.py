@@ -88,10 +88,6 @@ class ImputedStart:
         # Less their means, so that features that are the same in all rows are 0 and get no coefficient.
         features = np.hstack([public, (expected - self.means) * unit])
         outputs = score.shape[1]
-        if not np.ptp(expected, axis=0).any():
-            # The same is imputed for every row, as where there are no support rows.
-            self.effects, self._models = np.zeros((expected.shape[1], outputs)), [0.0] * outputs
-            return self
         effects = self._second_stage(features, target, weight, outputs)[public.shape[1] :] * unit[:, None]
         added = np.square(effects * deviation[:, None]).sum()
         spread = score.var(axis=0, dtype=float).sum()

@@ -129,12 +129,17 @@ class ScoredEncoder(TableEncoder):
         imputed: Imputed,
         seed: int,
     ) -> None:
-        """Learn a start from imputed cells, after the scores of the table's rows."""
+        """Learn a start from imputed cells, after the scores of the table's rows.
+
+        There is none where the same is imputed for every row, as without support rows.
+        """
         n = len(table)
         rows = np.linspace(0, n - 1, min(n, _IMPUTED_ROWS)).astype(int)
         frame = table.take(rows, self.schema_.public)
         encoded = super()._encode(frame, imputed(frame, rows))
         split = encoded.shape[1] - self._n_own
+        if not np.ptp(encoded[:, split:], axis=0).any():
+            return
         start = ImputedStart(self.score_.task, self.schema_.domains)
         known = self.score_.encoded(frame)
         views = encoded[:, :split], known, encoded[:, split:]

@@ -71,6 +71,38 @@ def test_no_training_cell_moves_it(model):
     assert np.array_equal(again.predict_proba(TEST), model.predict_proba(TEST))
 
 
+@pytest.mark.parametrize("kind", ["counted", "noise given"])
+def test_fusiondp_starts_from_it_and_a_small_budget_buys_much(kind):
+    paid = {"epsilon": 0.1, "delta": 1e-5} if kind == "counted" else {"noise_multiplier": 60.0, "delta": 1e-5}
+    found = {}
+    for method in ("fusiondp", "feature-dp"):
+        model = FusionDPClassifier(DOMAINS, method=method, support=SUPPORT, **paid, random_state=0)
+        found[method] = roc_auc_score(Y_TEST, model.fit(TRAIN, Y).predict_proba(TEST)[:, 1])
+        starts = method == "fusiondp"
+        names = model.encoder_.get_feature_names_out()
+        assert model.encoder_.n_starts == starts and (names[-1] == "sensitive__start0") == starts
+        assert len(names) == len(set(names)) == model.encoder_.transform(TEST).shape[1]
+    assert found["fusiondp"] > found["feature-dp"] + 0.03, found
+
+
+def test_of_fusiondp_too_no_training_cell_moves_it():
+    rng = np.random.default_rng(5)
+    other = TRAIN.assign(age=rng.uniform(-50, 500, len(TRAIN)), sex=rng.choice(["f", "?"], len(TRAIN)))
+    settings = {"noise_multiplier": 5.0, "steps": 2, "delta": 1e-5, "support": SUPPORT, **QUICK}
+    one, two = (FusionDPClassifier(DOMAINS, **settings).fit(table, Y).encoder_ for table in (TRAIN, other))
+    assert one.n_starts == 1 and pickle.dumps(one) == pickle.dumps(two)
+
+
+def test_a_public_row_has_nothing_added():
+    """What is not there cannot be told from what is expected."""
+    model = FusionDPClassifier(DOMAINS, support=SUPPORT, noise_multiplier=5.0, steps=2, **QUICK).fit(TRAIN, Y)
+    assert not model.encoder_._encode(TEST[["lab", "dose"]], imputed_cells(model, TEST))[:, -1].any()
+
+
+def imputed_cells(model, table):
+    return model.imputer_._expected(table[["lab", "dose"]])
+
+
 def test_the_network_sees_no_other_sensitive_feature(model):
     encoder = model.encoder_
     assert isinstance(encoder, ScoredEncoder) and encoder.n_starts == 1
@@ -114,7 +146,9 @@ def test_a_missing_cell_counts_as_the_mean(model):
 def test_without_anything_to_impute_from_cells_add_nothing():
     with pytest.warns(UserWarning, match="No support rows"):
         model = FusionDPClassifier(DOMAINS, method="hybrid", **QUICK).fit(TRAIN, Y)
-    assert np.abs(start_of(model, TEST)).max() < 1e-6
+    assert model.encoder_.n_starts == 0 and not model.encoder_.sensitive_features_.any()
+    moved = TEST.assign(age=TEST["age"] + 20, sex="m")
+    assert np.array_equal(model.predict_proba(moved), model.predict_proba(TEST))
     public = FusionDPClassifier(DOMAINS, method="feature-dp", noise_multiplier=1.0, steps=1, **QUICK)
     assert model.encoder_.n_scores == public.fit(TRAIN, Y).encoder_.n_scores == 1
 

@@ -134,7 +134,9 @@ def test_targets_of_every_kind(kind):
     for given in ({}, {"support": SUPPORT, "support_target": more}):
         model = cls(DOMAINS, **QUICK, **given).fit(TRAIN, y)
         assert model.encoder_.n_scores == outputs
-        assert bool(model.encoder_.n_starts) == bool(given and kind in ("multiclass", "regression"))
+        # Trees of several targets are not learnt; effects of imputed cells are.
+        assert bool(model.encoder_.n_starts) == bool(given)
+        assert bool(model.encoder_.n_leaves) == bool(given and kind in ("multiclass", "regression"))
         assert np.isfinite(model._scores(TRAIN)).all() and model.predict(TRAIN).shape == np.shape(y)
 
 
