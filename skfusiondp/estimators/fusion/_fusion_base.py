@@ -372,7 +372,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             begin()
             job = self._cut(job, seeds, ranks)
             found = replace(found, encoder=found.encoder._of_schema(job.table, job.schema))
-            self._fit_imputed_start(job, found, seeds)
+        # Fits of a search may share the encoder: one that counts, and one that does not.
+        self._fit_imputed_start(job, found, seeds)
         if hasattr(self, "feature_names_in_"):
             found.encoder.feature_names_in_ = self.feature_names_in_
         rows = self._driver.rows(lambda: self._encoded(job, found, ranks.rows(n)))
@@ -451,16 +452,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         score = PublicScore(target.task, target.n_outputs)
         seed = _seed_of(seeds)
         if more is None:
-            found = FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
-        else:
-            support = self._support_frame()
-            assert support is not None
-            starts = self._starts(job) and (target.task != "regression" or target.n_outputs == 1)
-            found = FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
-        # A count is yet to move knots, which effects of imputed cells go by.
-        if self.plan_ is None or self.plan_.before is None:
-            self._fit_imputed_start(job, found, seeds)
-        return found
+            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
+        support = self._support_frame()
+        assert support is not None
+        starts = self._starts(job) and (target.task != "regression" or target.n_outputs == 1)
+        return FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
 
     def _starts(self, job: FusionJob) -> bool:
         """Whether what sensitive cells add is learnt for free before private steps.

@@ -174,6 +174,8 @@ class ScoredEncoder(TableEncoder):
     def _of_schema(self, table: Table, schema: SensitiveSchema) -> TableEncoder:
         other = super()._of_schema(table, schema)
         assert isinstance(other, ScoredEncoder)
+        if self._imputed_start is not None:  # it goes by this schema's knots
+            other._imputed_start, other.n_starts = None, 0
         other._name_learnt()
         return other
 

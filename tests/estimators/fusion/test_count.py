@@ -221,12 +221,16 @@ def test_a_replay_of_neighbours_passes_with_a_count_and_counts_are_replayed():
     assert report.passed, str(report)
 
 
+@pytest.mark.parametrize("support", [None, SUPPORT], ids=["no support", "support"])
 @pytest.mark.parametrize(
-    "values", [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}], ids=["all count", "one counts"]
+    "values",
+    [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}, {"epsilon": [1e-3, 2.0]}],
+    ids=["all count", "the first counts", "the second counts"],
 )
-def test_fits_of_a_search_count_each_for_itself(values):
+def test_fits_of_a_search_count_each_for_itself(values, support):
+    model = FusionDPClassifier(DOMAINS, support=support, **QUICK)
     grid, plain = (
-        search(FusionDPClassifier(DOMAINS, **QUICK), values, cv=2, scoring="neg_log_loss").fit(TRAIN, Y)
+        search(model, values, cv=2, scoring="neg_log_loss").fit(TRAIN, Y)
         for search in (StackedGridSearchCV, GridSearchCV)
     )
     for name in ("split0_test_score", "split1_test_score"):
