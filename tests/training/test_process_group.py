@@ -65,6 +65,9 @@ def made(**parameters):
     return FusionDPClassifier({0: Numeric(-3, 3)}, **{**defaults, **parameters})
 
 
+COUNTED = {"noise_multiplier": None, "epsilon": 8.0, "delta": 1e-3, "support": table(20)[0] + 0.5}
+
+
 def silent_gradients(ranks, steps=3):
     """Gradients of steps whose rows all weigh nothing: noise alone is left."""
     rows = TrainingRows(torch.zeros(20, 12), [torch.zeros(20, 12)] * 2, torch.zeros(20, 1), torch.zeros(20))
@@ -137,6 +140,7 @@ def work(rank, port, folder):
     model = made().fit(X, y)
     secret = made(random_state=None).fit(X, y)
     again = model.fit(X, y)
+    counted = made(**COUNTED).fit(X, y)
     np.save(f"{folder}/table{rank}.npy", X)
     result = {
         "model": parameters_of(again),
@@ -145,6 +149,9 @@ def work(rank, port, folder):
         "plan": model.plan_,
         "history": model.history_[:, "train_loss"],
         "predicted": model.predict_proba(X),
+        "counted": parameters_of(counted),
+        "knots": counted.schema_.domains["x0"].knots,
+        "ledger of a count": counted.ledger_,
         "secret": parameters_of(secret),
         "secret imputer": secret.imputer_.random_state,
         "quiet": parameters_of(quiet().fit(X[:60], y[:60])),
@@ -214,7 +221,7 @@ def test_two_processes_train_the_model_of_one(ranks):
         np.testing.assert_allclose(rank["quiet"], one, rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("key", ["model", "secret", "predicted"])
+@pytest.mark.parametrize("key", ["model", "counted", "secret", "predicted"])
 def test_all_processes_end_with_the_same_model(key, ranks):
     assert np.array_equal(ranks[0][key], ranks[1][key])
     assert np.isfinite(ranks[0][key]).all()
@@ -229,6 +236,14 @@ def test_the_ledger_counts_once(ranks):
         assert rank["plan"] == one.plan_ and rank["plan"].n_rows == N
         assert rank["epsilon"] == one.epsilon_
         assert rank["history"] == ranks[0]["history"]
+
+
+def test_one_count_is_released_and_all_processes_learn_it(ranks):
+    one = made(**COUNTED).fit(*table())
+    for rank in ranks:
+        assert rank["ledger of a count"] == one.ledger_ and len(one.ledger_) == 2
+        assert rank["knots"] == one.schema_.domains["x0"].knots
+        assert len(rank["knots"]) > 1
 
 
 def test_the_shards_are_a_partition():
