@@ -111,6 +111,7 @@ class HeadStack:
 
     def train(self) -> None:
         """Train all epochs, and leave each net with its own head and history."""
+        starts = [net.head_start() for net in self.nets]
         for steps in self.nets[0].head_epochs:
             losses = torch.stack([self._step() for _ in range(steps)]).double().mean(0).tolist()
             for net, loss in zip(self.nets, losses, strict=True):
@@ -120,6 +121,8 @@ class HeadStack:
                 net.history.record("train_batch_count", steps)
         self.average.copy_to_module()
         self.module.hand_over(self.heads)
+        for net, start in zip(self.nets, starts, strict=True):
+            net.shrink_head(start)
 
     def _step(self) -> Tensor:
         """Train each net by one step; return their public losses before it."""

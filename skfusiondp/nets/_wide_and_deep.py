@@ -145,6 +145,9 @@ class CorrectedHead(nn.Module):
         Number of sensitive features; they come last.
     """
 
+    # The outputs predict without the map: where noise is large, it is better shrunk.
+    corrects = True
+
     def __init__(self, n_outputs: int, n_sensitive: int):
         super().__init__()
         self.wide = nn.Linear(n_outputs + n_sensitive, n_outputs)

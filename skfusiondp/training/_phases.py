@@ -15,6 +15,7 @@ from ..exceptions import TrainingDivergedError, callers_level
 from ._average import IterateAverage
 from ._batches import RepresentedRows, TrainingRows
 from ._parts import NetParts
+from ._shrinkage import kept_share, shrink
 
 if TYPE_CHECKING:
     from ..privacy import PrivatePlan
@@ -38,6 +39,7 @@ class PhasedNet(NetParts):
     head_lr: float
     seed: np.random.SeedSequence | None
     private_steps_: int
+    kept_: float
     counted: bool
     ranks_: Ranks
     engine_: PerRowEngine | None
@@ -90,6 +92,7 @@ class PhasedNet(NetParts):
     def train_head(self, rows: TrainingRows) -> None:
         """Train what is private of the head, with a fresh optimizer; all else stays as it is."""
         assert self.engine_ is not None
+        start = self.head_start()
         private = {id(p) for n, p in self._trained.named_parameters() if n in self.engine_.names}
         fixed = [p for p in self.module_.parameters() if p.requires_grad and id(p) not in private]
         for parameter in fixed:
@@ -100,6 +103,21 @@ class PhasedNet(NetParts):
         finally:
             for parameter in fixed:
                 parameter.requires_grad_(True)
+        self.shrink_head(start)
+
+    def head_start(self) -> list[Tensor]:
+        """Copies of the head's parameters."""
+        return [p.detach().clone() for p in self.module_.head.parameters()]
+
+    def shrink_head(self, start: Sequence[Tensor]) -> None:
+        """Keep of what private steps have learnt beyond `start` the share that is no noise.
+
+        Only where the head corrects a prediction that is there without it (its `corrects`): any other may
+        have had to learn everything. A function of what was released: it costs nothing.
+        """
+        if self.plan is not None and getattr(self.module_.head, "corrects", False):
+            self.kept_ = kept_share(self.plan, self.private_steps_)
+            shrink(list(self.module_.head.parameters()), start, self.kept_)
 
     def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
         """Some epochs from a fresh optimizer, after which the module is the iterates' average."""

@@ -530,6 +530,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "expected_batch_size": plan.expected_batch_size,
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
+            "correction_kept": self.net_.kept_,
         }
 
     def _public_facts(self) -> list[str]:
