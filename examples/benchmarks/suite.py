@@ -87,8 +87,8 @@ def methods(python: Path) -> dict[str, Method]:
                 ours(family, support, **params),
                 both,
                 beyond=ONE if support == _ours.LABELLED and name != "feature-dp" else (),
-                # What imputation alone is worth; labelled support and none are the ends.
-                grid=FEW if support == _ours.UNLABELLED else None,
+                # What imputation alone is worth; OffsetFusion imputes nothing.
+                grid=FEW if support == _ours.UNLABELLED and name == "OffsetFusion" else None,
             )
             for name, family, params in FAMILIES
             for support in _ours.SUPPORT
