@@ -40,8 +40,10 @@ none.
   the scale of that module's correction on NHIS, ACS and five of `_tuning.py`, its learning rate on the
   seven of `_tuning.py`, sepsis, flchain, ACS and Adult, its centring on the seven and sepsis, with a look
   at NHIS and Adult; that public numbers have four pieces and not eight was settled with this page's figures
-  in view. OffsetFusion's were chosen partly on sepsis' training rows, Opacus' learning rate and epochs on
-  alcohol and ACS, so these tables may flatter them. That OffsetFusion averages (its public model over
+  in view. That it starts from imputed cells was settled on sepsis' training rows, two of `_tuning.py` and
+  NHIS, how much of a noisy correction it keeps on two of `_tuning.py` (pensions, mothers) cut to 300 to
+  8,000 rows. OffsetFusion's were chosen partly on sepsis' training rows, Opacus' learning rate and epochs
+  on alcohol and ACS, so these tables may flatter them. That OffsetFusion averages (its public model over
   folds, its start over draws) was settled with the judged rows of six of these tables in view, the same for
   all. Its additive start, how far it believes the start, and the prior of its correction were chosen on
   other tables (eligibility for 401(k), labour supply, two-year colleges, health insurance, recidivism,
