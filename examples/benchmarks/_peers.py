@@ -83,9 +83,14 @@ def input_perturbation(task: Task, epsilon: float, seed: int) -> np.ndarray:
 
     Pure epsilon under the replace relation, since a row's cells change together. Support rows stay true.
     """
-    rng = np.random.default_rng(seed)
+    noisy = randomised(task, task.private, epsilon, np.random.default_rng(seed))
+    return _boosted(task, pd.concat([noisy, task.support], ignore_index=True), task.y_train, seed)
+
+
+def randomised(task: Task, frame: pd.DataFrame, epsilon: float, rng: np.random.Generator) -> pd.DataFrame:
+    """The frame with answers in place of its sensitive cells."""
     share = epsilon / len(task.sensitive)
-    noisy = task.private.copy()
+    noisy = frame.copy()
     for c, domain in task.sensitive.items():
         known = task.support[c]
         if isinstance(domain, Categorical):
@@ -95,7 +100,7 @@ def input_perturbation(task: Task, epsilon: float, seed: int) -> np.ndarray:
         cells = noisy[c].astype(float).clip(domain.low, domain.high).fillna((domain.low + domain.high) / 2)
         cells += rng.laplace(scale=(domain.high - domain.low) / share, size=len(cells))
         noisy[c] = cells.clip(domain.low, domain.high)
-    return _boosted(task, pd.concat([noisy, task.support], ignore_index=True), task.y_train, seed)
+    return noisy
 
 
 def _randomized_response(cells: pd.Series, levels: list, missing: bool, epsilon: float, rng) -> pd.Series:
