@@ -7,6 +7,7 @@ from ..privacy._attack_success import attack_success
 from ._attribute import audit_attribute
 from ._check_copies import CopyCheck, check_copies
 from ._check_domains import DomainCheck, check_domains
+from ._check_release import ReleaseCheck, check_release
 from ._inference import AttributeInference, attribute_inference
 from ._reconstruction import linear_reconstruction
 from ._replay import ReplayCheck, ReplayReport, replay
@@ -20,6 +21,7 @@ __all__ = [
     "CopyCheck",
     "DomainCheck",
     "EpsilonPosterior",
+    "ReleaseCheck",
     "ReplayCheck",
     "ReplayReport",
     "Risk",
@@ -28,6 +30,7 @@ __all__ = [
     "audit_attribute",
     "check_copies",
     "check_domains",
+    "check_release",
     "epsilon_lower_bound",
     "guess_p_value",
     "linear_reconstruction",
