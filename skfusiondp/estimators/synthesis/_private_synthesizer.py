@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ...tables._frames import as_frame, check_table, is_frame, is_polars
 from ...tables._groups import without_column
 from ._base_synthesis import BaseSynthesis
 from ._label import Label, any_label
+from ._saved_tables import save_tables
 from ._synthesis_doc import with_synthesis_docs
 
 
@@ -121,6 +123,7 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         # The table with no sensitive column, and labels; a file of this object leaves them out.
         self._public_rows = self._public_table(X)
         self._labels = None if y is None else np.array(y)
+        self._label_name = str(getattr(y, "name", None) or "label")
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -186,6 +189,32 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         if self._labels is None:
             return drawn
         return drawn, np.concatenate([self._labels] * (n_draws if stacked else 1))
+
+    def save_tables(self, folder: Any, n_draws: int = 1, *, file_format: str = "csv") -> list[Path]:
+        """Write drawn tables to files, with a card that says what they are and promise.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made, if it is not there; refused where it holds files.
+        n_draws : int, default=1
+            Tables to draw, a file each; labels are the last column.
+        file_format : {"csv", "parquet"}, default="csv"
+            Parquet keeps the columns' types, and needs pyarrow.
+
+        Returns
+        -------
+        list of Path
+            The tables' files, then ``card.html`` and ``report.json``.
+
+        Raises
+        ------
+        InvalidInputError
+            For a folder that holds files, or a format that cannot be written.
+        """
+        drawn = self.sample(n_draws, stacked=False)
+        tables, label = (drawn, None) if self._labels is None else drawn
+        return save_tables(self, tables, label, self._label_name, folder, file_format)
 
     def transform(self, X: Any) -> Any:
         """Draw the sensitive cells of rows whose labels are not known; those that `X` holds are not read.
