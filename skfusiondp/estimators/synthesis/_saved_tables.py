@@ -102,6 +102,6 @@ def _what_it_is(synthesizer: Any, frame: pd.DataFrame, names: Sequence[str]) -> 
         f"<p class='warn'><b>{_WARNING}</b></p>"
         f"<table><tr><th>drawn</th><td>{drawn}</td></tr><tr><th>true</th><td>{true}</td></tr></table>"
         "<p>Whatever is done with these files costs no privacy beyond what the report below states. Rows "
-        "come in the order of the true table, and each draw has all of them: rows of the same number in different "
-        "draws are of one person.</p>"
+        "come in the order of the true table, and each draw has all of them: the same row of different draws "
+        "is of one person.</p>"
     )
