@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._parameters import Integer, OneOf, Real
 from .._random_state import random_generator
 from ..accounting._composite_report import account_of
+from ..exceptions import InvalidInputError
 from ..privacy import relation
 from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
@@ -80,7 +81,8 @@ def audit_attribute(
     Raises
     ------
     InvalidInputError
-        If an argument is out of range, nothing is sensitive, or the estimator promises nothing.
+        If an argument is out of range, nothing is sensitive, or the estimator promises nothing or predicts
+        nothing.
 
     Notes
     -----
@@ -112,6 +114,11 @@ def audit_attribute(
     part = last_step(estimator)
     if score == "white-box":
         check_white_box(estimator)
+    elif not hasattr(type(part), "predict"):
+        raise InvalidInputError(
+            f"score='black-box' asks a model about labels, which {type(part).__name__} does not predict; "
+            "audit a model of its output, such as SynthesizedClassifier with the same parameters."
+        )
     rng = random_generator(random_state)
     whole_rows = getattr(part, "method", None) == "dp-sgd"
     frame, schema = _table(estimator, X)

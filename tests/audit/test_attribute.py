@@ -15,6 +15,8 @@ from skfusiondp import (
     FusionDPClassifier,
     FusionDPRegressor,
     Numeric,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
 )
 from skfusiondp.audit import audit_attribute
 from skfusiondp.audit._canaries import Canaries, guess_coins
@@ -266,6 +268,14 @@ def test_what_cannot_be_listened_to_is_sent_to_the_black_box(rows):
         audited(make_pipeline(model()), *rows)
     with pytest.raises(InvalidInputError, match="black-box"):
         audited(model(method="hybrid"), *rows)
+
+
+def test_what_predicts_nothing_is_refused_and_models_of_its_tables_are_audited(rows):
+    X, y = (part[:200] for part in rows)
+    with pytest.raises(InvalidInputError, match="SynthesizedClassifier with the same parameters"):
+        audited(PrivateSynthesizer(SENSITIVE, epsilon=1.0), X, y, score="black-box")
+    found = audited(SynthesizedClassifier(SENSITIVE, epsilon=1.0, random_state=0), X, y, score="black-box")
+    assert found.epsilon_lower < found.claim <= 1
 
 
 @pytest.mark.slow
