@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Remembering(Driver):
 
     def __init__(self) -> None:
         self._key: Any = None
-        self._steps: dict[str, tuple[Any, float]] = {}
+        self._steps: dict[Hashable, tuple[Any, float]] = {}
         self.spared, self._counted = 0.0, False
 
     def begin(self, key: Any) -> None:
@@ -48,13 +48,13 @@ class Remembering(Driver):
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
         return self._once("imputer", make)
 
-    def encoder(self, make: Callable[[], Any]) -> Any:
-        return self._once("encoder", make)
+    def encoder(self, like: Hashable, make: Callable[[], Any]) -> Any:
+        return self._once(("encoder", like), make)
 
-    def rows(self, make: Callable[[], Any]) -> Any:
-        return self._once("rows", make)
+    def rows(self, like: Hashable, make: Callable[[], Any]) -> Any:
+        return self._once(("rows", like), make)
 
-    def _once(self, step: str, make: Callable[[], Any]) -> Any:
+    def _once(self, step: Hashable, make: Callable[[], Any]) -> Any:
         if self._counted:
             return make()
         if step in self._steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +108,7 @@ class _Recorder(Driver):
     def counts(self, make: Callable[[], Any]) -> Any:
         return self.record.keep_counts(make())
 
-    def rows(self, make: Callable[[], Any]) -> Any:
+    def rows(self, like: Hashable, make: Callable[[], Any]) -> Any:
         rows = make()
         self.record.keep_rows(rows)
         return rows

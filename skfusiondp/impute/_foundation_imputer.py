@@ -227,13 +227,17 @@ class FoundationImputer(  # type: ignore[call-arg]
         names = list(self.schema_.columns)
         return self._contain(replace_columns(X, frame, imputed, names))
 
-    def _fit_schema(self, schema: SensitiveSchema) -> FoundationImputer:
-        """Fit with a schema that the caller has resolved; the training table itself is not needed."""
+    def _fit_schema(self, schema: SensitiveSchema, warns: bool = True) -> FoundationImputer:
+        """Fit with a schema that the caller has resolved; the training table itself is not needed.
+
+        Without support rows it `warns`, unless a fit of the same estimator has done so.
+        """
         check_parameters(self)
         backend = make_backend(self.backend)
         public, sensitive = self._split_support(schema)
         if self.support is None and backend.needs_support:
-            _warn_no_knowledge(self.strategy)
+            if warns:
+                _warn_no_knowledge(self.strategy)
             backend = DomainBackend()
         self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
         parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}

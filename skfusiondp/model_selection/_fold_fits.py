@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +104,8 @@ class SharedWork(Driver):
 
     def __init__(self, imputers: list[tuple[Any, Any]]):
         self._imputers = imputers
-        self._encoder: Any = None
-        self._rows: Any = None
+        self._encoders: dict[Hashable, Any] = {}
+        self._rows: dict[Hashable, Any] = {}
         self._represented: Any = None
         self._waiting: list[Any] = []
         self._alone: dict[int, str] = {}
@@ -130,19 +130,18 @@ class SharedWork(Driver):
         self._counted = True
         return make()
 
-    def encoder(self, make: Callable[[], Any]) -> Any:
-        if self._counted:
-            return make()
-        if self._encoder is None:
-            self._encoder = make()
-        return self._encoder
+    def encoder(self, like: Hashable, make: Callable[[], Any]) -> Any:
+        return self._once(self._encoders, like, make)
 
-    def rows(self, make: Callable[[], Any]) -> Any:
+    def rows(self, like: Hashable, make: Callable[[], Any]) -> Any:
+        return self._once(self._rows, like, make)
+
+    def _once(self, known: dict[Hashable, Any], like: Hashable, make: Callable[[], Any]) -> Any:
         if self._counted:
             return make()
-        if self._rows is None:
-            self._rows = make()
-        return self._rows
+        if like not in known:
+            known[like] = make()
+        return known[like]
 
     def train(self, model: Any, net: Any, rows: Any) -> None:
         from ._head_stack import why_alone

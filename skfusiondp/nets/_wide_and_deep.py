@@ -103,6 +103,7 @@ class WideAndDeep(nn.Module):
         # A dropout of a column of ones: both views of a row share it, as they share all dropout.
         self.shown = nn.Dropout(_HIDDEN)
         self.head = CorrectedHead(n_outputs, n_wide)
+        self.head.corrects = n_scores > 0
 
     def represent(self, x: Tensor) -> Tensor:
         """Outputs without sensitive features, half of what these change, and half of each less its mean.
@@ -145,8 +146,8 @@ class CorrectedHead(nn.Module):
         Number of sensitive features; they come last.
     """
 
-    # The outputs predict without the map: where noise is large, it is better shrunk.
-    corrects = True
+    # Whether the inputs predict without the map: where noise is large, it is then better shrunk.
+    corrects = False
 
     def __init__(self, n_outputs: int, n_sensitive: int):
         super().__init__()

@@ -17,6 +17,7 @@ from ._determined import determined
 from ._domain import Domain
 from ._frames import as_frame
 from ._kinds import leaked_domain, remedy, support_domain
+from ._outside import Outside, outside
 from ._public_columns import PublicColumn
 from ._same_rows import row_codes, training_rows_given
 from ._select import MOST_NAMED, Lookup, Selector, brief, select_columns
@@ -24,6 +25,8 @@ from ._table import Table
 
 # Numbers of a column that say where it lies: the range of a few rows says little.
 _FEWEST_COMPARED = 10
+# Share of a sensitive column's support cells outside its domain that is no matter of rare cells.
+_MANY_OUTSIDE = 0.1
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,7 @@ def resolve_schema(
     schema = SensitiveSchema(table.columns, domains, sources, called=selected.called)
     if public is None or not declared:
         return schema
+    _warn_outside(public, schema)
     return replace(
         schema,
         training_support=_training_support(table, schema, public, support, on_leak),
@@ -282,6 +286,21 @@ def _warn_apart(sample: pd.DataFrame, public: pd.DataFrame, columns: list[Public
             UserWarning,
             stacklevel=callers_level(),
         )
+
+
+def _warn_outside(public: pd.DataFrame, schema: SensitiveSchema) -> None:
+    """Warn of sensitive columns many of whose support cells, public all, lie outside their domain."""
+    for column, domain in schema.domains.items():
+        found = outside(public[column], domain) if column in public else Outside()
+        if found.present and found.share > _MANY_OUTSIDE:
+            what = ", ".join(f"{n} {kind}" for kind, n in found.wrong.items() if n)
+            warnings.warn(
+                f"Of the support rows' cells of the sensitive column {schema.name(column)!r} "
+                f"{found.share:.0%} lie outside its domain {domain.brief()} ({what}); "
+                f"{domain.outside_remedy}.",
+                UserWarning,
+                stacklevel=callers_level(),
+            )
 
 
 def _lie_apart(one: np.ndarray, other: np.ndarray) -> bool:

@@ -246,6 +246,9 @@ class BatchSchedule:
         seed: np.random.SeedSequence,
         secret: bool = True,
     ):
+        if plan is not None and len(plan.tiers) != max(1, len(rows.tiers)):
+            # A fault of ours: a tier would read columns that it does not pay for.
+            raise RuntimeError(f"The rows are of {len(rows.tiers)} tier(s), the plan of {len(plan.tiers)}.")
         self.rows = rows
         self.plan = plan
         self.epochs = tuple(epochs)

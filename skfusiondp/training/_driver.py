@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 
 class Driver:
     """Carry out each costly step of a fit where the fit reaches it.
 
-    An estimator calls these methods of its ``_driver``, which a search or an audit may replace.
+    An estimator calls these methods of its ``_driver``, which a search or an audit may replace. `like` is
+    what a step depends on beside what fits on the same rows have in common that differ in private settings
+    alone: only fits of an equal one may share the step.
     """
 
     def imputer(self, schema: Any, make: Callable[[], Any]) -> Any:
@@ -20,11 +22,11 @@ class Driver:
         """Noised counts of sensitive cells; the encoder and the rows that follow depend on them."""
         return make()
 
-    def encoder(self, make: Callable[[], Any]) -> Any:
+    def encoder(self, like: Hashable, make: Callable[[], Any]) -> Any:
         """The encoder that is fitted on public facts, and what comes with it."""
         return make()
 
-    def rows(self, make: Callable[[], Any]) -> Any:
+    def rows(self, like: Hashable, make: Callable[[], Any]) -> Any:
         """The encoded rows."""
         return make()
 

@@ -79,7 +79,7 @@ class FusionDPNet(PhasedNet):
     ----------
     private_steps_ : int
         Private steps that read sensitive rows so far.
-    kept_ : float
+    correction_kept_ : float
         The share of the head's private correction that is kept; see `shrink_head`.
     begin : callable or None
         Called once, before the first of them: that is when a fit pays for its plan.
@@ -158,7 +158,7 @@ class FusionDPNet(PhasedNet):
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
-        self.kept_ = 1.0
+        self.correction_kept_ = 1.0
         self.begin: Callable[[], None] | None = None
         self.counted = False  # whether the plan was paid for by a count before
         check_module(self.module_, self._made_up, n_outputs)

@@ -39,7 +39,7 @@ class PhasedNet(NetParts):
     head_lr: float
     seed: np.random.SeedSequence | None
     private_steps_: int
-    kept_: float
+    correction_kept_: float
     counted: bool
     ranks_: Ranks
     engine_: PerRowEngine | None
@@ -116,8 +116,8 @@ class PhasedNet(NetParts):
         have had to learn everything. A function of what was released: it costs nothing.
         """
         if self.plan is not None and getattr(self.module_.head, "corrects", False):
-            self.kept_ = kept_share(self.plan, self.private_steps_)
-            shrink(list(self.module_.head.parameters()), start, self.kept_)
+            self.correction_kept_ = kept_share(self.plan, self.private_steps_)
+            shrink(list(self.module_.head.parameters()), start, self.correction_kept_)
 
     def _run(self, rows: TrainingRows, plan: PrivatePlan | None, epochs: Sequence[int], lr: float) -> None:
         """Some epochs from a fresh optimizer, after which the module is the iterates' average."""

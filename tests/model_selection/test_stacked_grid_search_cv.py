@@ -26,6 +26,8 @@ from skfusiondp.model_selection._fold_fits import fit_each
 from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.nets import MLP
 from skfusiondp.preprocessing import PrivateStandardScaler
+from skfusiondp.training._batches import BatchSchedule
+from skfusiondp.training._driver import Driver
 
 GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0]}
 SENSITIVE = {"age": Numeric(0, 1), "dose": Numeric(-1, 1)}
@@ -305,3 +307,56 @@ def test_a_fitted_search_pickles(tmp_path):
     rows = adult.table[200:220]
     np.testing.assert_array_equal(loaded.predict_proba(rows), search.predict_proba(rows))
     assert loaded.ledger_ == search.ledger_
+
+
+@pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
+@pytest.mark.parametrize("support", [False, True], ids=["no support", "support"])
+@pytest.mark.parametrize("epsilons", [(1.0, 3.0), (3.0, 1.0)], ids=["first all alike", "last all alike"])
+def test_fits_share_nothing_that_depends_on_who_pays_what(table, target, method, support, epsilons):
+    """At epsilon 1 both columns have the same budget; at 3 one of them has its own, and a tier of its own."""
+    sensitive = {"age": Numeric(0, 1, knots=[0.5], epsilon=1.0), "dose": Numeric(-1, 1, knots=[0.0])}
+    own = {"sensitive": sensitive, "method": method, "delta": 1e-5, "epochs": 2, "public_epochs": 1}
+    given = {"support": table[:60].assign(a=table["b"][:60])} if support else {}
+    estimator = FusionDPClassifier(**own, **given, random_state=0)
+    fits = fit_each(estimator, [{"epsilon": e} for e in epsilons], table, target, {}, [], [])
+    tiers = []
+    for fit, epsilon in zip(fits, epsilons, strict=True):
+        assert fit.error is None
+        lone = clone(estimator).set_params(epsilon=epsilon).fit(table, target)
+        np.testing.assert_allclose(
+            fit.estimator.predict_proba(table), lone.predict_proba(table), rtol=0, atol=1e-6
+        )
+        assert fit.estimator.ledger_.entries == lone.ledger_.entries
+        tiers.append(len(lone.plan_.tiers))
+    assert sorted(tiers) == [1, 2]
+
+
+def test_rows_of_other_tiers_than_the_plan_s_are_not_trained_on(table, target):
+    """A tier would read columns that it does not pay for."""
+    rows, plan = [], {}
+    for epsilon in (1.0, 3.0):
+        sensitive = {"age": Numeric(0, 1, epsilon=1.0), "dose": Numeric(-1, 1)}
+        fitted = FusionDPClassifier(
+            sensitive,
+            method="feature-dp",
+            epsilon=epsilon,
+            delta=1e-5,
+            epochs=1,
+            public_epochs=0,
+            random_state=0,
+        )
+        fitted._driver = Keeps(rows)
+        plan[epsilon] = fitted.fit(table, target).plan_
+    with pytest.raises(RuntimeError, match="tier"):
+        BatchSchedule(rows[0], plan[3.0], (1,), 8, np.random.SeedSequence(0))
+    with pytest.raises(RuntimeError, match="tier"):
+        BatchSchedule(rows[1], plan[1.0], (1,), 8, np.random.SeedSequence(0))
+
+
+class Keeps(Driver):
+    def __init__(self, kept):
+        self.kept = kept
+
+    def rows(self, like, make):
+        self.kept.append(make())
+        return self.kept[-1]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.compose import make_column_selector
 
-from skfusiondp import Categorical, Numeric, PrivacyLeakWarning
+from skfusiondp import Categorical, Date, Numeric, PrivacyLeakWarning
 from skfusiondp.exceptions import InvalidInputError, PrivacyLeakError
 from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
@@ -211,3 +211,43 @@ def test_support_rows_of_before_the_pipeline_are_refused_with_the_remedy():
         schema.require_columns(PUBLIC)
     with pytest.raises(InvalidInputError, match=r"lacks the column\(s\) 'x1'"):
         schema.require_columns(PUBLIC.set_axis(["x0", "age"], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"income": 1000.0}, "100% lie outside its domain Numeric.*check unit and type"),
+        ({"sex": ["F", "M"]}, "check spelling and type"),
+        ({"born": ["1 of May", "2 of May"]}, "check how dates are written"),
+    ],
+)
+def test_support_cells_outside_of_their_domain_are_warned_of(cells, message):
+    """Support rows are public, so that this costs nothing: a unit, a spelling or a way of writing dates."""
+    n = 40
+    rng = np.random.default_rng(0)
+
+    def made():
+        return pd.DataFrame(
+            {
+                "lab": rng.normal(size=n),
+                "income": rng.uniform(20, 480, n),
+                "sex": rng.choice(["f", "m"], n),
+                "born": pd.Timestamp("1960-01-01") + pd.to_timedelta(rng.integers(9000, size=n), unit="D"),
+            }
+        )
+
+    sensitive = {
+        "income": Numeric(0, 500),
+        "sex": Categorical(["f", "m"]),
+        "born": Date("1950-01-01", "2000-01-01"),
+    }
+    table, support = made(), made()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resolve_schema(as_table(table), sensitive, support=support)
+        few = support.assign(income=support["income"].where(support.index > 1, 900.0))
+        resolve_schema(as_table(table), sensitive, support=few)
+    column, value = next(iter(cells.items()))
+    wrong = support.assign(**{column: support[column] * value if column == "income" else value * (n // 2)})
+    with pytest.warns(UserWarning, match=f"sensitive column '{column}'.*{message}"):
+        resolve_schema(as_table(table), sensitive, support=wrong)

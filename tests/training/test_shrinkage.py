@@ -63,8 +63,8 @@ def test_a_model_whose_noise_hides_all_is_the_free_one():
     for seed in range(5):
         settings = {**QUICK, "random_state": seed, "method": "feature-dp"}
         model = FusionDPClassifier(DOMAINS, epsilon=0.01, **settings).fit(TRAIN, Y)
-        assert model.net_.kept_ < 0.01
-        assert model.privacy_report().mechanism["correction_kept"] == model.net_.kept_
+        assert model.net_.correction_kept_ < 0.01
+        assert model.privacy_report().mechanism["correction_kept"] == model.net_.correction_kept_
         noisy.append(roc_auc_score(Y_TEST, model.predict_proba(TEST)[:, 1]))
         score = model.encoder_.score_(TEST)[:, 0]
         assert np.corrcoef(model._scores(TEST)[:, 0], score)[0, 1] > 0.97
@@ -75,18 +75,19 @@ def test_a_model_whose_noise_hides_all_is_the_free_one():
 def test_a_clear_correction_stays():
     table, y = made(4000, 2)
     model = FusionDPClassifier(DOMAINS, epsilon=2.0, method="feature-dp", **QUICK).fit(table, y)
-    assert model.net_.kept_ > 0.99
+    assert model.net_.correction_kept_ > 0.99
     assert roc_auc_score(Y_TEST, model.predict_proba(TEST)[:, 1]) > roc_auc_score(Y_TEST, TEST["lab"]) + 0.1
 
 
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
-@pytest.mark.parametrize("module", [MLP, WideAndDeep])
+@pytest.mark.parametrize("module", [None, MLP, WideAndDeep])
 def test_only_a_head_that_corrects_is_shrunk(cls, module):
+    """That of the default module, which has scores to start from."""
     settings = {"noise_multiplier": 50.0, "steps": 3, "module": module, **QUICK}
     model = cls(DOMAINS, **settings).fit(TRAIN, Y)
-    assert (model.net_.kept_ < 1) == (module is WideAndDeep)
+    assert (model.net_.correction_kept_ < 1) == (module is None)
     whole = cls(DOMAINS, **settings, private_parameters=["*"]).fit(TRAIN, Y)
-    assert whole.net_.kept_ == 1.0
+    assert whole.net_.correction_kept_ == 1.0
 
 
 def test_fits_of_a_search_keep_what_they_would_alone(monkeypatch):

@@ -44,15 +44,15 @@ from ._net_parameters import NetParameters
 from ._prepared_net import prepared_net
 from ._public_score import PublicScore
 from ._schedule import Schedule, schedule_of
-from ._scored_encoder import ScoredEncoder
+from ._scored_encoder import IMPUTED_ROWS, ScoredEncoder
 from ._views import FitTable, imputed_cells, training_rows
 
 if TYPE_CHECKING:
     from ...training._batches import TrainingRows
     from ...training._net import FusionDPNet
 
-# Rows by which a fit is rehearsed before a count is paid for.
-_FEW_ROWS = 8
+# Rows by which a fit is rehearsed before a count is paid for, and by which its start is.
+_FEW_ROWS, _FEW_STARTS = 8, 500
 
 
 @dataclass(frozen=True)
@@ -237,11 +237,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 "table; leave sensitive=None: the imputer has declared its columns."
             )
 
-    def _fitted_imputer(self, schema: SensitiveSchema) -> FoundationImputer | None:
+    def _fitted_imputer(self, schema: SensitiveSchema, warns: bool = True) -> FoundationImputer | None:
         if self.imputer is None and not method_of(self.method).imputes:
             return None
         imputer = self._unfitted_imputer(self._imputer_seed)
-        return self._driver.imputer(schema, lambda: imputer._fit_schema(schema))
+        return self._driver.imputer(schema, lambda: imputer._fit_schema(schema, warns))
 
     def _imputer_seed(self) -> int | None:
         """A seed for the imputer if the fit is seeded or several processes must impute alike; else None."""
@@ -362,21 +362,20 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         ranks, n, target, plan = Ranks.current(), job.n_rows, job.target, self.plan_
         seeds = ranks.same(self._seeds())
         self._method = method_of(self.method)
-        found = self._driver.encoder(lambda: self._fit_encoder(job, seeds))
-        ranks.check_same(**self._facts(found.encoder, target.values, target.weight, plan, self._schedule(n)))
         counts = plan is not None and plan.before is not None
+        like = None if plan is None else tuple(tier.columns for tier in plan.tiers)
+        found = self._driver.encoder(like, lambda: self._fit_encoder(job, seeds))
+        ranks.check_same(**self._facts(found.encoder, target.values, target.weight, plan, self._schedule(n)))
         if counts:
-            # What can be refused is refused, by a few rows of the same shape, before anything is paid.
-            few = self._encoded(job, found, range(min(n, _FEW_ROWS)))
-            self._prepared_net(few, found.encoder, target, copy.deepcopy(seeds), ranks)
+            self._rehearse(job, found, seeds, ranks)
             begin()
             job = self._cut(job, seeds, ranks)
             found = replace(found, encoder=found.encoder._of_schema(job.table, job.schema))
-        # Fits of a search may share the encoder: one that counts, and one that does not.
-        self._fit_imputed_start(job, found, seeds)
+        # Fits of a search may share an encoder that has a start, or one whose fit went on to count.
+        found = self._with_imputed_start(job, found, seeds)
         if hasattr(self, "feature_names_in_"):
             found.encoder.feature_names_in_ = self.feature_names_in_
-        rows = self._driver.rows(lambda: self._encoded(job, found, ranks.rows(n)))
+        rows = self._driver.rows(like, lambda: self._encoded(job, found, ranks.rows(n)))
         self.imputer_, self.encoder_ = job.source.imputer, found.encoder
         net = self._prepared_net(rows, found.encoder, target, seeds, ranks)
         net.begin, net.counted = None if counts else begin, counts
@@ -385,6 +384,21 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         self._driver.train(self, net, rows)
         self.net_ = net
         self.history_ = net.history
+
+    def _rehearse(
+        self, job: FusionJob, found: FittedEncoder, seeds: np.random.SeedSequence, ranks: Ranks
+    ) -> None:
+        """Do before the count what comes after it, with knots that nobody has counted, and on few rows.
+
+        So that what can be refused is refused before anything is paid for.
+        """
+        if self.imputer is not None and self._method.imputes:
+            # One of the user's own may fail on any row.
+            for first, frame in job.table.chunks(job.schema.public):
+                imputed_cells(job.source)(frame, np.arange(first, first + len(frame)))
+        found = self._with_imputed_start(job, found, seeds, _FEW_STARTS)
+        few = self._encoded(job, found, range(min(job.n_rows, _FEW_ROWS)))
+        self._prepared_net(few, found.encoder, job.target, copy.deepcopy(seeds), ranks)
 
     def _cut(self, job: FusionJob, seeds: np.random.SeedSequence, ranks: Ranks) -> FusionJob:
         """The job with knots where sensitive cells lie, by the release that runs before the first step."""
@@ -400,7 +414,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         # One release: the other ranks learn what it has shown.
         cells.learn(ranks.same(self._driver.counts(count) if ranks.rank == 0 else None))
         self.schema_ = schema = with_knots(job.schema, cells)
-        return replace(job, schema=schema, source=FitTable(job.table, schema, self._fitted_imputer(schema)))
+        imputer = self._fitted_imputer(schema, warns=False)
+        return replace(job, schema=schema, source=FitTable(job.table, schema, imputer))
 
     def _encoded(self, job: FusionJob, found: FittedEncoder, shard: range) -> TrainingRows:
         """The views of some of the rows."""
@@ -452,11 +467,15 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         score = PublicScore(target.task, target.n_outputs)
         seed = _seed_of(seeds)
         if more is None:
-            return FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
-        support = self._support_frame()
-        assert support is not None
-        starts = self._starts(job) and (target.task != "regression" or target.n_outputs == 1)
-        return FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
+            found = FittedEncoder(encoder, encoder.fit_scores(*known, score, seed))
+        else:
+            support = self._support_frame()
+            assert support is not None
+            starts = self._starts(job) and (target.task != "regression" or target.n_outputs == 1)
+            found = FittedEncoder(encoder, *encoder.fit_start(*known, score, seed, support, *more, starts))
+        # A count is yet to move knots, which effects of imputed cells go by.
+        counts = self.plan_ is not None and self.plan_.before is not None
+        return found if counts else self._with_imputed_start(job, found, seeds)
 
     def _starts(self, job: FusionJob) -> bool:
         """Whether what sensitive cells add is learnt for free before private steps.
@@ -467,15 +486,23 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         one_budget = not method.private or (self.plan_ is not None and len(self.plan_.tiers) == 1)
         return method.imputes and one_budget and bool(job.schema.domains)
 
-    def _fit_imputed_start(self, job: FusionJob, found: FittedEncoder, seeds: np.random.SeedSequence) -> None:
-        """Learn a start from imputed cells, where none was learnt from labelled support rows."""
+    def _with_imputed_start(
+        self,
+        job: FusionJob,
+        found: FittedEncoder,
+        seeds: np.random.SeedSequence,
+        most_rows: int = IMPUTED_ROWS,
+    ) -> FittedEncoder:
+        """With a start that is learnt from imputed cells, where labelled support rows gave none."""
         encoder, views = found.encoder, job.source.table.views
         if not isinstance(encoder, ScoredEncoder) or encoder.n_starts or not self._starts(job):
-            return
-        if views is None or views.expected is not None:
-            assert found.scores is not None
-            known = job.table, job.target.values, job.target.weight
-            encoder.fit_imputed_start(*known, found.scores, imputed_cells(job.source), _seed_of(seeds))
+            return found
+        if views is not None and views.expected is None:
+            return found
+        assert found.scores is not None
+        known = job.table, job.target.values, job.target.weight, found.scores
+        imputed, seed = imputed_cells(job.source), _seed_of(seeds)
+        return replace(found, encoder=encoder.with_imputed_start(*known, imputed, seed, most_rows))
 
     def _tell_holder(self, job: Job) -> None:
         if Ranks.current().rank == 0:
@@ -530,7 +557,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "expected_batch_size": plan.expected_batch_size,
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
-            "correction_kept": self.net_.kept_,
+            "correction_kept": self.net_.correction_kept_,
         }
 
     def _public_facts(self) -> list[str]:

@@ -118,6 +118,8 @@ class ImputedStart:
             return np.reshape(model.coef_, (outputs, -1)).T
         coef = np.zeros((features.shape[1], outputs))
         if self.task == "multiclass":
+            if not np.ptp(target):
+                return coef
             model = _logistic(features, target, weight)
             if len(model.classes_) > 2:
                 coef[:, model.classes_.astype(int)] = model.coef_.T

@@ -111,7 +111,7 @@ def hot_deck(
             continue
         forest = ExtraTreesRegressor(
             _FOREST, min_samples_leaf=8, max_features=0.4, random_state=int(rng.integers(2**31 - 1))
-        ).fit(support_public[pool], filled[pool])
+        ).fit(support_public[pool], filled[pool] if filled.shape[1] > 1 else filled[pool, 0])
         here, there = forest.apply(public[rows]), forest.apply(support_public[pool])
         trees = rng.integers(_FOREST, size=len(rows))
         for tree in range(_FOREST):

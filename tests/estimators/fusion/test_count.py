@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,23 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
-from skfusiondp import Categorical, FusionDPClassifier, FusionDPRegressor, Numeric, PrivacyBudget
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+    PrivacyBudget,
+)
 from skfusiondp.accounting import compute_epsilon
 from skfusiondp.audit import replay
 from skfusiondp.estimators.fusion import _fusion_base as base
+from skfusiondp.estimators.fusion._imputed_start import ImputedStart
 from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.impute import DomainBackend
 from skfusiondp.model_selection import StackedGridSearchCV
 from skfusiondp.nets import MLP
+from skfusiondp.tables._read_table import as_table
 from skfusiondp.training._driver import Driver
 
 DOMAINS = {"age": Numeric(0, 1e4), "sex": Categorical(["f", "m"])}
@@ -189,6 +200,68 @@ def test_what_is_refused_is_refused_before_the_count():
     assert "counts" not in seen and not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
+class Late(DomainBackend):
+    """Fails on a row that is not among the first."""
+
+    def predict(self, public):
+        if (public["lab"] > 9).any():
+            raise RuntimeError("a late row")
+        return super().predict(public)
+
+
+def test_an_imputer_of_the_users_own_fails_before_the_count():
+    table = TRAIN.assign(lab=TRAIN["lab"].where(TRAIN.index != len(TRAIN) - 1, 10.0))
+    model = FusionDPClassifier(DOMAINS, imputer=FoundationImputer(backend=Late()), **QUICK)
+    with pytest.raises(RuntimeError, match="a late row"):
+        model.fit(table, Y)
+    assert not hasattr(model, "ledger_")
+
+
+def test_what_is_rehearsed_has_the_shape_of_what_is_trained(monkeypatch):
+    shapes = []
+    plain = base.prepared_net
+
+    def prepared(model, encoder, rows, *args):
+        shapes.append((encoder.n_starts, rows.free.shape[1:]))
+        return plain(model, encoder, rows, *args)
+
+    monkeypatch.setattr(base, "prepared_net", prepared)
+    FusionDPClassifier(DOMAINS, support=SUPPORT, **QUICK).fit(TRAIN, Y)
+    (before, _), (after, _) = shapes
+    assert before == after == 1
+
+
+@pytest.mark.parametrize("kind", ["one class", "no weight"])
+def test_a_start_of_rows_that_say_nothing_costs_no_fit(kind):
+    """Every second row is of one class, or of no weight."""
+    even = np.arange(len(TRAIN)) % 2 == 0
+    three = np.where(even, 0, 1 + Y)
+    weight = None if kind == "one class" else np.where(even, 0.0, 1.0)
+    for y in (three, Y):
+        model = FusionDPClassifier(DOMAINS, support=SUPPORT, **QUICK).fit(TRAIN, y, sample_weight=weight)
+        assert np.isfinite(model.predict_proba(TRAIN)).all()
+    start = ImputedStart("multiclass", {"age": Numeric(0, 1)})
+    rng = np.random.default_rng(0)
+    expected, score = rng.uniform(size=(50, start.widths[0])), rng.normal(size=(50, 3))
+    same = start.fit(score, score, expected, np.zeros(50, int), np.ones(50), score, 0)
+    assert not same.effects.any()
+
+
+def test_rows_of_a_start_are_drawn_by_chance():
+    """Of a table that is sorted by some period every other row may be of one kind."""
+    seen = []
+    encoder = FusionDPClassifier(DOMAINS, support=SUPPORT, **QUICK).fit(TRAIN, Y).encoder_
+
+    def imputed(frame, rows):
+        seen.append(rows)
+        return {c: np.zeros((len(rows), d.width), np.float32) for c, d in encoder.schema_.domains.items()}
+
+    known = as_table(TRAIN), Y, np.r_[np.zeros(100), np.ones(len(Y) - 100)], np.zeros((len(Y), 1))
+    encoder.with_imputed_start(*known, imputed, 0, 150)
+    rows = seen[0]
+    assert len(np.unique(rows)) == 150 and rows.min() >= 100 and 0.3 < (rows % 2).mean() < 0.7
+
+
 def test_a_fit_that_stops_in_the_count_has_paid_for_all(monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
@@ -264,7 +337,15 @@ def test_before_the_count_is_paid_for_no_more_than_a_few_rows_are_encoded(monkey
     monkeypatch.setattr(model, "_pay", lambda *args: (paid.append(1), pay(*args))[1])
     monkeypatch.setattr(model, "_training_rows", rows)
     model.fit(TRAIN, Y)
-    assert seen[-1] == (1, len(TRAIN)) and all(n < 10 for payments, n in seen if not payments)
+    before = [n for payments, n in seen if not payments]
+    assert before and max(before) < 10 and seen[-1] == (1, len(TRAIN))
+
+
+def test_a_fit_without_support_says_so_once():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        FusionDPClassifier(DOMAINS, **QUICK).fit(TRAIN, Y)
+    assert sum("No support rows" in str(w.message) for w in said) == 1
 
 
 def test_a_number_as_target_and_copies_repeat():

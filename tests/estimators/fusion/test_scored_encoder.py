@@ -1,13 +1,22 @@
 """The default module's encoding: scores and a start that are learnt for free, from public facts alone."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import log_loss
 
-from skfusiondp import Categorical, FoundationImputer, FusionDPClassifier, FusionDPRegressor, Numeric
+from skfusiondp import (
+    Categorical,
+    FoundationImputer,
+    FusionDPClassifier,
+    FusionDPRegressor,
+    Numeric,
+    OffsetFusionClassifier,
+)
 from skfusiondp.estimators.fusion._public_score import PublicScore
 from skfusiondp.estimators.fusion._scored_encoder import ScoredEncoder
 from skfusiondp.exceptions import PrivacyLeakWarning
@@ -118,6 +127,16 @@ def test_a_table_without_sensitive_columns_is_learnt_for_free(method, given):
     with pytest.warns(PrivacyLeakWarning, match="selects no column"):
         model = FusionDPClassifier([], method=method, **QUICK, **given).fit(TRAIN, Y)
     assert model.epsilon_ == 0 and model.encoder_.n_scores == 1 and model.encoder_.n_starts == 0
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, OffsetFusionClassifier])
+def test_one_sensitive_column_gives_no_warning_of_scikit_learn_s(cls):
+    settings = QUICK if cls is FusionDPClassifier else {"noise_multiplier": 2.0, "random_state": 0}
+    table, support = TRAIN.drop(columns="sex"), SUPPORT.drop(columns="sex")
+    model = cls({"age": DOMAINS["age"]}, support=support, support_target=Y_SUPPORT, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataConversionWarning)
+        model.fit(table, Y)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "two targets", "regression"])
