@@ -25,6 +25,8 @@ _FIRST_PAIR = 100
 _PAIR_BENDS, _PAIR_VALUES = 8, 31
 # Rows, drawn several times where they are fewer, that the families are fitted on.
 _FITTED_ROWS, _MOST_COPIES = 30_000, 3
+# Missing cells are drawn where the released sums show more of them than so many deviations of their noise.
+_SURELY = 3.0
 # Rows that are drawn at once.
 _DRAWN_ROWS = 16_384
 
@@ -78,6 +80,7 @@ class JointModel:
             for e, c in zip(self._embeddings, columns.values(), strict=True)
         ]
         self.theta: list[np.ndarray] = []
+        self.has_missing: list[bool] = []
 
     def fit(
         self,
@@ -113,10 +116,12 @@ class JointModel:
         copies = min(_MOST_COPIES, max(1, _FITTED_ROWS // len(rows)))
         known, weight = np.tile(known, (copies, 1)), weight / copies
         self.theta = []
+        self.has_missing = [
+            shows_missing(sums, e.points, public) for sums, e in zip(released, self._embeddings, strict=True)
+        ]
         for j, sums in enumerate(released):
-            points = self._embeddings[j].points
-            self.theta.append(fit_family(sums, known, weight, points))
-            drawn = inverse(probabilities(self.theta[j], known, points), rng.random(len(known)))
+            self.theta.append(fit_family(sums, known, weight, self._embeddings[j].points))
+            drawn = inverse(self._chances(j, known), rng.random(len(known)))
             known = np.hstack([known, self._in_pairs[j].points[drawn]])
 
     def _release(self, codes: list[np.ndarray], public: PublicSide, releases: Releases) -> list[Released]:
@@ -164,6 +169,13 @@ class JointModel:
             np.pad(total, more), np.full(len(total), std), np.pad(own, more, constant_values=ABSENT)
         )
 
+    def _chances(self, j: int, known: np.ndarray) -> np.ndarray:
+        """Probabilities of a column's parts, of shape (n_rows, n_parts)."""
+        p = probabilities(self.theta[j], known, self._embeddings[j].points)
+        if not self.has_missing[j]:
+            p[:, -1] = 0.0
+        return p
+
     def draw(self, features: np.ndarray, uniforms: Uniforms) -> pd.DataFrame:
         """Sensitive cells of rows with such public features.
 
@@ -182,8 +194,20 @@ class JointModel:
                 rows = slice(first, first + _DRAWN_ROWS)
                 before = [e.points[c[rows]] for e, c in zip(self._in_pairs, codes, strict=False)]
                 known = np.hstack([features[rows], *before])
-                p = probabilities(self.theta[j], known, self._embeddings[j].points)
-                part[rows] = inverse(p, chance[rows])
+                part[rows] = inverse(self._chances(j, known), chance[rows])
             codes.append(part)
             drawn[name] = column.cells(part, uniforms(j, 1))
         return pd.DataFrame(drawn)
+
+
+def shows_missing(sums: Released, points: np.ndarray, public: PublicSide) -> bool:
+    """Whether more missing cells were released than noise explains. A function of the release: it is free.
+
+    The sums with the feature that is the same for all rows are counts of the parts, but for the parts' mean,
+    which the number of rows gives.
+    """
+    constant = int(np.flatnonzero(public.group == 0)[0])
+    size = float(public.features[0, constant])
+    solved = np.linalg.inv(np.column_stack([points, np.ones(len(points))]).T)[-1]
+    counted = solved @ np.r_[sums.total[constant] / size, len(public.features)]
+    return bool(counted > _SURELY * sums.std[constant] / size * np.linalg.norm(solved[:-1]))
