@@ -76,7 +76,10 @@ def test_the_readme_says_what_the_benchmarks_measured():
         for m in ("FusionDP", "OffsetFusion")
     ]
     spans = [f"{round(min(t))} to {round(max(t))}" for t in times]
-    assert f"A fit with labelled support rows takes {spans[0]} seconds of a core, one of OffsetFusion {spans[1]}" in text
+    assert (
+        f"A fit with labelled support rows takes {spans[0]} seconds of a core, one of OffsetFusion {spans[1]}"
+        in text
+    )
 
 
 def test_the_readme_says_how_well_a_cell_can_be_guessed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -254,7 +255,8 @@ def plot(results: Sequence[dict], groups: Mapping[str, str], path: Path) -> None
         -(-len(tables) // columns), columns, squeeze=False, layout="constrained",
         figsize=(4.5 * columns, 3.3 * -(-len(tables) // columns)),
     )  # fmt: skip
-    colours = dict(zip(groups, plt.get_cmap("tab20").colors, strict=False))
+    many = [*plt.get_cmap("tab20").colors, *plt.get_cmap("tab20b").colors]
+    colours = dict(zip(groups, itertools.cycle(many)))
     for axis, (table, cells) in zip(axes.flat, tables.items(), strict=False):
         name = metric(cells)
         for method, group in groups.items():

@@ -32,9 +32,9 @@ prior on the seven small tables at the end (and on others). FusionDP's fewer pub
 come from five of those. "Own view" methods on sepsis train on the labelled support rows (val.csv) too; a
 model of those rows alone has an AUPRC of .787 on the test rows.
 
-The tables of Adult and sepsis are from before four changes, and say less of FusionDP than it does now: it counts
-where cells lie, starts from a public score and from imputed cells or labelled support rows, and is shrunk where
-noise is large; `method="hybrid"` predicts on rows as they are. Such figures are in benchmarks.md.
+The tables of Adult and sepsis are from before four changes, and say less of FusionDP than it does now: it
+counts where cells lie, starts from a public score and from imputed cells or labelled support rows, and is
+shrunk where noise is large; `method="hybrid"` predicts on rows as they are. benchmarks.md has such figures.
 """
 
 
