@@ -68,8 +68,9 @@ def test_the_readme_says_what_the_benchmarks_measured():
         leads[support] = mean(mean(ours[t][s] - other[t][s] for s in ours[t]) for t in ours)
     figures = [f"{lead:+.3f}".replace("0.", ".", 1).replace("-", "−") for lead in leads.values()]
     assert (
-        f"On {len(tables)} tables at ε = 1 FusionDP is {figures[0]} in AUROC (R² where the target is a number) from "
-        f"OffsetFusion where support rows have labels, {figures[1]} where they have none, and {figures[2]} without any"
+        f"On {len(tables)} tables at ε = 1 FusionDP is {figures[0]} in AUROC (R² where the target is a "
+        f"number) from OffsetFusion where support rows have labels, {figures[1]} where they have none, and "
+        f"{figures[2]} without any"
     ) in text
     times = [
         [median(by_seed.values()) for by_seed in at_epsilon_one(f"{m}, labelled support", "seconds").values()]
