@@ -71,9 +71,9 @@ def test_the_readme_says_what_the_benchmarks_measured():
     leads = [over("OffsetFusion", support) for support in kinds]
     figures = [f"{mean(lead.values()):+.3f}".replace("0.", ".", 1).replace("-", "−") for lead in leads]
     assert (
-        f"On {len(leads[0])} tables at ε = 1 the mean lead of FusionDP over OffsetFusion in AUROC (R² where the "
-        f"target is a number) is {figures[0]} where support rows have labels, {figures[1]} where they have none, "
-        f"and {figures[2]} without any"
+        f"On {len(leads[0])} tables at ε = 1 the mean lead of FusionDP over OffsetFusion in AUROC (R² where "
+        f"the target is a number) is {figures[0]} where support rows have labels, {figures[1]} where they "
+        f"have none, and {figures[2]} without any"
     ) in text
     behind = [-lead for lead in over("feature-dp", "no support").values() if lead < 0]
     most = f"{max(behind):.3f}".replace("0.", ".", 1)
