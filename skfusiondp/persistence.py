@@ -49,15 +49,19 @@ class SavedNet:
     parameters : dict
         Of the net that is built on loading: the module's class and arguments, the task.
     private_steps : int
+    correction_kept : float
     history : list of dict
     """
 
     _plain_values = True
 
-    def __init__(self, number: int, parameters: dict, private_steps: int, history: list):
+    def __init__(
+        self, number: int, parameters: dict, private_steps: int, correction_kept: float, history: list
+    ):
         self.number = number
         self.parameters = parameters
         self.private_steps = private_steps
+        self.correction_kept = correction_kept
         self.history = history
 
 
@@ -344,7 +348,7 @@ def _described(net: Any, number: int) -> SavedNet:
     task, device = net.criterion_.task, str(net.device)
     parameters = {"module": net.module, "criterion__task": task, "device": device, **own}
     history = [json.loads(json.dumps(dict(epoch), default=float)) for epoch in net.history]
-    return SavedNet(number, parameters, int(net.private_steps_), history)
+    return SavedNet(number, parameters, int(net.private_steps_), float(net.correction_kept_), history)
 
 
 def _weights(net: Any) -> dict[str, Any]:
@@ -372,6 +376,7 @@ def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
     net.module_.load_state_dict(own)
     net.module_.eval()
     net.private_steps_ = int(saved.private_steps)
+    net.correction_kept_ = float(saved.correction_kept)
     net.history_ = History(saved.history)
     return net
 

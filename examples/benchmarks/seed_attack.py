@@ -106,6 +106,7 @@ def watched_fit() -> Seen:
     steps = model.net_.callbacks[0].gradients[-plan.steps :]
     scale = model.alpha * plan.tiers[0].noise_std / plan.expected_batch_size
     names = [n for n in model.encoder_.get_feature_names_out() if n.startswith("sensitive")]
+    names = names[: len(names) - model.encoder_.n_starts]  # which no weight belongs to
     # The wide part reads the change of score, then these features; nobody in Adult is missing or other.
     n = len(steps[0])
     blank = np.array([i for i, c in enumerate(names, n - len(names)) if c.endswith(("(missing)", "(other)"))])
