@@ -31,8 +31,8 @@ def split(name: str, seed: int) -> _study.Split:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--epsilon", type=float, nargs="+", default=[0.5, 1.0, 2.0, 5.0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epsilon", type=float, nargs="+", default=[0.1, 1.0])
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="fits at once")
     parser.add_argument("--out", type=Path, default=Path("results"))
     args = parser.parse_args()
@@ -43,7 +43,9 @@ def main() -> None:
     jobs += [(m, m, e, s) for m in private for e in args.epsilon for s in seeds]
     results = _study.run(jobs, split, n_jobs=args.jobs)
     _study.show(results)
-    _study.write_json(results, args.out / "quickstart.json", table="Adult", command="examples/quickstart.py")
+    budgets = " ".join(f"{e:g}" for e in args.epsilon)
+    command = f"examples/quickstart.py --seeds {args.seeds} --epsilon {budgets}"
+    _study.write_json(results, args.out / "quickstart.json", table="Adult", command=command)
     _study.plot(results, args.out / "quickstart.png", "Adult: utility against the budget")
 
     # A model for release: no random_state, so that nobody can recompute the noise.

@@ -1,6 +1,6 @@
 """Write docs/results.md from the JSON files that the examples and benchmarks wrote to docs/results/.
 
-python examples/quickstart.py --out docs/results
+python examples/quickstart.py --seeds 3 --epsilon 0.5 1 2 5 --out docs/results
 SKFUSIONDP_SEPSIS=path/to/folder python examples/sepsis.py --json docs/results/sepsis.json
 python examples/benchmarks/results_page.py
 """
