@@ -113,7 +113,7 @@ class PhasedNet(NetParts):
         """Keep of what private steps have learnt beyond `start` the share that is no noise.
 
         Only where the head corrects a prediction that is there without it (its `corrects`): any other may
-        have had to learn everything. A function of what was released: it costs nothing.
+        have had to learn everything. It follows from the plan and from released weights: it costs nothing.
         """
         if self.plan is not None and getattr(self.module_.head, "corrects", False):
             self.correction_kept_ = kept_share(self.plan, self.private_steps_)

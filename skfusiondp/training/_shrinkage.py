@@ -18,9 +18,8 @@ def kept_share(plan: PrivatePlan, steps: int) -> float:
     """The share of a correction that is kept: that of signal in the variance of its mean gradient.
 
     The noise of a mean over n rows and T steps has deviation ``sigma C / (q n sqrt(T))``; of several tiers
-    it adds up. With g the usual
-    size of what is looked for, the linear estimate of least mean squared error keeps
-    ``g**2 / (g**2 + noise**2)`` of what is seen. A function of the plan, and so of public facts alone.
+    it adds up. With g the usual size of what is looked for, the linear estimate of least mean squared error
+    keeps ``g**2 / (g**2 + noise**2)`` of what is seen. A function of the plan, and so of public facts alone.
 
     Parameters
     ----------
