@@ -242,7 +242,7 @@ def test_one_count_is_released_and_all_processes_learn_it(ranks):
     one = made(**COUNTED).fit(*table())
     for rank in ranks:
         assert rank["ledger of a count"] == one.ledger_ and len(one.ledger_) == 2
-        # The released count is the same; knots solved from it differ in the last bits between numbers of threads.
+        # The released count is the same; knots solved from it differ by rounding.
         np.testing.assert_allclose(rank["knots"], one.schema_.domains["x0"].knots, rtol=1e-9)
         assert rank["knots"] == ranks[0]["knots"] and len(rank["knots"]) > 1
 
