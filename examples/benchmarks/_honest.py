@@ -37,3 +37,19 @@ HONEST: dict[str, dict[str, Domain]] = {
     # late. Hours in intensive care: up to two weeks. The loader clips both at what most patients have.
     "sepsis": {"Age": Numeric(14, 100), "HospAdmTime": Numeric(-1000, 24), "ICULOS": Numeric(0, 340)},
 }
+
+# Columns whose values are whole numbers, as their meaning says: counts, answers on a scale, ages and grades
+# in years. A synthesizer is told so, since it draws such values.
+WHOLE: dict[str, tuple[str, ...]] = {
+    "support2": ("num.co", "edu"),
+    "acs_massachusetts": ("AGEP",),
+    "flchain": ("age",),
+    "nhis": ("hlth", "age"),
+    "alcohol": ("age", "famsize"),
+    "credit_default": ("AGE",),
+    "adult": ("age",),
+    "adult_hours": ("age",),
+    "sepsis": ("ICULOS",),
+    "affairs": ("rate_marriage", "religious", "children"),
+    "drug_spending": ("age", "totchr"),
+}

@@ -23,7 +23,7 @@ Licence: CC BY 4.0."""
 def _sensitive() -> dict[str, Domain]:
     """Bounds and categories as UCI's documentation of the table lists them."""
     return {
-        "age": Numeric(17, 90),
+        "age": Numeric(17, 90, step=1),
         "marital-status": Categorical(
             [
                 *("Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed"),
@@ -71,7 +71,7 @@ def load_adult(*, return_X_y: bool = False) -> SensitiveTable | XY:
     >>> round(float(adult.target.mean()), 2)
     0.24
     >>> adult.sensitive["age"]
-    Numeric(low=17, high=90)
+    Numeric(low=17, high=90, step=1)
     """
     file = resources.files(__package__) / "data" / "adult.csv.gz"
     with file.open("rb") as handle:

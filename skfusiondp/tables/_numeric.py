@@ -19,6 +19,8 @@ from ._moments import days, holds_only
 from ._ordered import Ordered
 
 _LARGEST = 1e307
+# Beyond, neighbouring values of a column could not be told apart in 64 bits.
+_MOST_STEPS = 2.0**50
 BOUND = Anything("a bound is checked together with the other one")
 
 
@@ -38,12 +40,15 @@ class Numeric(Ordered):
     knots : sequence of float, optional
         Public points inside the interval at which the encoding may bend, such as clinical thresholds.
         None takes quantiles of the public support rows; without support, 7 evenly spaced points.
+    step : float, optional
+        What the column's values are apart, where everybody knows it, counted from `low`: 1 for years or
+        counts. Cells that are imputed or drawn are then such values. True cells are read as they are.
 
     Raises
     ------
     InvalidInputError
-        If a bound is not finite, ``low >= high``, `epsilon` is not positive, or `knots` do not increase
-        from `low` to `high`.
+        If a bound is not finite, ``low >= high``, `epsilon` is not positive, `knots` do not increase
+        from `low` to `high`, or `high` is no whole number of steps from `low`.
 
     Examples
     --------
@@ -52,6 +57,8 @@ class Numeric(Ordered):
     >>> age.encode([18, 29, 65, 200, None]).tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0],
      [0.0, 0.0, 0.0, 1.0]]
+    >>> Numeric(0, 30, step=1).restore([3.2, 3.8]).tolist()
+    [3.0, 4.0]
     """
 
     _plain_values = True
@@ -61,9 +68,14 @@ class Numeric(Ordered):
     epsilon: float | None = None
     # How a column is encoded is no part of what it may hold: domains with other knots are equal.
     knots: tuple[float, ...] | None = field(default=None, compare=False)
+    step: float | None = None
 
     _constraints = constraints(
-        low=BOUND, high=BOUND, epsilon=OWN_EPSILON, knots=Anything("checked together with the bounds")
+        low=BOUND,
+        high=BOUND,
+        epsilon=OWN_EPSILON,
+        knots=Anything("checked together with the bounds"),
+        step=Anything("checked together with the bounds"),
     )
     kind = "numeric"
     declaration = "Numeric(low, high)"
@@ -89,6 +101,20 @@ class Numeric(Ordered):
             )
         if self.knots is not None:
             object.__setattr__(self, "knots", self._checked_knots())
+        if self.step is not None:
+            object.__setattr__(self, "step", self._checked_step())
+
+    def _checked_step(self) -> float:
+        step: Any = plain(self.step)
+        fine = isinstance(step, Real) and not isinstance(step, bool) and 0 < float(step) < math.inf
+        steps = (self.high - self.low) / step if fine else math.nan
+        if not (1 <= steps < _MOST_STEPS and math.isclose(steps, round(steps), abs_tol=1e-6)):
+            raise InvalidInputError(
+                f"step={self.step!r} must be a positive number of which high - low is a whole multiple, as "
+                f"in Numeric(low=0, high=120, step=1); here low={self.low!r}, high={self.high!r}. Change a "
+                "bound or the step, or leave step=None where values may lie anywhere."
+            )
+        return step
 
     def _checked_knots(self) -> tuple[float, ...]:
         given: Any = self.knots
@@ -105,7 +131,21 @@ class Numeric(Ordered):
 
     def __repr__(self) -> str:
         knots = "" if self.knots is None else f", knots={list(self.knots)!r}"
-        return f"Numeric(low={self.low!r}, high={self.high!r}{epsilon_text(self.epsilon)}{knots})"
+        step = "" if self.step is None else f", step={self.step!r}"
+        return f"Numeric(low={self.low!r}, high={self.high!r}{epsilon_text(self.epsilon)}{knots}{step})"
+
+    @property
+    def apart(self) -> float | None:
+        return self.step
+
+    def restore(self, target: np.ndarray) -> np.ndarray:
+        """Cells of numbers: within the bounds, and values of the column where a step is declared."""
+        found = super().restore(target)
+        if self.step is None:
+            return found
+        # So many decimals take off what rounding leaves of a multiple of 0.1.
+        decimals = max(0, 9 - math.floor(math.log10(self.step)))
+        return np.round(self.low + np.rint((found - self.low) / self.step) * self.step, decimals)
 
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as numbers, within the bounds or not; NaN for what is none."""
@@ -114,7 +154,8 @@ class Numeric(Ordered):
 
     def describe(self) -> str:
         """The domain in the words of a report."""
-        return f"numeric, {float(self.low):g} to {float(self.high):g}"
+        step = "" if self.step is None else f" in steps of {float(self.step):g}"
+        return f"numeric, {float(self.low):g} to {float(self.high):g}{step}"
 
     def brief(self) -> str:
         """The declaration without knots."""
@@ -122,7 +163,8 @@ class Numeric(Ordered):
 
     def _facts(self) -> dict:
         knots = {} if self.knots is None else {"knots": list(self.knots)}
-        return {"low": float(self.low), "high": float(self.high), **knots}
+        step = {} if self.step is None else {"step": float(self.step)}
+        return {"low": float(self.low), "high": float(self.high), **knots, **step}
 
     @classmethod
     def holds(cls, column: pd.Series) -> bool:

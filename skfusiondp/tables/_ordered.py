@@ -61,6 +61,19 @@ class Ordered(Domain):
             return low + (high - low) * np.linspace(0, 1, _PIECES + 1)
         return np.array([low, *map(self._as_number, self.knots), high], dtype=float)
 
+    @property
+    def apart(self) -> float | None:
+        """How far neighbouring values are apart, from the lower bound on; None where that is not known."""
+        return None
+
+    def between_values(self, cuts: np.ndarray) -> np.ndarray:
+        """Cuts inside the bounds, halfway between neighbouring values where these are known."""
+        low, high = self.span
+        if self.apart is not None:
+            cuts = low + (np.floor((cuts - low) / self.apart) + 0.5) * self.apart
+        cuts = np.unique(cuts)
+        return cuts[(cuts > low) & (cuts < high)]
+
     def with_knots_of(self, values: np.ndarray) -> Ordered:
         """The same domain with knots at quantiles of public `values`, unless it states its own."""
         if self.knots is not None or not np.isfinite(values).any():

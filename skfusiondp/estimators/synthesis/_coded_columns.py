@@ -13,6 +13,8 @@ from ._support_cells import LocatedCells
 _EVEN, _FINEST = 16, 64
 # Parts of a domain that is neither an interval nor a list.
 _PARTS = 16
+# A column of at most so many values has a part for each.
+_FEW = 24
 
 
 class CodedColumn:
@@ -22,7 +24,7 @@ class CodedColumn:
     ----------
     domain : Domain
     edges : ndarray of shape (n_parts,) or None
-        Bounds of the intervals of numbers, the domain's own first and last; None for values of a list.
+        Bounds of the intervals of numbers; None for values of a list.
     """
 
     _plain_values = True
@@ -38,9 +40,15 @@ class CodedColumn:
         tail = 2.0 ** -np.arange(1, np.log2(_FINEST) + 1)
         shares = np.unique(np.r_[np.linspace(0, 1, _EVEN + 1)[1:-1], tail, 1 - tail])
         low, high = domain.span
-        cuts = cells.quantiles(column, shares)
-        cuts = np.unique(cuts if len(cuts) else domain.edges)
-        return cls(domain, np.r_[low, cuts[(cuts > low) & (cuts < high)], high])
+        apart = domain.apart or 0.0
+        n_steps = round((high - low) / apart) if apart else _FEW
+        if n_steps < _FEW:  # a part a value
+            cuts = low + apart * np.arange(n_steps)
+        else:
+            cuts = cells.quantiles(column, shares)
+            cuts = cuts if len(cuts) else domain.edges
+        # The first and the last value are as likely drawn out of their parts as those between.
+        return cls(domain, np.r_[low - apart / 2, domain.between_values(cuts), high + apart / 2])
 
     @property
     def ordered(self) -> bool:

@@ -17,7 +17,7 @@ COMMON, ABSENT = -1, -2
 _VARIANCES = np.r_[1e-6, np.geomspace(1e-4, 30, 40)]
 # That of what is the same for all rows: shares of parts may differ by much.
 _OF_SHARES = 9.0
-_STEPS, _FIRST_STEPS = 60, 40
+_STEPS, _FIRST_STEPS = 400, 40
 # Curvatures below this are of features that no row has.
 _LEAST_CURVATURE = 1e-3
 

@@ -24,6 +24,7 @@ from skfusiondp.privacy._random_bits import RandomBits
 EMBEDDINGS = st.builds(Embedding.of, st.integers(2, 9), st.booleans())
 DOMAINS = {
     "age": Numeric(18, 90),
+    "children": Numeric(0, 12, step=1),
     "day": Date("2020-01-01", "2024-06-30"),
     "sex": Categorical(["f", "m"]),
     "only": Categorical([1]),
@@ -78,6 +79,19 @@ def test_likeness_does_not_bring_a_part_nearer_to_itself():
     distance = np.sqrt(np.diag(gram)[:, None] + np.diag(gram)[None] - 2 * gram)
     assert (np.diff(distance[0, :11]) > 0).all()
     assert distance[0, 11] == pytest.approx(math.sqrt(2), rel=1e-3)
+
+
+@pytest.mark.parametrize(("high", "parts"), [(9, 10), (23, 24), (200, None)])
+def test_whole_numbers_are_drawn_whole_and_each_as_often_as_its_part_has_values(high, parts):
+    domain = Numeric(0, high, step=1)
+    column = CodedColumn.of(domain, "n", CountedCells({"n": domain}))
+    assert parts is None or column.n_parts == parts + 1
+    codes = column.codes(pd.Series(np.arange(high + 1.0)))
+    assert len(np.unique(codes)) == column.n_parts - 1
+    for part in range(column.n_parts - 1):
+        own = np.flatnonzero(codes == part)
+        drawn = column.cells(np.full(10 * len(own), part), (np.arange(10 * len(own)) + 0.5) / (10 * len(own)))
+        assert np.array_equal(np.unique(drawn, return_counts=True), [own, np.full(len(own), 10)])
 
 
 CELLS = st.one_of(
