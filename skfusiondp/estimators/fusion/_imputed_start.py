@@ -140,4 +140,4 @@ def _boosted(known: np.ndarray, said: np.ndarray, seed: int, outputs: int) -> An
     """A model of what imputed cells say, or a number where they say the same of all rows."""
     if np.ptp(said) < _CONSTANT:
         return float(said.mean())
-    return HistGradientBoostingRegressor(**boosting(seed, outputs)).fit(known, said)
+    return HistGradientBoostingRegressor(**boosting(seed, outputs, len(known))).fit(known, said)

@@ -91,7 +91,7 @@ class PublicScore:
         models: list[Any] = []
         for aim in [target] if single else list(target.T):
             constant = self.task != "regression" and np.ptp(aim[rows]) == 0
-            settings = boosting(seed, self.n_outputs if single else 1)
+            settings = boosting(seed, self.n_outputs if single else 1, len(rows))
             models.append(
                 float(aim[rows][0])
                 if constant

@@ -51,16 +51,20 @@ _FROM_START, _FROM_NOTHING = 1, 12
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 # Trees of the public model: of one output, and fewer where there are many.
 _BOOSTED = 100
+# Rows of a leaf, at least; scikit-learn's default.
+_LEAF = 20
 
 
-def boosting(seed: int, n_outputs: int) -> dict[str, Any]:
-    """Settings of the default public model; five of them are averaged.
+def boosting(seed: int, n_outputs: int, n_rows: int) -> dict[str, Any]:
+    """Settings of the default public model of so many rows; five of them are averaged.
 
-    Each class needs trees of its own: of many classes each gets fewer, which learn faster.
+    Each class needs trees of its own: of many classes each gets fewer, which learn faster. Too few rows for
+    two leaves have no tree that splits: one says what all would.
     """
     trees = _BOOSTED if n_outputs <= 3 else max(10, 3 * _BOOSTED // n_outputs)
     return {
-        "max_iter": trees,
+        "max_iter": trees if n_rows >= 2 * _LEAF else 1,
+        "min_samples_leaf": _LEAF,
         "learning_rate": min(0.25, 0.1 * _BOOSTED / trees),
         "max_leaf_nodes": 15,
         "l2_regularization": 1.0,
@@ -124,7 +128,7 @@ class BaseOffsetFusion(PrivateEstimator):
         """Targets of support rows, encoded as the training target was."""
 
     @abstractmethod
-    def _default_model(self, seed: int, n_outputs: int) -> Any:
+    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
         """The public model where the user gives none."""
 
     @abstractmethod
@@ -322,7 +326,8 @@ class BaseOffsetFusion(PrivateEstimator):
         if self.public_model is None:
             # Equal weights are left out: boosting is much faster without any.
             given = weight if np.ptp(weight) else None
-            model = self._default_model(seed, target.shape[1])
+            rows = max(len(train) for train, _ in splits)
+            model = self._default_model(seed, target.shape[1], rows)
             return self._fit_folds(model, self._view, public, target, splits, given)
         said = []
         for view in views_for(self.public_model, self._columns, public):

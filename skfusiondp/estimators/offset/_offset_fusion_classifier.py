@@ -110,8 +110,8 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
         two = len(self.classes_) == 2
         return OffsetTarget(codes.astype(float)[:, None] if two else np.eye(len(self.classes_))[codes], codes)
 
-    def _default_model(self, seed: int, n_outputs: int) -> Any:
-        return HistGradientBoostingClassifier(**boosting(seed, n_outputs))
+    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
+        return HistGradientBoostingClassifier(**boosting(seed, n_outputs, n_rows))
 
     def _model_target(self, target: np.ndarray) -> np.ndarray:
         return self.classes_[target[:, 0].astype(int) if target.shape[1] == 1 else target.argmax(axis=1)]

@@ -109,8 +109,8 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         standard = (y - self.target_mean_) / self.target_scale_
         return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard))
 
-    def _default_model(self, seed: int, n_outputs: int) -> Any:
-        return HistGradientBoostingRegressor(**boosting(seed, n_outputs))
+    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
+        return HistGradientBoostingRegressor(**boosting(seed, n_outputs, n_rows))
 
     def _model_target(self, target: np.ndarray) -> np.ndarray:
         return target[:, 0]
