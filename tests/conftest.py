@@ -1,10 +1,18 @@
 """What tests share: one thread, a small real table, and the table kinds that users bring."""
 
+import os
+
+# Workers of pytest-xdist already are as many as there are cores: threads of linear algebra and of boosting
+# beside them would wait for one another. Before numpy is imported, and for what tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 torch.set_num_threads(1)
+threadpool_limits(1)  # where a plugin has imported numpy before
 
 # Generated inputs are the same in each run, so that a failure is the change's; new ones are looked for
 # with --hypothesis-profile=explore.

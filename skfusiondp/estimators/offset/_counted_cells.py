@@ -141,10 +141,27 @@ def _nodes(n_leaves: int, level: int) -> int:
 
 
 def _consistent(counts: np.ndarray, n_leaves: int, levels: int) -> tuple[np.ndarray, float]:
-    """Leaves and missing cells whose sums are closest to the counts of all levels, by least squares."""
-    sums = np.concatenate(
-        [np.eye(_nodes(n_leaves, k))[:, np.arange(n_leaves) >> k] for k in range(levels)], axis=0
-    )
-    ends = np.cumsum([_nodes(n_leaves, k) + 1 for k in range(levels)]) - 1
-    missing = float(np.mean(counts[ends]))
-    return np.linalg.lstsq(sums, np.delete(counts, ends), rcond=None)[0], missing
+    """Leaves and missing cells whose sums are closest to the counts of all levels, by least squares.
+
+    A node's count and the sum of what its halves say are two estimates of one number: on the way up they
+    are averaged by their precision, and on the way down the halves share what then is left between them.
+    """
+    sizes = [_nodes(n_leaves, k) for k in range(levels)]
+    *split, _ = np.split(counts, np.cumsum([size + 1 for size in sizes]))
+    found, variance = [split[0][:-1]], [np.ones(n_leaves)]
+    sums: list[tuple[np.ndarray, np.ndarray]] = []
+    for level in split[1:]:
+        below, spread = (_halves(values) for values in (found[-1], variance[-1]))
+        sums.append((below, spread))
+        found.append((level[:-1] * spread + below) / (1 + spread))
+        variance.append(spread / (1 + spread))
+    last = found.pop()
+    for own, share, (below, spread) in zip(reversed(found), variance[-2::-1], reversed(sums), strict=True):
+        parent = np.arange(len(own)) // 2
+        last = own + ((last - below) / spread)[parent] * share
+    return last, float(np.mean([level[-1] for level in split]))
+
+
+def _halves(values: np.ndarray) -> np.ndarray:
+    """Sums of neighbours, two by two; the last one may be alone."""
+    return np.add.reduceat(values, np.arange(0, len(values), 2))

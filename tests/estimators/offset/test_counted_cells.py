@@ -10,7 +10,7 @@ from scipy import stats
 from skfusiondp import Categorical, Date, Numeric
 from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping
-from skfusiondp.estimators.offset._counted_cells import CountedCells
+from skfusiondp.estimators.offset._counted_cells import CountedCells, _consistent, _levels, _nodes
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
 from skfusiondp.estimators.offset._public_rows import PublicRows
 from skfusiondp.privacy import make_plan
@@ -278,3 +278,15 @@ def test_a_count_has_the_noise_of_its_own_sensitivity_and_neither_more_nor_less(
     for wrong in (0.5, 0.9, 1.1, np.sqrt(2)):
         assert likely(noise, 3.0 * unit * wrong) < LEVEL
     assert abs(accountant_clipping(COUNTS, 1.0, adjacency).max_grad_norm - unit) < 1e-12
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 9, 100, 301])
+def test_leaves_are_those_of_least_squares_from_the_counts_of_all_levels(n):
+    for levels in {1, _levels(n)}:
+        nodes = [_nodes(n, k) for k in range(levels)]
+        parts = [np.eye(size)[:, np.arange(n) >> k] for k, size in enumerate(nodes)]
+        counts = [np.random.default_rng(n).normal(40, 25, size + 1) for size in nodes]
+        leaves, missing = _consistent(np.concatenate(counts), n, levels)
+        nearest = np.linalg.lstsq(np.vstack(parts), np.concatenate([c[:-1] for c in counts]))[0]
+        np.testing.assert_allclose(leaves, nearest, rtol=1e-9, atol=1e-9)
+        assert missing == pytest.approx(np.mean([c[-1] for c in counts]))
