@@ -54,10 +54,11 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
                 f"not bound its influence; use {_MIXES_ROWS[kind]} instead."
             )
     try:
-        outputs, _ = _run(module, x)
+        throwaway = Throwaway(module)
+        outputs, _ = _run(throwaway, x)
         before = traces(module)  # what is made at the first pass, once for all, is no trace of rows
         for training in (True, False):
-            _run(module, torch.cat([3 * x + 1, 1 - 3 * x]), training=training)
+            _run(throwaway, torch.cat([3 * x + 1, 1 - 3 * x]), training=training)
         after, state = traces(module), _state_after(module, x)
     except InvalidInputError:
         raise
@@ -93,8 +94,8 @@ def check_module(module: nn.Module, x: Tensor, n_outputs: int) -> None:
         )
     # Private steps run in training mode; rows are represented, and predicted, in evaluation mode.
     for training in (True, False):
-        _check_rows_apart(module, x, training)
-    both, _ = _run(module, torch.cat([x, x]), n_views=2)
+        _check_rows_apart(throwaway, x, training)
+    both, _ = _run(throwaway, torch.cat([x, x]), n_views=2)
     if not torch.allclose(both[: len(x)], both[len(x) :], rtol=1e-4, atol=1e-5):
         raise _unshared_randomness()
 
@@ -106,9 +107,8 @@ def _unshared_randomness() -> InvalidInputError:
     )
 
 
-def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
+def _check_rows_apart(throwaway: Throwaway, x: Tensor, training: bool) -> None:
     """Refuse a module in which a change of one row reaches another's outputs or representation."""
-    throwaway = Throwaway(module)
 
     def passed(rows: Tensor) -> tuple[Tensor, Tensor]:
         return _forward(throwaway.copy(torch.float32, training=training), rows)
@@ -126,13 +126,15 @@ def _check_rows_apart(module: nn.Module, x: Tensor, training: bool) -> None:
                     )
 
 
-def _run(module: nn.Module, x: Tensor, n_views: int = 1, *, training: bool = True) -> tuple[Tensor, Tensor]:
+def _run(
+    throwaway: Throwaway, x: Tensor, n_views: int = 1, *, training: bool = True
+) -> tuple[Tensor, Tensor]:
     """Outputs and representation of made-up rows, by a copy: the module keeps nothing of them.
 
     Refuses a module with randomness of its own.
     """
     with OwnRandomness(0) as own:
-        result = _forward(copied(module).train(training), x, n_views)
+        result = _forward(throwaway.copy(None, training=training), x, n_views)
     if own.draws:
         raise _unshared_randomness()
     return result

@@ -32,15 +32,15 @@ class Throwaway:
         # Torch's layers and this package's write at most to buffers, which are set before every pass: one
         # copy can serve all passes.
         self._writes_nothing = all(_is_ours_or_torchs(layer) for layer in module.modules())
-        self._copies: dict[torch.dtype, nn.Module] = {}
+        self._copies: dict[torch.dtype | None, nn.Module] = {}
 
-    def copy(self, dtype: torch.dtype = torch.float64, *, training: bool = True) -> nn.Module:
+    def copy(self, dtype: torch.dtype | None = torch.float64, *, training: bool = True) -> nn.Module:
         """A copy for one pass, that shares nothing with the module.
 
         Parameters
         ----------
-        dtype : torch.dtype
-            Of its floating-point parameters and buffers.
+        dtype : torch.dtype or None
+            Of its floating-point parameters and buffers; None for the module's own.
         training : bool
             Whether it is in training mode.
 
@@ -50,7 +50,8 @@ class Throwaway:
         """
         made = self._copies.get(dtype)
         if made is None:
-            made = copy.deepcopy(self._pristine).to(dtype)
+            made = copy.deepcopy(self._pristine)
+            made = made if dtype is None else made.to(dtype)
         if self._writes_nothing:
             self._copies[dtype] = made
         with torch.no_grad():
