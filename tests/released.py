@@ -87,7 +87,14 @@ class Outcome:
         self.sums: list[bytes] = []
 
 
-def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], None] | None = None) -> Outcome:
+def outcome(
+    make: Callable[[], Any],
+    X: Any,
+    y: Any,
+    forget: Callable[[Any], None] | None = None,
+    *,
+    released: bool = True,
+) -> Outcome:
     """Fit what `make` makes with pinned noise; keep all that is released.
 
     Parameters
@@ -97,6 +104,8 @@ def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], Non
     X, y : the table and the target
     forget : callable, optional
         Takes out of the fitted estimator what another library puts there by design.
+    released : bool
+        Whether the model in each form in which it is released is asked for, which takes as long as the fit.
     """
     found = Outcome()
     out = found.released
@@ -111,7 +120,8 @@ def outcome(make: Callable[[], Any], X: Any, y: Any, forget: Callable[[Any], Non
             if forget is not None:
                 forget(model)
             found.model = model
-            out |= _forms(model)
+            if released:
+                out |= _forms(model)
         out["ledger after the fit"] = repr(getattr(model, "ledger_", None))
         out["budget"] = repr(_spent(model))
     # When the collector closes a file is no matter of the table's; data holders' warnings are not released.

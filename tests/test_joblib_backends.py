@@ -12,7 +12,7 @@ from skfusiondp.impute import ConditionalBackend
 distributed = pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="module", params=["dask", "loky"])
+@pytest.fixture(scope="module", params=[pytest.param("dask", marks=pytest.mark.slow), "loky"])
 def backend(request):
     """A joblib backend of two processes, entered anew by each test."""
     if request.param == "loky":

@@ -9,6 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor
 from skfusiondp.impute import ConditionalBackend, PairedTable
@@ -38,8 +39,13 @@ def small(sensitive, cls=FusionDPClassifier, **parameters):
     return cls(sensitive, **{**SMALL, **parameters})
 
 
-def quick_imputer(support, **parameters):
-    return FoundationImputer(support=support, backend=ConditionalBackend(n_estimators=5), **parameters)
+def quick_imputer(adult, support, **parameters):
+    kinds = {
+        "regressor": DecisionTreeRegressor(max_depth=3, random_state=0),
+        "classifier": DecisionTreeClassifier(max_depth=3, random_state=0),
+    }
+    backend = {c: kinds[d.task] for c, d in adult.sensitive.items()}
+    return FoundationImputer(support=support, backend=backend, **parameters)
 
 
 def public_steps(adult):
@@ -77,7 +83,7 @@ def test_pipeline_with_column_transformer_and_grid_search(adult, split, df_modul
 def test_explicit_pipeline_and_grid_search(adult, split, df_module):
     support, X, y = split
     X, support = df_module(X), df_module(support)
-    imputer = quick_imputer(support, sensitive=adult.sensitive, output="paired", random_state=0)
+    imputer = quick_imputer(adult, support, sensitive=adult.sensitive, output="paired", random_state=0)
     pipeline = make_pipeline(imputer, small(None))
     grid = {f"fusiondpclassifier__{k}": v for k, v in GRID.items()}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(X, y)
@@ -89,7 +95,7 @@ def test_explicit_pipeline_and_grid_search(adult, split, df_module):
 
 def test_explicit_pipeline_equals_the_estimator_with_an_imputer(adult, split):
     support, X, y = split
-    imputer = quick_imputer(support, random_state=0)
+    imputer = quick_imputer(adult, support, random_state=0)
     one = small(adult.sensitive, imputer=imputer).fit(X, y)
     explicit = clone(imputer).set_params(sensitive=adult.sensitive, output="paired")
     two = make_pipeline(explicit, small(None)).fit(X, y)
@@ -156,7 +162,8 @@ def test_learning_rate_of_private_steps(adult, split, settings, rate):
 
 def test_parameters_of_the_imputer(adult, split):
     support, _, _ = split
-    model = small(adult.sensitive, imputer=quick_imputer(support))
+    imputer = FoundationImputer(support=support, backend=ConditionalBackend(n_estimators=5))
+    model = small(adult.sensitive, imputer=imputer)
     assert model.get_params()["imputer__backend__n_estimators"] == 5
     model.set_params(imputer__strategy="median")
     assert model.imputer.strategy == "median"
@@ -173,7 +180,7 @@ def test_every_parameter_is_stored_as_given():
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
 def test_fit_changes_no_parameter(cls, adult, split):
     support, X, y = split
-    model = small(adult.sensitive, cls, imputer=quick_imputer(support))
+    model = small(adult.sensitive, cls, imputer=quick_imputer(adult, support))
     before = model.get_params()
     kept = {k: v for k, v in before.items() if not k.startswith("imputer__")}
     model.fit(X, y)
@@ -188,7 +195,7 @@ def test_fit_changes_no_parameter(cls, adult, split):
 @pytest.mark.parametrize("method", METHODS)
 def test_pickle_round_trip(method, adult, split):
     support, X, y = split
-    model = small(adult.sensitive, method=method, imputer=quick_imputer(support)).fit(X, y)
+    model = small(adult.sensitive, method=method, imputer=quick_imputer(adult, support)).fit(X, y)
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
     assert again.ledger_ == model.ledger_ and again.epsilon_ == model.epsilon_
@@ -224,8 +231,8 @@ def test_a_fit_leaves_the_users_random_streams_alone(adult, split):
 
 def test_table_kinds_give_the_same_model(adult, split, df_module):
     support, X, y = split
-    wanted = small(adult.sensitive, imputer=quick_imputer(support)).fit(X, y).predict_proba(X)
-    imputer = quick_imputer(df_module(support))
+    wanted = small(adult.sensitive, imputer=quick_imputer(adult, support)).fit(X, y).predict_proba(X)
+    imputer = quick_imputer(adult, df_module(support))
     got = small(adult.sensitive, imputer=imputer).fit(df_module(X), y).predict_proba(df_module(X))
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
@@ -242,7 +249,7 @@ def test_arrays_and_positions(split):
 @pytest.mark.parametrize("method", METHODS)
 def test_predicts_without_the_sensitive_columns(method, adult, split, df_module):
     support, X, y = split
-    model = small(adult.sensitive, method=method, imputer=quick_imputer(support)).fit(df_module(X), y)
+    model = small(adult.sensitive, method=method, imputer=quick_imputer(adult, support)).fit(df_module(X), y)
     without = df_module(X.drop(columns=list(adult.sensitive)))
     probabilities = model.predict_proba(without)
     assert probabilities.shape == (len(y), 2)

@@ -531,7 +531,7 @@ def covering(cases: list[Case]) -> list[Case]:
     return chosen
 
 
-def fitted(case: Case, cells: dict[str, list], folder: Any) -> Outcome:
+def fitted(case: Case, cells: dict[str, list], folder: Any, *, released: bool = True) -> Outcome:
     kind = KINDS[case.kind]
     folder.mkdir(exist_ok=True)
     support = _cells(N_SUPPORT, 2, kind.numbers)
@@ -553,7 +553,8 @@ def fitted(case: Case, cells: dict[str, list], folder: Any) -> Outcome:
         table = kind.make(cells, folder)
     except Exception as error:  # pandas, polars and arrow say so in many ways
         raise NotExpressible(str(error)) from error
-    return outcome(lambda: ESTIMATORS[case.estimator](given), table, _target(cells), forget)
+    made = ESTIMATORS[case.estimator]
+    return outcome(lambda: made(given), table, _target(cells), forget, released=released)
 
 
 def difference(case: Case, folder: Any) -> list[str]:
@@ -606,7 +607,8 @@ def test_neighbours_release_the_same_bytes_in_more_cases(estimator, tmp_path):
 def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     """Else the cases above would pass because nothing was read."""
     case = Case(estimator, "frame", "usual", "other values")
-    one, other = (fitted(case, cells, tmp_path) for cells in neighbours("usual", "other values", False))
+    cells = neighbours("usual", "other values", False)
+    one, other = (fitted(case, c, tmp_path, released=False) for c in cells)
     felt = one.sums != other.sums
     assert felt and len(one.sums) == len(other.sums)
 
@@ -617,7 +619,7 @@ def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
 def test_using_a_model_leaves_nothing_in_it(estimator, tmp_path):
     """Rows that a model predicts, transforms or imputes are nobody's to find in it afterwards."""
     cells, _ = neighbours("usual", "other values", False)
-    model = fitted(Case(estimator, "frame", "usual", "other values"), cells, tmp_path).model
+    model = fitted(Case(estimator, "frame", "usual", "other values"), cells, tmp_path, released=False).model
     after = []
     for seed in (5, 6):
         used = pickle.loads(pickle.dumps(model))

@@ -27,7 +27,7 @@ from skfusiondp.audit import replay
 from skfusiondp.estimators.fusion import _fusion_base as base
 from skfusiondp.estimators.fusion._imputed_start import ImputedStart
 from skfusiondp.exceptions import InvalidInputError
-from skfusiondp.impute import DomainBackend
+from skfusiondp.impute import ConditionalBackend, DomainBackend
 from skfusiondp.model_selection import StackedGridSearchCV
 from skfusiondp.nets import MLP
 from skfusiondp.tables._read_table import as_table
@@ -294,14 +294,17 @@ def test_a_replay_of_neighbours_passes_with_a_count_and_counts_are_replayed():
     assert report.passed, str(report)
 
 
-@pytest.mark.parametrize("support", [None, SUPPORT], ids=["no support", "support"])
+FEW_TREES = FoundationImputer(support=SUPPORT, backend=ConditionalBackend(n_estimators=5))
+
+
+@pytest.mark.parametrize("imputer", [None, FEW_TREES], ids=["no support", "support"])
 @pytest.mark.parametrize(
     "values",
     [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}, {"epsilon": [1e-3, 2.0]}],
     ids=["all count", "the first counts", "the second counts"],
 )
-def test_fits_of_a_search_count_each_for_itself(values, support):
-    model = FusionDPClassifier(DOMAINS, support=support, **QUICK)
+def test_fits_of_a_search_count_each_for_itself(values, imputer):
+    model = FusionDPClassifier(DOMAINS, imputer=imputer, **QUICK)
     grid, plain = (
         search(model, values, cv=2, scoring="neg_log_loss").fit(TRAIN, Y)
         for search in (StackedGridSearchCV, GridSearchCV)
