@@ -21,6 +21,7 @@ from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
 from ._claim import last_step, log_likelihood, promised_epsilon, stated_sensitive, unbudgeted
+from ._released_sums import released_scores, releases_sums
 from ._result import AttributeAudit
 from ._statistics import CONFIDENCE, epsilon_lower_bound
 from ._white_box import check_white_box, erases, pair, white_box_scores
@@ -58,7 +59,8 @@ def audit_attribute(
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     score : {"white-box", "black-box"}, default="white-box"
         "white-box": the attacker sees every noised gradient, and the module and the canaries' public cells
-        are crafted for the worst case: the adversary that the claim is made against. "black-box": the
+        are crafted for the worst case: the adversary that the claim is made against. Of a synthesizer the
+        attacker sees every noised sum, and knows all that goes into it but the coins. "black-box": the
         attacker asks the released model alone, about rows as they are: usually finds little.
     columns : str or sequence of str, optional
         Sensitive columns that the coins set; all if not given.
@@ -112,6 +114,7 @@ def audit_attribute(
     CONFIDENCE.check("confidence", confidence)
     CLAIM.check("claim", claim)
     part = last_step(estimator)
+    sums = releases_sums(part)
     if score == "white-box":
         check_white_box(estimator)
     elif not hasattr(type(part), "predict"):
@@ -126,14 +129,16 @@ def audit_attribute(
     check_consistent_length(frame, target)
     chosen = () if whole_rows else canary_columns(schema, columns)
     canaries = Canaries.throw(len(frame), n_canaries, chosen, rng)
-    if score == "white-box":
+    if score == "white-box" and sums:
+        fitted, scores = released_scores(estimator, frame, schema, target, canaries)
+    elif score == "white-box":
         paired = X if isinstance(X, PairedTable) else pair(estimator, frame, schema)
         fitted, scores = white_box_scores(estimator, paired, target, canaries)
     else:
         fitted, scores = _black_box_scores(estimator, X, frame, schema, target, canaries)
     promise = account_of(fitted)
     adjacency = promise.adjacency
-    direct = not relation(adjacency).erases or (score == "white-box" and erases(estimator))
+    direct = not relation(adjacency).erases or (score == "white-box" and not sums and erases(estimator))
     hops = 1 if direct else 2
     claim = promised_epsilon(promise, chosen) if claim is None else float(claim)
     count = _guesses(guesses, len(canaries), claim * hops)

@@ -18,6 +18,7 @@ from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
 from ._canaries import Canaries
 from ._claim import unbudgeted
+from ._released_sums import releases_sums
 
 
 def white_box_scores(
@@ -66,11 +67,14 @@ def white_box_scores(
 
 def check_white_box(estimator: Any) -> None:
     """Refuse an estimator whose noised gradients cannot be read."""
+    if releases_sums(estimator):
+        return
     needed = ("module", "callbacks", "private_parameters", "method", "beta")
     if any(not hasattr(estimator, name) for name in needed):
         raise InvalidInputError(
             f"score='white-box' needs a FusionDPClassifier or FusionDPRegressor, whose training steps it "
-            f'listens to, not {type(estimator).__name__}; use score="black-box".'
+            f"listens to, or a synthesizer, whose sums it reads, not {type(estimator).__name__}; use "
+            'score="black-box".'
         )
     if estimator.method not in ("fusiondp", "feature-dp", "dp-sgd"):
         raise InvalidInputError(

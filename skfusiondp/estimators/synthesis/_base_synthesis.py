@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,6 +64,8 @@ class BaseSynthesis(Spender):
 
     _constraints: ClassVar[Mapping[str, Constraint]] = SYNTHESIS
     _rules: ClassVar[tuple[Rule, ...]] = (EPSILON_OR_NOISE,)
+    # Makes the releases of a fit; an audit listens to them.
+    _releases: ClassVar[Callable[..., Releases]] = Releases
 
     epsilon: float | None
     noise_multiplier: float | None
@@ -157,7 +159,7 @@ class BaseSynthesis(Spender):
         def started() -> None:
             self.sums_released_ += 1
 
-        releases = Releases(plan, RandomBits(noise), started)
+        releases = self._releases(plan, RandomBits(noise), started)
         rows = job.table.sample(schema.sensitive)
         cells = self._located(job, rows[kept], releases)
         self._model = JointModel({c: CodedColumn.of(d, c, cells) for c, d in schema.domains.items()})
