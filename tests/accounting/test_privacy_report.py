@@ -61,9 +61,10 @@ def test_feature_level_reports_name_the_columns_and_their_domains(adult, fit):
     report = fit().privacy_report()
     assert report.to_dict()["sensitive_columns"]["age"] == {
         "kind": "numeric",
-        "text": "numeric, 17 to 90",
+        "text": "numeric, 17 to 90 in steps of 1",
         "low": 17.0,
         "high": 90.0,
+        "step": 1.0,
         "source": "declared",
     }
     for name in adult.sensitive:
