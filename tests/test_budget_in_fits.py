@@ -34,8 +34,15 @@ def by_hand(entries, delta):
     return PrivacyLedger(tuple(entries)).epsilon(delta)
 
 
-@pytest.mark.parametrize("search", [GridSearchCV, StackedGridSearchCV])
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("search", "n_jobs"),
+    [
+        (GridSearchCV, 2),
+        (StackedGridSearchCV, 1),
+        pytest.param(GridSearchCV, 1, marks=pytest.mark.slow),
+        pytest.param(StackedGridSearchCV, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_grid_of_16_on_3_folds_costs_the_composition_of_its_49_fits(search, n_jobs):
     noises, norms = [4.0, 5.0, 6.0, 7.0], [0.5, 1.0, 1.5, 2.0]
     budget = PrivacyBudget(8.0, 1e-5)

@@ -20,7 +20,18 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if BLOCK.search(p.read_text())], ids=lambda p: p.name)
+# Many fits.
+LONG = {"auditing.md", "synthesizer.md", "training.md"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=p.name, marks=[pytest.mark.slow] if p.name in LONG else [])
+        for p in DOCUMENTS
+        if BLOCK.search(p.read_text())
+    ],
+)
 def test_code_runs_as_written(path, capsys):
     namespace: dict = {"__name__": "document"}
     for block in BLOCK.findall(path.read_text()):

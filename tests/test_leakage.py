@@ -16,6 +16,7 @@ from skfusiondp import (
     FusionDPRegressor,
     Numeric,
 )
+from skfusiondp.impute import ConditionalBackend
 
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 
@@ -74,7 +75,7 @@ class FirstGradient(Callback):
 
 def made(support, cls=FusionDPClassifier, **parameters):
     defaults = {
-        "imputer": FoundationImputer(support=support),
+        "imputer": FoundationImputer(support=support, backend=ConditionalBackend(n_estimators=5)),
         "noise_multiplier": 1.0,
         "steps": 4,
         "public_epochs": 2,

@@ -32,6 +32,7 @@ def test_the_search_computes_what_torch_draws(attack):
         assert (second if which else first) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_seed_of_few_bits_is_found_and_none_in_a_fit_as_it_is(attack, monkeypatch, tmp_path, capsys):
     out = tmp_path / "seed_attack.json"
     arguments = ["--bits", "12", "--few", "16", "--threads", "1", "--out", str(out)]

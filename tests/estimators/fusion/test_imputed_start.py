@@ -71,6 +71,7 @@ def test_no_training_cell_moves_it(model):
     assert np.array_equal(again.predict_proba(TEST), model.predict_proba(TEST))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["counted", "noise given"])
 def test_fusiondp_starts_from_it_and_a_small_budget_buys_much(kind):
     paid = {"epsilon": 0.1, "delta": 1e-5} if kind == "counted" else {"noise_multiplier": 60.0, "delta": 1e-5}
