@@ -169,8 +169,8 @@ def _acceptance(
     tables: Mapping[str, Cells], groups: Mapping[str, str], ours_at: float = OURS_AT
 ) -> tuple[list[str], list[list[str]]]:
     head = ["table", "figure", f"our best at ε = {ours_at:g}", "its figure",
-            "best private peer at ε = 4", "its figure", "ahead by", "peers beaten", "public only", "ceiling", "gap closed",
-            "over dp-sgd, ε = 1"]  # fmt: skip
+            "best private peer at ε = 4", "its figure", "ahead by", "peers beaten",
+            "public only", "ceiling", "gap closed", "over dp-sgd, ε = 1"]  # fmt: skip
     rows = []
     for table, cells in tables.items():
         if (j := judge(cells, groups, ours_at)) is None:
