@@ -19,8 +19,12 @@ from ._moments import days, holds_only
 from ._ordered import Ordered
 
 _LARGEST = 1e307
-# Beyond, neighbouring values of a column could not be told apart in 64 bits.
-_MOST_STEPS = 2.0**50
+# Beyond, values a step apart could hardly be told apart in 64 bits.
+_MOST_STEPS = 2.0**48
+# What rounding may leave of a whole number of steps: bounds and step are decimal numbers in binary.
+_NEARLY, _ULPS = 1e-6, 2.0**-50
+# numpy rounds to so many decimals at most, and values keep so many of a step's.
+_MOST_DECIMALS, _DECIMALS_OF_A_STEP = 300, 3
 BOUND = Anything("a bound is checked together with the other one")
 
 
@@ -48,7 +52,8 @@ class Numeric(Ordered):
     ------
     InvalidInputError
         If a bound is not finite, ``low >= high``, `epsilon` is not positive, `knots` do not increase
-        from `low` to `high`, or `high` is no whole number of steps from `low`.
+        from `low` to `high`, or `high` is no whole number of steps from `low`, or a bound is 2**48 steps
+        or more from 0.
 
     Examples
     --------
@@ -86,10 +91,9 @@ class Numeric(Ordered):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epsilon", own_epsilon(self.epsilon))
-        # Plain Python numbers: the difference of two bounds of eight bits may not fit in eight bits.
-        for name in ("low", "high"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
         try:
+            for name in ("low", "high"):
+                object.__setattr__(self, name, _python_number(getattr(self, name)))
             real = isinstance(self.low, Real) and isinstance(self.high, Real)
             fine = real and self.low < self.high and math.isfinite(float(self.high) - float(self.low))
         except OverflowError:
@@ -105,14 +109,21 @@ class Numeric(Ordered):
             object.__setattr__(self, "step", self._checked_step())
 
     def _checked_step(self) -> float:
-        step: Any = plain(self.step)
-        fine = isinstance(step, Real) and not isinstance(step, bool) and 0 < float(step) < math.inf
-        steps = (self.high - self.low) / step if fine else math.nan
-        if not (1 <= steps < _MOST_STEPS and math.isclose(steps, round(steps), abs_tol=1e-6)):
+        step: Any = math.nan
+        try:
+            step = _python_number(self.step)
+            fine = isinstance(step, int | float) and not isinstance(step, bool) and 0 < float(step) < math.inf
+            steps = (self.high - self.low) / step if fine else math.nan
+            farthest = max(abs(self.low), abs(self.high)) / step if fine else math.nan
+        except OverflowError:
+            steps = farthest = math.nan
+        fine = steps > 0.5 and farthest < _MOST_STEPS
+        if not (fine and abs(steps - round(steps)) <= _NEARLY + _ULPS * farthest):
             raise InvalidInputError(
                 f"step={self.step!r} must be a positive number of which high - low is a whole multiple, as "
-                f"in Numeric(low=0, high=120, step=1); here low={self.low!r}, high={self.high!r}. Change a "
-                "bound or the step, or leave step=None where values may lie anywhere."
+                f"in Numeric(low=0, high=120, step=1), and neither bound may be 2**48 steps or more from 0; "
+                f"here low={self.low!r}, high={self.high!r}. Change a bound or the step, or leave step=None "
+                "where values may lie anywhere."
             )
         return step
 
@@ -136,16 +147,24 @@ class Numeric(Ordered):
 
     @property
     def apart(self) -> float | None:
-        return self.step
+        if self.step is None:
+            return None
+        # A step in fewer bits, such as float32(0.1), is near a share of the interval that ends at `high`.
+        width = float(self.high) - float(self.low)
+        return width / round(width / self.step)
 
     def restore(self, target: np.ndarray) -> np.ndarray:
         """Cells of numbers: within the bounds, and values of the column where a step is declared."""
         found = super().restore(target)
-        if self.step is None:
+        apart = self.apart
+        if apart is None:
             return found
-        # So many decimals take off what rounding leaves of a multiple of 0.1.
-        decimals = max(0, 9 - math.floor(math.log10(self.step)))
-        return np.round(self.low + np.rint((found - self.low) / self.step) * self.step, decimals)
+        found = self.low + np.rint((found - self.low) / apart) * apart
+        # Fifteen digits take off what rounding leaves of a multiple of 0.1.
+        decimals = 15 - math.ceil(math.log10(max(abs(self.low), abs(self.high))))
+        if decimals <= _MOST_DECIMALS and decimals + math.log10(apart) >= _DECIMALS_OF_A_STEP:
+            found = np.round(found, decimals)
+        return np.clip(found, self.low, self.high)
 
     def numbers(self, cells: pd.Series) -> np.ndarray:
         """Cells as numbers, within the bounds or not; NaN for what is none."""
@@ -198,6 +217,12 @@ class Numeric(Ordered):
         values = cls(0.0, 1.0).numbers(present)
         values = values[np.isfinite(values)]
         return cls(*coarse_bounds(float(values.min()), float(values.max()))) if values.size else cls(0.0, 1.0)
+
+
+def _python_number(value: Any) -> Any:
+    """Any real number as one of Python's: numpy computes with no fractions, and with eight bits in eight."""
+    value = plain(value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, int) else value
 
 
 def coarse_bounds(low: float, high: float) -> tuple[float, float]:

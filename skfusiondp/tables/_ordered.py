@@ -70,7 +70,8 @@ class Ordered(Domain):
         """Cuts inside the bounds, halfway between neighbouring values where these are known."""
         low, high = self.span
         if self.apart is not None:
-            cuts = low + (np.floor((cuts - low) / self.apart) + 0.5) * self.apart
+            # A value is a whole number of steps, but for rounding.
+            cuts = low + (np.floor((cuts - low) / self.apart + 1e-6) + 0.5) * self.apart
         cuts = np.unique(cuts)
         return cuts[(cuts > low) & (cuts < high)]
 

@@ -1,5 +1,7 @@
 """Numbers whose values everybody knows to lie a step apart."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
+from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import load, save
 
 
-@pytest.mark.parametrize("step", [0, -1, "1", True, np.nan, np.inf, 0.7, 11, 1j, [1], 1e-300])
+@pytest.mark.parametrize("step", [0, -1, "1", True, np.nan, np.inf, 0.7, 11, 1j, [1], 1e-300, 10**400])
 def test_a_step_that_does_not_divide_the_interval_is_refused(step):
     with pytest.raises(InvalidInputError, match=r"step=.*whole multiple"):
         Numeric(0, 10, step=step)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0, 1e9 + 0.1, 0.3), (1e17, 1e17 + 1000, 1), (10**20, 10**20 + 10, 1)]
+)
+def test_a_step_that_64_bits_do_not_show_or_that_is_far_from_dividing_is_refused(low, high, step):
+    with pytest.raises(InvalidInputError, match=r"step=.*whole multiple"):
+        Numeric(low, high, step=step)
 
 
 @settings(max_examples=200)
@@ -35,6 +46,49 @@ def test_restored_cells_are_the_nearest_values_of_the_column(step, low, n, numbe
 
 def test_tenths_are_the_numbers_that_people_write():
     assert Numeric(0, 1, step=0.1).restore(np.linspace(0, 1, 11)).tolist() == [i / 10 for i in range(11)]
+
+
+@pytest.mark.parametrize("low", [0, 0.7, -3, 12.3, -1000])
+@pytest.mark.parametrize("step", [0.1, 0.05, 0.3, 1, 1e-4])
+def test_between_each_two_values_is_one_cut(low, step):
+    domain = Numeric(low, low + 23 * step, step=step)
+    values = low + step * np.arange(24)
+    cuts = domain.between_values(values)
+    assert np.abs(cuts - (values[:-1] + step / 2)).max() < step / 1000
+    parts = CodedColumn.of(domain, "a", None)
+    assert parts.codes(pd.Series(domain.restore(values))).tolist() == list(range(24))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [
+        (0, 1, Fraction(1, 4)),
+        (Fraction(1, 4), Fraction(9, 4), Fraction(1, 4)),
+        (0, 1, np.float32(0.1)),
+        (np.float16(0), np.int8(3), np.uint8(1)),
+        (0, 1e-290, 1e-291),
+        (-1e300, 1e300, 1e299),
+        (0, 1e9, 1e9),
+        (1, 2, 1e-9),
+        (1_700_000_000_000, 1_800_000_000_000, 1),
+    ],
+)
+def test_values_lie_within_the_bounds_whatever_numbers_state_them(low, high, step):
+    domain = Numeric(low, high, step=step)
+    low, high = float(low), float(high)
+    cells = domain.restore(low + (high - low) * np.array([-1, 0, 0.4, 1, 2]))
+    assert cells.dtype == float and cells[[0, 1, 3, 4]].tolist() == [low, low, high, high]
+    steps = (cells - low) / float(step)
+    assert (
+        np.allclose(steps, np.rint(steps), rtol=1e-6, atol=1e-3)
+        and abs(cells[2] - low - 0.4 * (high - low)) <= step
+    )
+    assert eval(repr(domain)) == domain
+
+
+def test_fractions_are_bounds_like_other_numbers():
+    domain = Numeric(Fraction(1, 4), Fraction(5, 4))
+    assert domain == Numeric(0.25, 1.25) and domain.encode([1.25, None]).sum() == 9
 
 
 def test_it_is_stated_by_representation_report_and_file(tmp_path):
