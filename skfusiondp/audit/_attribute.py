@@ -15,7 +15,7 @@ from .._random_state import random_generator
 from ..accounting._composite_report import account_of
 from ..exceptions import InvalidInputError
 from ..privacy import relation
-from ..tables._frames import as_frame
+from ..tables._frames import as_frame, is_arrow, is_polars
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
@@ -33,7 +33,7 @@ CLAIM = Real(0, math.inf, closed="both", none=True, says="must be an epsilon of 
 def audit_attribute(
     estimator: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     score: str = "white-box",
     columns: str | Sequence[str] | None = None,
@@ -57,6 +57,7 @@ def audit_attribute(
     X : table of shape (n_rows, n_columns), or PairedTable
         Training table. The audit reads its sensitive cells and pays for nothing: keep its results inside.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        May be left out for a synthesizer that is fitted without labels.
     score : {"white-box", "black-box"}, default="white-box"
         "white-box": the attacker sees every noised gradient, and the module and the canaries' public cells
         are crafted for the worst case: the adversary that the claim is made against. Of a synthesizer the
@@ -83,8 +84,8 @@ def audit_attribute(
     Raises
     ------
     InvalidInputError
-        If an argument is out of range, nothing is sensitive, or the estimator promises nothing or predicts
-        nothing.
+        If an argument is out of range, nothing is sensitive, labels are missing, or the estimator promises
+        nothing or predicts nothing.
 
     Notes
     -----
@@ -125,12 +126,13 @@ def audit_attribute(
     rng = random_generator(random_state)
     whole_rows = getattr(part, "method", None) == "dp-sgd"
     frame, schema = _table(estimator, X)
-    target = np.asarray(y)
-    check_consistent_length(frame, target)
+    target = _target(part, y, len(frame))
     chosen = () if whole_rows else canary_columns(schema, columns)
     canaries = Canaries.throw(len(frame), n_canaries, chosen, rng)
     if score == "white-box" and sums:
-        fitted, scores = released_scores(estimator, frame, schema, target, canaries)
+        fitted, scores = released_scores(
+            estimator, frame, schema, target, canaries, lambda table: _as_given(table, X)
+        )
     elif score == "white-box":
         paired = X if isinstance(X, PairedTable) else pair(estimator, frame, schema)
         fitted, scores = white_box_scores(estimator, paired, target, canaries)
@@ -180,26 +182,45 @@ def _table(estimator: Any, X: Any) -> tuple[pd.DataFrame, SensitiveSchema]:
     return frame, resolve_schema(FrameTable(frame, X), sensitive, support=support, on_leak="ignore")
 
 
+def _target(part: Any, y: Any, n_rows: int) -> Any:
+    """The labels as an array; None where the estimator needs none."""
+    if y is None:
+        if hasattr(type(part), "predict"):
+            raise InvalidInputError(
+                f"y=None: {type(part).__name__} learns labels; give those of the rows of X."
+            )
+        return None
+    target = np.asarray(y)
+    if target.ndim == 0:
+        raise InvalidInputError(f"y={y!r} must be array-like, with a label for each row of X.")
+    check_consistent_length(np.empty(n_rows), target)
+    return target
+
+
+def _as_given(original: pd.DataFrame, X: Any) -> Any:
+    """A table with canaries as a table like `X`, of which the estimator finds the columns that it names."""
+    if isinstance(X, PairedTable):
+        return PairedTable(original, X.hybrid.reset_index(drop=True), X.schema, X.expected)
+    if isinstance(X, pd.DataFrame):
+        return original.set_axis(X.columns, axis=1)
+    return original if is_polars(X) or is_arrow(X) else original.to_numpy()
+
+
 def _black_box_scores(
     estimator: Any, X: Any, frame: pd.DataFrame, schema: SensitiveSchema, y: np.ndarray, canaries: Canaries
 ) -> tuple[Any, np.ndarray]:
     """A fitted clone, and how much better it fits the coins' first side than their second."""
 
-    def as_given(original: pd.DataFrame) -> Any:
-        if isinstance(X, PairedTable):
-            return PairedTable(original, X.hybrid.reset_index(drop=True), X.schema, X.expected)
-        return original.to_numpy() if isinstance(X, np.ndarray) else original
-
     table = canaries.set_in(frame, schema)
     stays = np.ones(len(frame), dtype=bool)
     if not canaries.columns:
         stays[canaries.rows[~canaries.coins]] = False
-    whole = as_given(table)
+    whole = _as_given(table, X)
     model = unbudgeted(estimator).fit(whole if stays.all() else whole[stays], y[stays])
     if not canaries.columns:
         return model, log_likelihood(model, whole, y)[canaries.rows]
     sides = [
-        log_likelihood(model, as_given(canaries.set_in(frame, schema, np.full(len(canaries), side))), y)
+        log_likelihood(model, _as_given(canaries.set_in(frame, schema, np.full(len(canaries), side)), X), y)
         for side in (True, False)
     ]
     return model, (sides[0] - sides[1])[canaries.rows]

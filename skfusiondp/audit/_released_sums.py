@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +96,16 @@ def releases_sums(estimator: Any) -> bool:
 
 
 def released_scores(
-    estimator: Any, frame: pd.DataFrame, schema: SensitiveSchema, y: np.ndarray, canaries: Canaries
+    estimator: Any,
+    frame: pd.DataFrame,
+    schema: SensitiveSchema,
+    y: np.ndarray | None,
+    canaries: Canaries,
+    as_given: Callable[[pd.DataFrame], Any],
 ) -> tuple[Any, np.ndarray]:
     """A fitted clone of a synthesizer, and what the released sums say of each canary's coin.
+
+    `as_given` makes of the frame a table of the user's kind, whose columns the estimator names.
 
     The sums are linear in the coins and their noise is normal, but for rounding. So all that they tell is in
     a linear regression, which guesses all coins at once: the mean of the coins given the sums, were these
@@ -112,7 +120,7 @@ def released_scores(
     heard: list[Told] = []
     make = model._releases
     model._releases = lambda *args: Listener(make(*args), heard)
-    model.fit(canaries.set_in(frame, schema), y)
+    model.fit(as_given(canaries.set_in(frame, schema)), y)
     del model._releases
     model_columns = model._model.columns
 

@@ -57,6 +57,41 @@ def test_sums_with_a_fraction_of_their_noise_are_caught(monkeypatch):
     assert not found.consistent and found.correct == found.guesses
 
 
+KINDS = {
+    "array": lambda X: X.to_numpy(),
+    "list": lambda X: X.to_numpy().tolist(),
+    "numbered frame": lambda X: X.set_axis(range(X.shape[1]), axis=1),
+    "polars": lambda X: pytest.importorskip("polars").DataFrame(X.to_dict("list")),
+    "arrow": lambda X: pytest.importorskip("pyarrow").Table.from_pandas(X),
+}
+
+
+@pytest.mark.parametrize("score", ["white-box", "black-box"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_of_any_kind_are_audited_as_frames_are(kind, score):
+    numbers = X[["lab", "lab 0", "age"]]
+    table, place = KINDS[kind](numbers), "age" if kind in ("polars", "arrow") else 2
+
+    def audited(table, place):
+        model = SynthesizedClassifier({place: DOMAINS["age"]}, epsilon=1.0, random_state=0)
+        return audit_attribute(model, table, Y, score=score, n_canaries=20, random_state=0)
+
+    found, reference = audited(table, place), audited(numbers, "age")
+    assert (found.correct, found.guesses, found.claim) == (
+        reference.correct, reference.guesses, reference.claim,
+    )  # fmt: skip
+
+
+def test_a_synthesizer_without_labels_is_audited_and_models_need_theirs():
+    model = PrivateSynthesizer(DOMAINS, epsilon=300.0, delta=1e-5, random_state=0)
+    found = audit_attribute(model, X, n_canaries=30, random_state=0)
+    assert found.epsilon_lower > 1 and found.consistent
+    with pytest.raises(InvalidInputError, match="y=None: SynthesizedClassifier learns labels"):
+        audit_attribute(SynthesizedClassifier(DOMAINS), X)
+    with pytest.raises(InvalidInputError, match="y='income' must be array-like"):
+        audit_attribute(model, X, "income")
+
+
 def test_groups_are_refused():
     model = PrivateSynthesizer(DOMAINS, groups="ward", max_rows_per_unit=300)
     with pytest.raises(InvalidInputError, match="without groups"):
@@ -70,6 +105,11 @@ def test_the_model_that_was_audited_is_a_plain_one():
     model = PrivateSynthesizer(DOMAINS, epsilon=1.0, random_state=0)
     before = vars(model).copy()
     fitted, _ = released_scores(
-        model, X, model.fit(X, Y).schema_, Y, Canaries.throw(N, 5, ("age",), np.random.RandomState(0))
+        model,
+        X,
+        model.fit(X, Y).schema_,
+        Y,
+        Canaries.throw(N, 5, ("age",), np.random.RandomState(0)),
+        lambda table: table,
     )
     assert "_releases" not in vars(fitted) and vars(model).keys() >= before.keys()
