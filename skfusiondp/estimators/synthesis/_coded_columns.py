@@ -15,6 +15,10 @@ _EVEN, _FINEST = 16, 64
 _PARTS = 16
 # A column of at most so many values has a part for each.
 _FEW = 24
+# Quantiles of the cells by which places within the parts are known, and places that are kept of each part.
+_QUANTILES, _PLACES = 2**11, 33
+# Parts so many times wider than the middle one are wide.
+_WIDE = 3.0
 
 
 class CodedColumn:
@@ -25,12 +29,15 @@ class CodedColumn:
     domain : Domain
     edges : ndarray of shape (n_parts,) or None
         Bounds of the intervals of numbers; None for values of a list.
+    places : ndarray of shape (n_parts, n_places) or None
+        Even shares of the cells of each interval, between which cells are drawn evenly. None where nothing
+        is known of them.
     """
 
     _plain_values = True
 
-    def __init__(self, domain: Domain, edges: np.ndarray | None):
-        self.domain, self.edges = domain, edges
+    def __init__(self, domain: Domain, edges: np.ndarray | None, places: np.ndarray | None = None):
+        self.domain, self.edges, self.places = domain, edges, places
 
     @classmethod
     def of(cls, domain: Domain, column: str, cells: LocatedCells) -> CodedColumn:
@@ -48,7 +55,9 @@ class CodedColumn:
             cuts = cells.quantiles(column, shares)
             cuts = cuts if len(cuts) else domain.edges
         # The first and the last value are as likely drawn out of their parts as those between.
-        return cls(domain, np.r_[low - apart / 2, domain.between_values(cuts), high + apart / 2])
+        edges = np.r_[low - apart / 2, domain.between_values(cuts), high + apart / 2]
+        known = cells.quantiles(column, np.linspace(0, 1, _QUANTILES + 1))
+        return cls(domain, edges, _places(edges, known) if len(known) else None)
 
     @property
     def ordered(self) -> bool:
@@ -72,12 +81,17 @@ class CodedColumn:
         return np.where(np.isnan(values), last, inside)
 
     def cells(self, codes: np.ndarray, uniforms: np.ndarray) -> pd.Series:
-        """Cells in given parts: numbers are drawn evenly within theirs."""
+        """Cells in given parts: numbers are drawn where in theirs cells are known to lie, or evenly."""
         known = np.minimum(codes, self.n_parts - 2)
         if self.edges is None:
             numbers = self.domain.centers(_PARTS)[known]
-        else:
+        elif self.places is None:
             numbers = self.edges[known] + np.diff(self.edges)[known] * uniforms
+        else:
+            at = uniforms * (_PLACES - 1)
+            before = np.minimum(at.astype(np.int64), _PLACES - 2)
+            lower, upper = self.places[known, before], self.places[known, before + 1]
+            numbers = lower + (upper - lower) * (at - before)
         return self._restored(numbers, codes == self.n_parts - 1)
 
     def cleaned(self, cells: pd.Series) -> pd.Series:
@@ -92,3 +106,18 @@ class CodedColumn:
             return found.where(~missing)
         found[missing] = None
         return found
+
+
+def _places(edges: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Even shares of the cells of each interval, by quantiles of all cells, of shape (n_parts, n_places).
+
+    Wide intervals are those of few cells, most of which lie near one end. In the others noise would tell more
+    of where cells lie than the cells do: there they are spread evenly.
+    """
+    found = np.linspace(edges[:-1], edges[1:], _PLACES, axis=1)
+    width = np.diff(edges)
+    for k in np.flatnonzero(width > _WIDE * np.median(width)):
+        inside = quantiles[(quantiles >= edges[k]) & (quantiles <= edges[k + 1])]
+        if len(inside) > 1:
+            found[k] = np.interp(np.linspace(0, 1, _PLACES), np.linspace(0, 1, len(inside)), inside)
+    return found

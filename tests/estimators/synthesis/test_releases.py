@@ -17,6 +17,7 @@ from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
 from skfusiondp.estimators.synthesis._embedding import UNIT, Embedding, pair_bounds
 from skfusiondp.estimators.synthesis._releases import Releases
+from skfusiondp.estimators.synthesis._support_cells import SupportCells
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._noised_sums import whole_factors
 from skfusiondp.privacy._random_bits import RandomBits
@@ -92,6 +93,21 @@ def test_whole_numbers_are_drawn_whole_and_each_as_often_as_its_part_has_values(
         own = np.flatnonzero(codes == part)
         drawn = column.cells(np.full(10 * len(own), part), (np.arange(10 * len(own)) + 0.5) / (10 * len(own)))
         assert np.array_equal(np.unique(drawn, return_counts=True), [own, np.full(len(own), 10)])
+
+
+def test_of_few_cells_in_a_wide_part_most_are_drawn_where_cells_lie():
+    """Incomes up to a million: the last part reaches from the largest usual ones to the bound."""
+    domain = Numeric(0, 1_000_000)
+    incomes = pd.DataFrame({"n": np.random.default_rng(0).lognormal(10.8, 0.6, 4000)})
+    cells = SupportCells({"n": domain}, incomes)
+    column = CodedColumn.of(domain, "n", cells)
+    codes = column.codes(incomes["n"])
+    drawn = column.cells(codes, np.random.default_rng(1).random(len(codes)))
+    assert np.array_equal(column.codes(drawn), codes)
+    for share in (0.9, 0.99, 0.999):
+        assert abs(np.quantile(drawn, share) / np.quantile(incomes["n"], share) - 1) < 0.1
+    evenly = CodedColumn(domain, column.edges).cells(codes, np.random.default_rng(1).random(len(codes)))
+    assert np.quantile(evenly, 0.99) > 2 * np.quantile(incomes["n"], 0.99)
 
 
 CELLS = st.one_of(
