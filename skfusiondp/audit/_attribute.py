@@ -15,12 +15,20 @@ from .._random_state import random_generator
 from ..accounting._composite_report import account_of
 from ..exceptions import InvalidInputError
 from ..privacy import relation
-from ..tables._frames import as_frame, is_arrow, is_polars
+from ..tables._frames import as_frame
 from ..tables._paired_table import PairedTable
 from ..tables._schema import SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._canaries import Canaries, canary_columns, guess_coins
-from ._claim import last_step, log_likelihood, promised_epsilon, stated_sensitive, unbudgeted
+from ._claim import (
+    check_predicts,
+    last_step,
+    log_likelihood,
+    promised_epsilon,
+    stated_sensitive,
+    unbudgeted,
+)
+from ._like_given import like_given
 from ._released_sums import released_scores, releases_sums
 from ._result import AttributeAudit
 from ._statistics import CONFIDENCE, epsilon_lower_bound
@@ -118,11 +126,8 @@ def audit_attribute(
     sums = releases_sums(part)
     if score == "white-box":
         check_white_box(estimator)
-    elif not hasattr(type(part), "predict"):
-        raise InvalidInputError(
-            f"score='black-box' asks a model about labels, which {type(part).__name__} does not predict; "
-            "audit a model of its output, such as SynthesizedClassifier with the same parameters."
-        )
+    else:
+        check_predicts(part, "score='black-box'")
     rng = random_generator(random_state)
     whole_rows = getattr(part, "method", None) == "dp-sgd"
     frame, schema = _table(estimator, X)
@@ -161,6 +166,7 @@ def audit_attribute(
         claim=claim,
         delta=delta,
         hops=hops,
+        sums=score == "white-box" and sums,
     )
 
 
@@ -198,12 +204,10 @@ def _target(part: Any, y: Any, n_rows: int) -> Any:
 
 
 def _as_given(original: pd.DataFrame, X: Any) -> Any:
-    """A table with canaries as a table like `X`, of which the estimator finds the columns that it names."""
+    """A table with canaries as one of the kind of `X`."""
     if isinstance(X, PairedTable):
         return PairedTable(original, X.hybrid.reset_index(drop=True), X.schema, X.expected)
-    if isinstance(X, pd.DataFrame):
-        return original.set_axis(X.columns, axis=1)
-    return original if is_polars(X) or is_arrow(X) else original.to_numpy()
+    return like_given(original, X)
 
 
 def _black_box_scores(

@@ -38,6 +38,15 @@ def fitted_part(estimator: Any) -> Any:
     return part
 
 
+def check_predicts(part: Any, attack: str) -> None:
+    """Refuse an estimator that predicts no labels, where an attack asks for them."""
+    if not any(hasattr(type(part), name) for name in ("predict", "predict_proba")):
+        raise InvalidInputError(
+            f"{attack} asks a model about labels, which {type(part).__name__} does not predict; "
+            "audit a model of its output, such as SynthesizedClassifier with the same parameters."
+        )
+
+
 def promised_epsilon(account: Account, columns: tuple[str, ...]) -> float:
     """Epsilon of the mechanisms that read some of the columns; of all where none is named."""
     if account.unbounded:

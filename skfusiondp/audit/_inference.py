@@ -19,7 +19,8 @@ from ..tables._domain import Domain
 from ..tables._frames import as_frame
 from ..tables._table import FrameTable
 from ..tables._table_encoder import TableEncoder
-from ._claim import fitted_part, log_likelihood
+from ._claim import check_predicts, fitted_part, log_likelihood
+from ._like_given import like_given
 
 # A sensitive number counts as guessed where the right one of so many equal intervals is.
 _INTERVALS = 4
@@ -96,7 +97,7 @@ def attribute_inference(
     Raises
     ------
     InvalidInputError
-        If the estimator is not fitted or promises nothing, or `column` is not sensitive.
+        If the estimator is not fitted, promises nothing or predicts nothing, or `column` is not sensitive.
 
     Notes
     -----
@@ -119,6 +120,7 @@ def attribute_inference(
     200
     """
     part = fitted_part(estimator)
+    check_predicts(part, "attribute_inference")
     frame, target = as_frame(X), np.asarray(y)
     check_consistent_length(frame, target)
     if target.ndim != 1:
@@ -140,8 +142,7 @@ def attribute_inference(
     likelihood = np.empty_like(prior)
     for k, value in enumerate(values):
         asked = frame.assign(**{column: pd.Series([value] * len(frame), index=frame.index)})
-        asked = asked.to_numpy() if isinstance(X, np.ndarray) else asked
-        likelihood[:, k] = log_likelihood(estimator, asked, target)
+        likelihood[:, k] = log_likelihood(estimator, like_given(asked, X), target)
     if is_regressor(estimator):
         likelihood *= 0.5 / max(-likelihood.max(1).mean(), 1e-12)
     posterior = np.log(prior + 1e-9) + likelihood

@@ -35,6 +35,8 @@ class AttributeAudit:
         The guarantee that was held against it.
     hops : int, default=1
         Steps of the neighbouring relation between the two sides of a coin.
+    sums : bool, default=False
+        Whether what the attacker saw were the noised sums of a synthesizer.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class AttributeAudit:
     claim: float
     delta: float
     hops: int = 1
+    sums: bool = False
 
     @property
     def consistent(self) -> bool:
@@ -76,11 +79,14 @@ class AttributeAudit:
     def attack(self) -> str:
         """What was done, in one sentence."""
         what = f"the cells {', '.join(self.columns)}" if self.columns else "the presence"
-        saw = "all noised gradients" if self.score == "white-box" else "the released model"
-        crafted = ", with crafted module and public cells" if self.score == "white-box" else ""
+        saw = "the released model"
+        if self.sums:
+            saw = "all noised sums, and knew the rest of the table"
+        elif self.score == "white-box":
+            saw = "all noised gradients, with crafted module and public cells"
         return (
             f"{self.n_canaries} of {self.n_rows} rows were canaries: coins set {what} of each; the attacker "
-            f"saw {saw}{crafted}, and guessed {self.correct} of {self.guesses} coins right."
+            f"saw {saw}, and guessed {self.correct} of {self.guesses} coins right."
         )
 
     def to_dict(self) -> dict:

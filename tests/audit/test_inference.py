@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skfusiondp import Categorical, FusionDPClassifier, Numeric
+from skfusiondp import (
+    Categorical,
+    FusionDPClassifier,
+    Numeric,
+    PrivateSynthesizer,
+    SynthesizedClassifier,
+)
 from skfusiondp.audit import attribute_inference
 from skfusiondp.exceptions import InvalidInputError
 
@@ -74,3 +80,27 @@ def test_what_cannot_be_attacked_is_refused(rows):
     model = FusionDPClassifier(DOMAINS, method="feature-dp", epochs=1, random_state=0).fit(table, p)
     with pytest.raises(InvalidInputError, match="column='p'"):
         attribute_inference(model, table, p, column="p")
+
+
+def test_a_synthesizer_predicts_nothing_and_is_refused(rows):
+    table, _, p = rows
+    fitted = PrivateSynthesizer(DOMAINS, epsilon=1.0, random_state=0).fit(table, p)
+    with pytest.raises(InvalidInputError, match="attribute_inference asks"):
+        attribute_inference(fitted, table, p)
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda X: X.tolist(), pd.DataFrame, lambda X: pd.DataFrame(X, columns=["a", "b", "c"])]
+)
+def test_the_model_is_asked_about_tables_of_the_kind_that_was_given(kind, recwarn):
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    y, table = X[:, 0] > 0, kind(X)
+    place = "c" if "a" in getattr(table, "columns", ()) else 2
+    model = SynthesizedClassifier({place: Numeric(-4, 4)}, epsilon=1.0, random_state=0).fit(table, y)
+    found = attribute_inference(model, table, y)
+    reference = SynthesizedClassifier({2: Numeric(-4, 4)}, epsilon=1.0, random_state=0).fit(X, y)
+    assert (found.baseline, found.attack) == (
+        attribute_inference(reference, X, y).baseline,
+        attribute_inference(reference, X, y).attack,
+    )
+    assert not [w for w in recwarn if "feature names" in str(w.message)]

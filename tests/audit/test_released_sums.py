@@ -37,6 +37,7 @@ def test_a_sound_release_keeps_its_claim(adjacency):
 def test_the_attack_reads_coins_where_epsilon_allows_it():
     found = audit(300.0, n_canaries=30)
     assert found.correct > 26 and found.epsilon_lower > 1 and found.consistent
+    assert "saw all noised sums" in found.attack and "gradients" not in found.attack
     assert audit(300.0, n_canaries=30, model=SynthesizedClassifier, n_draws=1).epsilon_lower > 1
 
 
