@@ -25,6 +25,8 @@ _MOST_STEPS = 2.0**48
 _NEARLY, _ULPS = 1e-6, 2.0**-50
 # numpy rounds to so many decimals at most, and values keep so many of a step's.
 _MOST_DECIMALS, _DECIMALS_OF_A_STEP = 300, 3
+# What the holder of the data is told of cells that are no whole number of steps from `low`.
+_BETWEEN, _NEARLY_A_STEP = "between two steps, where no drawn cell lies", 1e-3
 BOUND = Anything("a bound is checked together with the other one")
 
 
@@ -85,8 +87,8 @@ class Numeric(Ordered):
     kind = "numeric"
     declaration = "Numeric(low, high)"
     outside_remedy = (
-        "they are clipped to the bounds, and what is no number counts as missing: check unit and type, or "
-        "declare the range that is publicly known as Numeric(low, high)"
+        "what lies beyond a bound is clipped to it, and what is no number counts as missing: check unit and "
+        "type, or declare the range that is publicly known as Numeric(low, high)"
     )
 
     def __post_init__(self) -> None:
@@ -170,6 +172,16 @@ class Numeric(Ordered):
         """Cells as numbers, within the bounds or not; NaN for what is none."""
         numbers = numeric_values(cells, sensitive=True)
         return np.where(np.isnan(numbers), days(cells, "duration", sensitive=True), numbers)
+
+    def outside(self, cells: pd.Series) -> dict[str, int]:
+        found = super().outside(cells)
+        apart = self.apart
+        if apart is not None:
+            numbers = self.numbers(cells)
+            steps = (numbers[(numbers >= self.low) & (numbers <= self.high)] - self.low) / apart
+            # Cells in fewer bits, such as float32(0.1), are values of the column too.
+            found[_BETWEEN] = int((np.abs(steps - np.rint(steps)) > _NEARLY_A_STEP).sum())
+        return found
 
     def describe(self) -> str:
         """The domain in the words of a report."""

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
+from skfusiondp.audit import check_domains
 from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
+from skfusiondp.estimators.synthesis._support_cells import SupportCells
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import load, save
 
@@ -55,7 +57,7 @@ def test_between_each_two_values_is_one_cut(low, step):
     values = low + step * np.arange(24)
     cuts = domain.between_values(values)
     assert np.abs(cuts - (values[:-1] + step / 2)).max() < step / 1000
-    parts = CodedColumn.of(domain, "a", None)
+    parts = CodedColumn.of(domain, "a", SupportCells({"a": domain}, pd.DataFrame({"a": [None]})))
     assert parts.codes(pd.Series(domain.restore(values))).tolist() == list(range(24))
 
 
@@ -113,3 +115,17 @@ def test_imputed_cells_are_values_of_the_column():
     found = FoundationImputer({"age": Numeric(0, 120, step=1)}, support=support, random_state=0).fit(support)
     cells = found.transform(support.assign(age=np.nan))["age"]
     assert (cells == cells.round()).all() and cells.nunique() > 1
+
+
+def test_the_holder_of_the_data_hears_of_cells_between_steps():
+    table = pd.DataFrame({"age": [17.0, 17.5, 18.0, np.nan, 90.0, 200.0, "x", np.inf]})
+    found = check_domains(table, {"age": Numeric(10, 120, step=1)})
+    assert found.to_frame().loc["age", "outside"] == pytest.approx(4 / 7)
+    assert "between two steps" in str(found) and "between" not in str(
+        check_domains(table, {"age": Numeric(10, 120)})
+    )
+    tenths = pd.DataFrame({"lab": np.arange(0, 101, dtype=np.float32) / 10})
+    assert check_domains(tenths, {"lab": Numeric(0, 10, step=0.1)}).to_frame().loc["lab", "outside"] == 0
+    assert Numeric(0, 10).outside(tenths["lab"]).keys() == {"below", "above", "no number"}
+    spans = pd.DataFrame({"stay": pd.to_timedelta([1, 2, 2.5], unit="D")})
+    assert check_domains(spans, {"stay": Numeric(0, 9, step=1)}).to_frame().loc["stay", "outside"] > 0.3
