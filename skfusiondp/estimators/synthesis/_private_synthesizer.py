@@ -14,7 +14,7 @@ from ..._parameters import check_int, store_parameters
 from ..._refit import all_or_nothing
 from ...exceptions import InvalidInputError
 from ...tables._containers import SetOutput, replace_columns
-from ...tables._frames import as_frame, check_table, is_frame, is_polars
+from ...tables._frames import as_frame, check_table, is_arrow, is_frame, is_polars
 from ...tables._groups import without_column
 from ._base_synthesis import BaseSynthesis
 from ._label import Label, any_label
@@ -245,13 +245,15 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
         X = without_column(X, self.groups)
         public = list(self.schema_.public)
         frame = check_table(self, X, reset=False)
+        self._array_type = self._column_labels = None
+        if is_polars(X) or is_arrow(X):
+            return X.select(public)
         if not is_frame(X):
             self._array_type = getattr(X, "dtype", np.dtype(object))
             return frame[public]
-        self._array_type = None
-        if is_polars(X):
-            return X.select([X.columns[i] for i, c in enumerate(frame.columns) if c in self.schema_.public])
-        return X.iloc[:, [i for i, c in enumerate(frame.columns) if c in self.schema_.public]].copy()
+        # Labels that are numbers, or of several levels, are those of the whole table only.
+        self._column_labels = X.columns
+        return X.set_axis(list(frame.columns), axis=1)[public]
 
     def _training_table(self, draw: int) -> Any:
         names = list(self.schema_.columns)
@@ -262,11 +264,12 @@ class PrivateSynthesizer(  # type: ignore[call-arg]
             )
             return replace_columns(np.empty((0, 0), self._array_type), frame, drawn, names)
         rows = self._public_rows
-        return replace_columns(rows, as_frame(rows), drawn, names)
+        table = replace_columns(rows, as_frame(rows), drawn, names)
+        return table if self._column_labels is None else table.set_axis(self._column_labels, axis=1)
 
     def __getstate__(self) -> dict:
         state = super().__getstate__()
-        kept_here = ("_public_rows", "_labels", "_training_features")
+        kept_here = ("_public_rows", "_column_labels", "_labels", "_training_features")
         return {k: None if k in kept_here else v for k, v in state.items()}
 
 

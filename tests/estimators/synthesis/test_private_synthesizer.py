@@ -384,20 +384,28 @@ def test_with_little_noise_the_model_learns_what_goes_with_what():
     assert abs(np.corrcoef(table["age"].fillna(50), big["lab"])[0, 1] - 0.75) < 0.1
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "array"])
-def test_tables_are_of_the_kind_that_was_given(kind):
-    numbers = X[["lab", "age"]]
-    made = {
-        "pandas": lambda t: t,
-        "polars": lambda t: pytest.importorskip("polars").from_pandas(t),
-        "array": lambda t: t.to_numpy(np.float32),
-    }[kind]
-    given = made(numbers)
-    model = PrivateSynthesizer({1 if kind == "array" else "age": Numeric(0, 120)}, random_state=0)
+KINDS_OF_TABLES = {
+    "pandas": ("age", lambda t: t),
+    "numbered frame": (1, lambda t: t.set_axis([0, 1], axis=1)),
+    "levels": (("g", "age"), lambda t: pd.concat({"g": t}, axis=1)),
+    "polars": ("age", lambda t: pytest.importorskip("polars").from_pandas(t)),
+    "arrow": ("age", lambda t: pytest.importorskip("pyarrow").Table.from_pandas(t, preserve_index=False)),
+    "array": (1, lambda t: t.to_numpy(np.float32)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TABLES)
+def test_tables_are_of_the_kind_that_was_given(kind, tmp_path):
+    age, made = KINDS_OF_TABLES[kind]
+    given = made(X[["lab", "age"]])
+    model = PrivateSynthesizer({age: Numeric(0, 120)}, random_state=0)
     table, _ = model.fit(given, y).sample(2)
     assert type(table) is type(given) and table.shape == (2 * len(X), 2)
+    if hasattr(given, "columns") and kind != "arrow":
+        assert list(table.columns) == list(given.columns)
     assert np.allclose(np.asarray(table)[: len(X), 0], np.asarray(given)[:, 0])
     assert type(model.transform(given)) is type(given)
+    assert len(model.save_tables(tmp_path)) == 3
     drawn, label = clone(model).fit_resample(given, y)
     assert np.allclose(np.asarray(drawn), np.asarray(table)[: len(X)], equal_nan=True) and label is y
 
