@@ -269,15 +269,15 @@ _RELEASES = {
 
 def released_tables() -> list[str]:
     """Tables that are released once: what they are worth, and how close they are."""
-    path = FOLDER / "synthesizer.json"
-    if not path.exists():
+    found = [p for n in ("synthesizer", "synthesizer_whole") if (p := FOLDER / f"{n}.json").exists()]
+    if not found:
         return []
-    content = json.loads(path.read_text())
+    first = json.loads(found[0].read_text())
     lines = [
         "",
         "## Tables that are released once",
         "",
-        f"`python examples/benchmarks/synthesizer.py`, {content['adjacency']}, δ = {content['delta']:g};",
+        f"`python examples/benchmarks/synthesizer.py`, {first['adjacency']}, δ = {first['delta']:g};",
         "the promise is a row's. Gradient boosting is trained on five draws of the sensitive cells and",
         "judged on true rows (AUROC, or R² where the target is a number). mbi is a graphical model",
         "(Private-PGM) of sensitive columns, label and public score, in bins by public support rows,",
@@ -288,8 +288,12 @@ def released_tables() -> list[str]:
         "true cell* says how often a drawn cell lies in the part of the true one, beside how often a",
         "guess does.",
     ]
-    for epsilon in sorted({r["epsilon"] for r in content["results"]} - {None}):
-        lines += ["", f"ε = {epsilon:g}:", "", *_of_releases(content["results"], epsilon)]
+    for path in found:
+        results = json.loads(path.read_text())["results"]
+        rows = max(r["rows"] for r in results)
+        for epsilon in sorted({r["epsilon"] for r in results} - {None}):
+            lines += ["", f"ε = {epsilon:g}, tables cut to {rows:,} rows at most:", ""]
+            lines += _of_releases(results, epsilon)
     return lines
 
 

@@ -55,7 +55,7 @@ def fit(job: dict, python: Path) -> dict:
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    task = _tables.split(job["table"], job["seed"], suite.ROWS)
+    task = _tables.split(job["table"], job["seed"], job["rows"])
     try:
         start = time.process_time()
         tables = methods(python)[job["method"]][0](task, job["epsilon"], job["seed"])
@@ -94,6 +94,9 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=list(_tables.TABLES), default=list(_tables.TABLES))
     parser.add_argument("--epsilon", type=float, nargs="+", default=[0.25, 0.5, 1.0, 2.0, 4.0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--rows", type=int, default=suite.ROWS, help="most rows of a table; a --json for each"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="fits at once")
     parser.add_argument("--methods", nargs="+", help="names of methods; all if not given")
     parser.add_argument("--json", type=Path, default=suite.ROOT / "docs/results/synthesizer.json")
@@ -114,13 +117,13 @@ def main() -> None:
     present = [t for t in args.tables if not _tables.absent(t)]
     print("absent:", ", ".join(t for t in args.tables if t not in present) or "none")
     wanted = [
-        dict(zip(KEY, (t, n, e, seed), strict=True))
+        dict(zip((*KEY, "rows"), (t, n, e, seed, args.rows), strict=True))
         for t in present
         for seed in range(args.seeds)
         for n, (_, spends) in chosen.items()
         for e in (args.epsilon if spends else [None])
     ]
-    todo = [j for j in wanted if tuple(j.values()) not in results]
+    todo = [j for j in wanted if tuple(j[k] for k in KEY) not in results]
     run = Parallel(n_jobs=args.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
     failed = []
     fits = run(delayed(fit)(j, args.mbi_python) for j in todo)
