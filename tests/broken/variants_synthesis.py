@@ -127,6 +127,6 @@ VARIANTS_SYNTHESIS = [
         columns_cut_by_the_cells_themselves,
         _SYNTHESIZER,
         "test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are",
-        *(MONKEYPATCH, None, lambda m: m.y),
+        *(MONKEYPATCH, None, lambda m: m.y, None),
     ),
 ]
