@@ -8,6 +8,7 @@ python examples/benchmarks/results_page.py
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -315,13 +316,17 @@ def _of_releases(results: list[dict], epsilon: float) -> list[str]:
         if not own:
             continue
         figure = "boosting r2" if "boosting r2" in own[0] else "boosting auroc"
-        worth = " | ".join(f"{mean(table, m, figure):.3f}" for m in _RELEASES).replace("nan", "–")
+        worth = " | ".join(_figure(mean(table, m, figure)) for m in _RELEASES)
         close = [
             mean(table, "PrivateSynthesizer", k) for k in ("one_way", "with_label", "pairwise", "matches")
         ]
         close.append(mean(table, "guess from public columns and label", "matches"))
-        lines.append(f"| {table} | {len(own)} | {worth} | {' | '.join(f'{c:.3f}' for c in close)} |")
+        lines.append(f"| {table} | {len(own)} | {worth} | {' | '.join(map(_figure, close))} |")
     return lines
+
+
+def _figure(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def main() -> None:
