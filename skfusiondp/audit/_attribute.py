@@ -64,7 +64,7 @@ def audit_attribute(
         Not changed; need not be fitted.
     X : table of shape (n_rows, n_columns), or PairedTable
         Training table. The audit reads its sensitive cells and pays for nothing: keep its results inside.
-    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs), optional
         May be left out for a synthesizer that is fitted without labels.
     score : {"white-box", "black-box"}, default="white-box"
         "white-box": the attacker sees every noised gradient, and the module and the canaries' public cells
