@@ -6,7 +6,7 @@ import pytest
 
 from skfusiondp import Categorical, Numeric, PrivateSynthesizer, SynthesizedClassifier
 from skfusiondp.audit import audit_attribute
-from skfusiondp.estimators.synthesis._releases import Releases
+from skfusiondp.estimators.joint._releases import JointReleases
 from skfusiondp.exceptions import InvalidInputError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -43,7 +43,7 @@ def test_the_attack_reads_coins_where_epsilon_allows_it():
 
 def test_sums_with_a_fraction_of_their_noise_are_caught(monkeypatch):
     """Sums with public features, that is: those of pairs are alike for all rows whose cells are."""
-    marginal = Releases.marginal
+    marginal = JointReleases.marginal
 
     def quieter(self, *args):
         noised = self._noised
@@ -53,7 +53,7 @@ def test_sums_with_a_fraction_of_their_noise_are_caught(monkeypatch):
         finally:
             del self._noised
 
-    monkeypatch.setattr(Releases, "marginal", quieter)
+    monkeypatch.setattr(JointReleases, "marginal", quieter)
     found = audit(1.0)
     assert not found.consistent and found.correct == found.guesses
 

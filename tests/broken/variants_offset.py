@@ -12,9 +12,9 @@ from skfusiondp import FoundationImputer
 from skfusiondp.estimators.fusion import _fusion_base as fusion_base
 from skfusiondp.estimators.fusion._count import with_knots
 from skfusiondp.estimators.fusion._fusion_base import BaseFusionDP as base_of_fusion
+from skfusiondp.estimators.joint._counted_cells import CountedCells, count_cells
 from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
-from skfusiondp.estimators.offset._counted_cells import CountedCells, count_cells
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows
 from skfusiondp.model_selection import _scores
 from skfusiondp.preprocessing import PrivateStandardScaler

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 from variants import MONKEYPATCH, by_test
 
-from skfusiondp.estimators.synthesis._base_synthesis import BaseSynthesis
-from skfusiondp.estimators.synthesis._embedding import Embedding
-from skfusiondp.estimators.synthesis._joint_model import JointModel
-from skfusiondp.estimators.synthesis._releases import Releases
+from skfusiondp.estimators.joint import _joint_model
+from skfusiondp.estimators.joint._embedding import Embedding
+from skfusiondp.estimators.joint._joint_model import JointModel
+from skfusiondp.estimators.joint._releases import JointReleases
 
 
 def counts_with_half_of_the_noise(patch):
-    plain = Releases.counts
+    plain = JointReleases.counts
 
     def less(self, *args):
         sound = self._plan
@@ -26,33 +26,33 @@ def counts_with_half_of_the_noise(patch):
         finally:
             self._plan = sound
 
-    patch.setattr(Releases, "counts", less)
+    patch.setattr(JointReleases, "counts", less)
 
 
 def no_noise_in_one_sum(patch):
-    plain = Releases._noised
+    plain = JointReleases._noised
 
     def silent(self, total, unit, *args):
         released, std = plain(self, total, unit, *args)
         # The last of them.
         return (released, std) if self.left > 1e-3 else (total * unit, std)
 
-    patch.setattr(Releases, "_noised", silent)
+    patch.setattr(JointReleases, "_noised", silent)
 
 
 def a_release_more_than_planned(patch):
-    plain = Releases.__init__
+    plain = JointReleases.__init__
 
     def made(self, *args):
         plain(self, *args)
         self.left, self.spent = self.left + 1, -1.0
 
-    patch.setattr(Releases, "__init__", made)
+    patch.setattr(JointReleases, "__init__", made)
 
 
 def shares_that_are_not_checked(patch):
     nothing = property(lambda self: 0.0, lambda self, spent: None)
-    patch.setattr(Releases, "spent", nothing, raising=False)
+    patch.setattr(JointReleases, "spent", nothing, raising=False)
 
 
 def sums_of_rows_that_are_not_kept(patch):
@@ -63,14 +63,14 @@ def sums_of_rows_that_are_not_kept(patch):
 
 
 def columns_cut_by_the_cells_themselves(patch):
-    plain = BaseSynthesis._located
+    plain = _joint_model.located_cells
 
-    def located(self, job, rows, releases):
-        cells = plain(self, job, rows, releases)
+    def located(domains, support, rows, releases):
+        cells = plain(domains, support, rows, releases)
         cells.learn(np.asarray(cells.features(rows).matrix().astype(bool).sum(axis=0)).ravel())
         return cells
 
-    patch.setattr(BaseSynthesis, "_located", located)
+    patch.setattr(_joint_model, "located_cells", located)
 
 
 def half_of_the_diameter(patch):

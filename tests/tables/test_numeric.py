@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 from skfusiondp.audit import check_domains
-from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
-from skfusiondp.estimators.synthesis._support_cells import SupportCells
+from skfusiondp.estimators.joint._coded_columns import CodedColumn
+from skfusiondp.estimators.joint._support_cells import SupportCells
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import load, save
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...privacy import PrivatePlan
 from ...privacy._accountant import calibrate_noise_multiplier
@@ -14,8 +15,10 @@ from ...privacy._plan import Tier
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
 from ...tables._schema import SensitiveSchema
-from ..offset._correction import COUNTS, accountant_clipping
-from ..offset._counted_cells import CountedCells
+from ...tables._table import Table
+from ..joint._counted_cells import CountedCells
+from ..offset._correction import COUNTS, Releases, accountant_clipping
+from ..offset._indicator_rows import IndicatorRows, Piece, read_pieces
 
 # A count has the noise of one of so many full releases that would cost all of the budget.
 _RELEASES = 12
@@ -45,6 +48,20 @@ def count_plan(plan: PrivatePlan, columns: tuple[str, ...], epsilon: float) -> P
         return None
     clipping = accountant_clipping(COUNTS, 1.0, plan.adjacency)
     return replace(plan, sample_rate=1.0, steps=1, tiers=(Tier(columns, noise, clipping),))
+
+
+def count_cells(cells: CountedCells, table: Table, kept: np.ndarray, releases: Releases) -> np.ndarray:
+    """Count the kept rows of a table by `cells.features`: one release, what ``cells.learn`` takes."""
+
+    def piece(frame: pd.DataFrame, rows: np.ndarray) -> Piece:
+        nothing = np.zeros((len(rows), 1))
+        return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
+
+    columns = tuple(cells.domains)
+    counted = IndicatorRows(
+        lambda: read_pieces(table, columns, kept, piece), int(kept.sum()), sum(cells.sizes), 1, 1
+    )
+    return releases.counts(counted, len(cells.sizes))
 
 
 def with_knots(schema: SensitiveSchema, cells: CountedCells) -> SensitiveSchema:

@@ -35,9 +35,9 @@ from ...tables._table_encoder import TableEncoder
 from ...training._driver import Driver
 from ...training._process_group import Ranks
 from .._private_estimator import PrivateEstimator
+from ..joint._counted_cells import CountedCells
 from ..offset._correction import COUNTS, Releases
-from ..offset._counted_cells import CountedCells, count_cells
-from ._count import count_plan, uncut, with_knots
+from ._count import count_cells, count_plan, uncut, with_knots
 from ._fusion_constraints import FUSION, FUSION_RULES
 from ._methods import Method, method_of
 from ._net_parameters import NetParameters

@@ -130,14 +130,23 @@ class Releases:
         Where the noise comes from.
     started : callable
         Called before each release: that step is paid for.
+    left : int, optional
+        How many of the plan's steps are these; all, unless others have released some.
     """
 
-    def __init__(self, loss: Loss, plan: PrivatePlan, bits: RandomBits, started: Callable[[], None]):
+    def __init__(
+        self,
+        loss: Loss,
+        plan: PrivatePlan,
+        bits: RandomBits,
+        started: Callable[[], None],
+        left: int | None = None,
+    ):
         self._loss, self._plan, self._bits, self._started = loss, plan, bits, started
         # The plan's clipping norm is the accountant's, see noise_unit.
         self._bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
         self.std = plan.noise_multiplier * plan.clipping.max_grad_norm
-        self.left = plan.steps
+        self.left = plan.steps if left is None else left
 
     def gradient(self, rows: IndicatorRows, coef: np.ndarray) -> np.ndarray:
         """The gradient of the loss in coefficients of the rows' features; its noise has deviation `std`."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...tables._table import Table
-from ._indicators import Indicators
+from ..joint._indicators import Indicators
 
 # Rows whose features are formed at once, and the most bytes of features that are kept between passes.
 PIECE_ROWS = 2**13

@@ -25,6 +25,7 @@ from ...exceptions import InvalidInputError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import PrivatePlan, make_plan
+from ...privacy._noised_sums import noise_of_sums
 from ...privacy._random_bits import RandomBits
 from ...tables._groups import read_units, without_column
 from ...tables._public_encoder import PublicEncoder
@@ -32,9 +33,9 @@ from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
-from ._bins import Bins
-from ._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping, release_noise
-from ._counted_cells import CountedCells, count_cells
+from ..joint._releases import JointReleases, largest_norm
+from ._correction import ClippedLoss, Loss, Releases, accountant_clipping, release_noise
+from ._drawn_cells import DrawnCells
 from ._indicator_rows import IndicatorRows, Piece, read_pieces
 from ._offset_constraints import OFFSET_RULES
 from ._posterior import Landscape, posterior_coefficients
@@ -46,13 +47,19 @@ from ._structure import Structure
 _FOLDS = 5
 # Rows that the public model and the structure are learnt from; all of a table of fewer.
 _LEARNT_ROWS = 2**17
-# Releases: the start that labelled support rows give is near enough for one.
-_FROM_START, _FROM_NOTHING = 1, 12
+# Releases: the start that labelled support rows give is near enough for one. Without, the joint model of the
+# sensitive columns takes two.
+_FROM_SUPPORT, _FROM_DRAWS = 1, 3
 _SHAPE_ROWS, _SHAPE_POINTS = 500, 25
 # Trees of the public model: of one output, and fewer where there are many.
 _BOOSTED = 100
 # Rows of a leaf, at least; scikit-learn's default.
 _LEAF = 20
+
+
+def _gradients(steps: int) -> int:
+    """Releases of gradients of so many, where the others make a joint model of the sensitive columns."""
+    return max(steps // 3, min(steps - 1, 1))
 
 
 def boosting(seed: int, n_outputs: int, n_rows: int) -> dict[str, Any]:
@@ -216,7 +223,7 @@ class BaseOffsetFusion(PrivateEstimator):
         # Every release reads all sensitive columns, so the smallest budget of a column is that of all.
         stated = [e for e in columns.values() if e is not None]
         strictest = min([*stated, 1.0 if self.epsilon is None else self.epsilon]) if stated else None
-        steps = self.steps or (_FROM_NOTHING if self.support_target is None else _FROM_START)
+        steps = self.steps or (_FROM_DRAWS if self.support_target is None else _FROM_SUPPORT)
         # Before a fit the task is not known; the ledger is the same for all.
         loss = job.loss if isinstance(job, OffsetJob) else Loss("regression")
         plan = make_plan(
@@ -231,8 +238,10 @@ class BaseOffsetFusion(PrivateEstimator):
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
-        for kind in (loss, COUNTS):
-            release_noise(plan, kind, n_rows)  # refuses what 64 bits do not hold
+        release_noise(plan, loss, n_rows)  # refuses what 64 bits do not hold, as the next does
+        if self.support_target is None:
+            steps = plan.steps - _gradients(plan.steps)
+            noise_of_sums(plan.noise_multiplier, largest_norm(len(columns), steps), n_rows)
         return plan
 
     def _train(self, job: Job, begin: Begin) -> None:
@@ -251,7 +260,9 @@ class BaseOffsetFusion(PrivateEstimator):
             support = replace(support, public=self._columns.transform(labelled), score=own)
             score = score[: len(public)]
         encoded = self._columns.transform(public)
-        known = PublicRows(encoded, score, target.values, target.strata, weight, n / len(score))
+        known = PublicRows(
+            encoded, score, target.values, target.strata, weight, n / len(score), public, learnt
+        )
         self._bound_of_fit = self._bound()
         clipped = ClippedLoss.of(job.loss, score, target.values, self._bound_of_fit)
         self._structure: Any = None
@@ -384,14 +395,20 @@ class BaseOffsetFusion(PrivateEstimator):
             self.steps_run_ += 1
             self._tell(2, f"release {self.steps_run_} of {plan.steps}")
 
-        releases = Releases(job.loss, plan, RandomBits(seeds[3]), started)
+        bits, gradients = RandomBits(seeds[3]), plan.steps
         if landscape is None:
-            cells = CountedCells(job.schema.domains)
-            if releases.left > 1:
-                self._tell(1, "where the sensitive cells lie, 1 release")
-                cells.learn(count_cells(cells, job.table, kept, releases))
-            self._structure = Bins(job.schema.domains, job.loss)
-            landscape = self._structure.fit(known, cells, clipped, np.random.default_rng(seeds[1]))
+            gradients = _gradients(plan.steps)
+            self.steps_run_ = plan.steps - gradients
+            self._tell(1, f"joint model of the sensitive columns, {self.steps_run_} release(s)")
+            sums = JointReleases(plan, bits, lambda: None, self.steps_run_)
+            rng = np.random.default_rng(seeds[1])
+            draw = DrawnCells(known, job.loss.task, rng)
+            support = None if job.support is None else job.support.frame
+            rows = np.arange(job.n_rows) if known.positions is None else known.positions
+            cells = job.table.take(rows, job.schema.sensitive)
+            draw.release(job.schema.domains, support, cells, kept[rows], sums)
+            self._structure = Structure(job.schema.domains, job.loss)
+            landscape = self._structure.fit_draws(known, draw, clipped, rng)
             clear_padding(self._structure)
         rows = IndicatorRows(
             lambda: read_pieces(
@@ -400,11 +417,15 @@ class BaseOffsetFusion(PrivateEstimator):
             int(kept.sum()),
             self._structure.n_features,
             n_outputs,
-            releases.left,
+            gradients,
         )
-        self._tell(1, f"private correction, {releases.left} release(s)")
+        if not gradients:
+            self.coef_ = np.zeros((rows.n_features, n_outputs))
+            return
+        self._tell(1, f"private correction, {gradients} release(s)")
+        releases = Releases(job.loss, plan, bits, started, gradients)
         self.coef_ = posterior_coefficients(
-            lambda coef: releases.gradient(rows, coef), landscape, n_outputs, releases.left, releases.std
+            lambda coef: releases.gradient(rows, coef), landscape, n_outputs, gradients, releases.std
         )
 
     def _piece(self, job: OffsetJob, score: np.ndarray, frame: pd.DataFrame, rows: np.ndarray) -> Piece:
@@ -502,6 +523,8 @@ class BaseOffsetFusion(PrivateEstimator):
         if self.plan_ is None:
             return {"method": "offset"}
         seen = self.coef_ is None or bool(self.coef_.any())
+        if not self._labelled and self._structure is not None:
+            seen = seen or bool(self._structure.shares.any())
         return {
             "noise_multiplier": self.plan_.noise_multiplier,
             "max_grad_norm": self._bound_of_fit,
@@ -517,7 +540,7 @@ class BaseOffsetFusion(PrivateEstimator):
         if self._labelled:
             facts.append("the support rows, their sensitive cells and labels: trees, start and curvature")
         elif self._supported:
-            facts.append("the support rows: some of the cuts between bins of the sensitive columns")
+            facts.append("the support rows: where the sensitive cells lie")
         return [*facts, *self._common_facts()]
 
     def _not_covered(self) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from ..joint._indicators import Indicators
 from ._correction import ClippedLoss
-from ._indicators import Indicators
 from ._posterior import Landscape
 
 _DIRECTIONS, _SVD_ROWS = 128, 8_000

@@ -25,6 +25,10 @@ class PublicRows:
     weight : ndarray of shape (n_rows,)
     stand_for : float
         Rows of the table for each of these.
+    frame : pandas.DataFrame of shape (n_rows, n_public), optional
+        Public columns as they are.
+    positions : ndarray of shape (n_rows,) or None
+        Where these rows are in the table; None: they are all.
     """
 
     public: np.ndarray
@@ -33,6 +37,8 @@ class PublicRows:
     strata: np.ndarray
     weight: np.ndarray
     stand_for: float
+    frame: Any = None
+    positions: Any = None
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
-"""Everything that is learnt for free: encodings, hybrid rows, trees, bins. No sensitive training cell."""
+"""Trees and start of the correction, from hybrid rows: their sensitive cells are lent, or drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
 from ...tables._domain import Domain
+from ..joint._indicators import Indicators
 from ._additive import Pieces, fit_additive
 from ._correction import ClippedLoss, Loss
-from ._indicators import Indicators
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
 from ._public_rows import PublicRows, SupportRows
@@ -21,6 +21,8 @@ from ._trees import Trees, boost, hot_deck
 _TRUE_WEIGHT = 3.0
 # Sums of trees boosted on hybrid and on support rows alone, and how many training rows one of them sees.
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
+# Training rows whose cells are drawn: each sum of trees sees four fifths.
+_MOST_DRAWN = 25_000
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 
@@ -31,7 +33,13 @@ def sensitive_matrix(frame: pd.DataFrame, domains: Mapping[str, Domain]) -> np.n
     return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
 
 
-def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: np.ndarray) -> np.ndarray:
+def best_shares(
+    loss: Loss,
+    score: np.ndarray,
+    parts: list[np.ndarray],
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
     """The share of each part, from 0 to 1, that added to a score fits public targets best.
 
     Few support rows stand behind many hybrid ones, so that models of these make too much of chance.
@@ -39,15 +47,22 @@ def best_shares(loss: Loss, score: np.ndarray, parts: list[np.ndarray], target: 
 
     def objective(shares: np.ndarray) -> tuple[float, np.ndarray]:
         total = score + sum(s * p for s, p in zip(shares, parts, strict=True))
-        slope = loss.residuals(total, target)
-        return float(loss.losses(total, target).sum()), np.array([(slope * p).sum() for p in parts])
+        slope = loss.residuals(total, target) * each[:, None]
+        return float(loss.losses(total, target) @ each), np.array([(slope * p).sum() for p in parts])
 
+    each = np.ones(len(score)) if weight is None else weight
     bounds = [(0.0, 1.0)] * len(parts)
     return minimize(objective, np.full(len(parts), 0.5), jac=True, method="L-BFGS-B", bounds=bounds).x
 
 
+# Sensitive cells, drawn anew, of training rows at some positions.
+Draw = Callable[[np.ndarray], pd.DataFrame]
+
+
 class Structure:
-    """Features of the correction and the free part of the score, from public facts alone.
+    """Features of the correction, and what is added to the public score before it.
+
+    Learnt of public facts and labelled support rows, or of public facts and drawn cells.
 
     Parameters
     ----------
@@ -99,7 +114,6 @@ class Structure:
         fold = rng.permutation(len(own)) % _HYBRID
         honest = [np.zeros_like(support.score) for _ in self.shares]
         self.pieces = Pieces([*public.T, *score.T, *true.T])
-        own_pieces = self.pieces.transform(own)
         additive = []
         for k in range(_HYBRID):
             rows = rng.permutation(n)[:share]
@@ -112,13 +126,7 @@ class Structure:
                 np.concatenate([weight[rows], np.full(len(seen), _TRUE_WEIGHT)]),
                 self.loss,
             )
-            trees = boost(table, *aims, 4, rng)
-            coef = fit_additive(self.pieces.transform(table), *aims)
-            if held.any():
-                honest[0][held] = trees.score(own[held])
-                honest[1][held] = own_pieces[held] @ coef
-            self.hybrid.append(trees)
-            additive.append(coef)
+            additive.append(self._learn(table, aims, own, held, honest, rng))
         self.additive = np.mean(additive, axis=0)
         self.shares = best_shares(self.loss, support.score, honest, support.target)
         start = support.score + self.shares[0] * honest[0] + self.shares[1] * honest[1]
@@ -129,11 +137,61 @@ class Structure:
                 boost(own[rows], support.target[rows], start[rows], np.ones(len(own)),
                       self.loss, 3, rng)
             )  # fmt: skip
-        mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
-        self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         rows = rng.permutation(n)[:_MOST_ROWS]
         stand_for = training.stand_for * n / len(rows)
         return self._landscape(hybrid(rows, everyone), score[rows], weight[rows], stand_for, clipped, rng)
+
+    def fit_draws(
+        self, training: PublicRows, draw: Draw, clipped: ClippedLoss, rng: np.random.Generator
+    ) -> Landscape:
+        """Learn trees from training rows whose sensitive cells are drawn, given their labels too."""
+        rows = rng.permutation(len(training.public))[:_MOST_DRAWN]
+        public, score, target = training.public[rows], training.score[rows], training.target[rows]
+        weight = training.weight[rows]
+
+        def drawn() -> np.ndarray:
+            return self._table(public, score, sensitive_matrix(draw(rows), self.domains))
+
+        # Each pair of models leaves out a fold of the rows, as they are in its own draw.
+        fold = np.arange(len(rows)) % _HYBRID
+        honest = [np.zeros_like(score) for _ in self.shares]
+        table = drawn()
+        self.pieces = Pieces(table.T)
+        additive = []
+        for k in range(_HYBRID):
+            held = fold == k
+            seen = ~held if (~held).any() else held
+            aims = (target[seen], score[seen], weight[seen], self.loss)
+            additive.append(self._learn(table[seen], aims, table, held, honest, rng))
+            table = drawn()
+        self.additive = np.mean(additive, axis=0)
+        self.shares = best_shares(self.loss, score, honest, target, weight)
+        stand_for = training.stand_for * len(training.public) / len(rows)
+        return self._landscape(
+            table[:_MOST_ROWS], score[:_MOST_ROWS], weight[:_MOST_ROWS], stand_for, clipped, rng
+        )
+
+    def _learn(
+        self,
+        table: np.ndarray,
+        aims: tuple[np.ndarray, np.ndarray, np.ndarray, Loss],
+        judged: np.ndarray,
+        held: np.ndarray,
+        honest: list[np.ndarray],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Fit trees, which are kept, and an additive model, whose coefficients are returned.
+
+        Their scores of the rows `held` out, of those of the table `judged`, are noted in `honest`.
+        """
+        assert self.pieces is not None
+        trees = boost(table, *aims, 4, rng)
+        coef = fit_additive(self.pieces.transform(table), *aims)
+        if held.any():
+            honest[0][held] = trees.score(judged[held])
+            honest[1][held] = self.pieces.transform(judged[held]) @ coef
+        self.hybrid.append(trees)
+        return coef
 
     def expand(
         self, public: np.ndarray, score: np.ndarray, frame: pd.DataFrame
@@ -187,8 +245,9 @@ class Structure:
         clipped: ClippedLoss,
         rng: np.random.Generator,
     ) -> Landscape:
+        mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
+        self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         features, start = self._of_table(hybrid)
-        assert self.leaf_values is not None
         start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
         group = np.zeros(features.n_features, int)

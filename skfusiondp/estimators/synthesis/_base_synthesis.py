@@ -27,16 +27,13 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from ...tables._table import FrameTable
 from ..fusion._public_score import PublicScore
-from ..offset._counted_cells import CountedCells
-from ._coded_columns import CodedColumn
-from ._joint_model import JointModel
-from ._label import NO_LABEL, Label
-from ._public_features import PublicFeatures
-from ._releases import Releases, largest_norm
-from ._support_cells import LocatedCells, SupportCells
+from ..joint._joint_model import JointModel
+from ..joint._label import NO_LABEL, Label
+from ..joint._public_features import PublicFeatures
+from ..joint._releases import JointReleases, largest_norm
 
-# Releases of the plan, and how many of them count where cells lie if no support rows show it.
-STEPS, _COUNTED = 12, 1.0
+# Releases of the plan, which sums share out.
+STEPS = 12
 _MIN_ROWS = 11
 # The stream of drawn labels of new rows: of no draw of a column's cells. Zeros at its end would not tell it
 # from a shorter one.
@@ -65,7 +62,7 @@ class BaseSynthesis(Spender):
     _constraints: ClassVar[Mapping[str, Constraint]] = SYNTHESIS
     _rules: ClassVar[tuple[Rule, ...]] = (EPSILON_OR_NOISE,)
     # Makes the releases of a fit; an audit listens to them.
-    _releases: ClassVar[Callable[..., Releases]] = Releases
+    _releases: ClassVar[Callable[..., JointReleases]] = JointReleases
 
     epsilon: float | None
     noise_multiplier: float | None
@@ -130,7 +127,9 @@ class BaseSynthesis(Spender):
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
-        noise_of_sums(plan.noise_multiplier, largest_norm(len(columns)), n_rows)  # what 64 bits do not hold
+        noise_of_sums(
+            plan.noise_multiplier, largest_norm(len(columns), STEPS), n_rows
+        )  # what 64 bits do not hold
         return plan
 
     def _train(self, job: Job, begin: Begin) -> None:
@@ -161,19 +160,17 @@ class BaseSynthesis(Spender):
 
         releases = self._releases(plan, RandomBits(noise), started)
         rows = job.table.sample(schema.sensitive)
-        cells = self._located(job, rows[kept], releases)
-        self._model = JointModel({c: CodedColumn.of(d, c, cells) for c, d in schema.domains.items()})
-        rng = np.random.default_rng(free + 1)
-        self._model.fit(rows, kept, self._training_features, self._features.group, releases, rng)
+        self._model = JointModel.released(
+            schema.domains,
+            job.support,
+            rows,
+            kept,
+            self._training_features,
+            self._features.group,
+            releases,
+            np.random.default_rng(free + 1),
+        )
         clear_padding([self._score, self._features, self._model])
-
-    def _located(self, job: SynthesisJob, rows: pd.DataFrame, releases: Releases) -> LocatedCells:
-        """Where cells lie: by support rows, or by a first count of the rows to be read."""
-        if job.support is not None:
-            return SupportCells(job.schema.domains, job.support)
-        cells = CountedCells(job.schema.domains)
-        cells.learn(releases.counts(cells.features(rows), len(cells.sizes), _COUNTED))
-        return cells
 
     def _seeds(self) -> tuple[int, Any, int]:
         """Of the free part, of the noise (None: the operating system's), and of draws."""

@@ -16,8 +16,8 @@ from ...exceptions import InvalidInputError
 from ...tables._containers import SetOutput, replace_columns
 from ...tables._frames import as_frame, check_table, is_arrow, is_frame, is_polars
 from ...tables._groups import without_column
+from ..joint._label import Label, any_label
 from ._base_synthesis import BaseSynthesis
-from ._label import Label, any_label
 from ._saved_tables import save_tables
 from ._synthesis_doc import with_synthesis_docs
 

@@ -12,8 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from ..._parameters import store_parameters
 from ...exceptions import InvalidInputError
 from ...tables._domain import plain
+from ..joint._label import Label, classes
 from ._base_synthesized import BaseSynthesized
-from ._label import Label, classes
 from ._synthesis_doc import with_synthesis_docs
 
 

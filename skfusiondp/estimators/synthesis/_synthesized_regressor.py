@@ -9,8 +9,8 @@ from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from ..._parameters import store_parameters
+from ..joint._label import Label, numbers
 from ._base_synthesized import BaseSynthesized
-from ._label import Label, numbers
 from ._synthesis_doc import with_synthesis_docs
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from skfusiondp.estimators.offset._bins import Bins
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
-from skfusiondp.estimators.offset._bins import Bins
+from skfusiondp.estimators.joint._counted_cells import CountedCells
 from skfusiondp.estimators.offset._correction import ClippedLoss, Loss
-from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.offset._public_rows import PublicRows
 
 WIDE = [1, 10, 100]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from skfusiondp.accounting import Clipping, LedgerEntry, compute_epsilon
+from skfusiondp.estimators.joint._indicators import Indicators
 from skfusiondp.estimators.offset import _correction
 from skfusiondp.estimators.offset._correction import (
     COUNTS,
@@ -19,7 +20,6 @@ from skfusiondp.estimators.offset._correction import (
     accountant_clipping,
 )
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
-from skfusiondp.estimators.offset._indicators import Indicators
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._noised_sums import UNIT, clipped_factors, whole_factors, whole_features

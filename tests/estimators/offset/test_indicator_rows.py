@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from skfusiondp.estimators.joint._indicators import Indicators
 from skfusiondp.estimators.offset import _indicator_rows
 from skfusiondp.estimators.offset._correction import Loss, Releases, accountant_clipping
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
-from skfusiondp.estimators.offset._indicators import Indicators
 from skfusiondp.estimators.offset._posterior import Landscape, posterior_coefficients
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._random_bits import RandomBits

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from skfusiondp.estimators.offset._bins import Bins
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -21,10 +22,9 @@ from skfusiondp import (
     PrivacyBudget,
 )
 from skfusiondp.datasets import load_adult
+from skfusiondp.estimators.joint._counted_cells import CountedCells
 from skfusiondp.estimators.offset import _correction, _structure
-from skfusiondp.estimators.offset._bins import Bins
 from skfusiondp.estimators.offset._correction import Loss
-from skfusiondp.estimators.offset._counted_cells import CountedCells
 from skfusiondp.estimators.offset._structure import Structure, best_shares
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.privacy._random_bits import RandomBits

@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.base import clone
 
 from skfusiondp import Categorical, Date, Numeric, PrivacyBudget, PrivateSynthesizer
-from skfusiondp.estimators.synthesis import _base_synthesis, _joint_model, _releases
+from skfusiondp.estimators.joint import _joint_model, _releases
+from skfusiondp.estimators.synthesis import _base_synthesis
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.tables._groups import Units
@@ -71,10 +72,10 @@ class Replaced:
             return scale * rng.normal(size=total.shape), std
 
         real = PLAIN_NOISED
-        monkeypatch.setattr(_releases.Releases, "_noised", noised)
+        monkeypatch.setattr(_releases.JointReleases, "_noised", noised)
 
 
-PLAIN_NOISED = _releases.Releases._noised
+PLAIN_NOISED = _releases.JointReleases._noised
 
 
 def parts(model):
@@ -92,17 +93,18 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
     """With any numbers in place of the releases, the same for two tables, a fit is the same for both."""
     before, found, sums = [], [], []
     domains = {**DOMAINS, "age": Numeric(0, 120, step=step)}
-    plain = _base_synthesis.BaseSynthesis._located
+    plain = _joint_model.located_cells
 
-    def located(self, *args):
-        before.append(parts(self))
-        return plain(self, *args)
+    def located(*args):
+        before.append(parts(model))
+        return plain(*args)
 
-    monkeypatch.setattr(_base_synthesis.BaseSynthesis, "_located", located)
+    monkeypatch.setattr(_joint_model, "located_cells", located)
     missing = X.assign(**dict.fromkeys(DOMAINS))
     for table in (X, junk(X), missing):
         sums.append(Replaced(monkeypatch).sums)
-        model = PrivateSynthesizer(domains, support=support, random_state=0).fit(table, label)
+        model = PrivateSynthesizer(domains, support=support, random_state=0)
+        model.fit(table, label)
         drawn = model.sample(2) if label is None else model.sample(2)[0]
         found.append((parts(model), drawn, model.transform(X), model.privacy_report()))
     for other in (1, 2):
@@ -174,7 +176,7 @@ def test_shares_that_follow_sums_keep_to_the_plan_whatever_is_released(monkeypat
 @pytest.mark.filterwarnings("ignore")
 def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, support, adjacency):
     ran = []
-    noised = _releases.Releases._noised
+    noised = _releases.JointReleases._noised
 
     def watched(self, total, unit, diameter, radius, share):
         ran.append((share, self))
@@ -184,7 +186,7 @@ def test_the_ledger_holds_the_whole_plan_and_the_sums_use_it_up(monkeypatch, sup
         ran[-1] = (share, self, moves / std)
         return found, std
 
-    monkeypatch.setattr(_releases.Releases, "_noised", watched)
+    monkeypatch.setattr(_releases.JointReleases, "_noised", watched)
     model = PrivateSynthesizer(DOMAINS, adjacency=adjacency, support=support, delta=1e-5, random_state=0).fit(
         X, y
     )
@@ -229,7 +231,7 @@ def test_an_interrupted_fit_pays_the_whole_plan_and_leaves_the_old_model(monkeyp
         return PLAIN_NOISED(*args)
 
     if isinstance(at, int):
-        monkeypatch.setattr(_releases.Releases, "_noised", breaks)
+        monkeypatch.setattr(_releases.JointReleases, "_noised", breaks)
     elif at == "fit_family":
         monkeypatch.setattr(_joint_model, "fit_family", breaks)
     else:

@@ -12,8 +12,8 @@ from ...privacy import PrivatePlan, relation
 from ...privacy._noised_sums import whole_factors
 from ...privacy._random_bits import RandomBits
 from ...privacy._release import SumNoise
-from ..offset._indicators import Indicators
 from ._embedding import UNIT, Embedding, pair_bounds
+from ._indicators import Indicators
 
 # What `whole_factors` are multiples of.
 _FACTOR = 2.0**-20
@@ -22,7 +22,7 @@ _FACTOR = 2.0**-20
 _LARGER, _UPWARDS = 1 + 2.0**-26, 1 + 2.0**-44
 
 
-class Releases:
+class JointReleases:
     """The noised sums of one plan, whose steps they share out among them.
 
     A sum of share w has the noise that w of the plan's releases of it, averaged, would have. Later shares
@@ -36,12 +36,17 @@ class Releases:
         Where the noise comes from.
     started : callable
         Called before each sum.
+    steps : int, optional
+        How many of the plan's steps they share out; all, unless others make releases of the same plan.
     """
 
-    def __init__(self, plan: PrivatePlan, bits: RandomBits, started: Callable[[], None]):
+    def __init__(
+        self, plan: PrivatePlan, bits: RandomBits, started: Callable[[], None], steps: int | None = None
+    ):
         self._plan, self._bits, self._started = plan, bits, started
+        self._steps = plan.steps if steps is None else steps
         # Steps that are not shared out yet; and steps that the noise of earlier sums amounts to.
-        self.left, self.spent = float(plan.steps), 0.0
+        self.left, self.spent = float(self._steps), 0.0
 
     def counts(self, features: Indicators, n_groups: int, share: float) -> np.ndarray:
         """How many rows have each indicator active, one of each of so many groups."""
@@ -90,20 +95,20 @@ class Releases:
         moves = relation(self._plan.adjacency).clipping_norm(diameter, radius)
         noise = SumNoise(multiplier, moves / math.sqrt(share) * _LARGER * unit, unit)
         spent = (self.spent + (multiplier * moves / noise.std_in_units) ** 2) * _UPWARDS
-        if not spent <= self._plan.steps:  # a fault of ours: it is not paid for
+        if not spent <= self._steps:  # a fault of ours: it is not paid for
             raise RuntimeError("This release is more than what is left of the plan; nothing is released.")
         self.left, self.spent = self.left - share, spent
         self._started()
         return noise.added_to(total, self._bits), noise.std_in_units * unit
 
 
-def largest_norm(n_columns: int) -> float:
+def largest_norm(n_columns: int, steps: int) -> float:
     """What the noise multiplier multiplies at most, of all sums about so many columns, in units of 2**36.
 
-    Of n columns a sum with public features has a share of at least 1/(2n), and one of a pair, whose unit
-    is larger by 2**4, one of at least 2/n² (`JointModel`).
+    Of n columns and T steps a sum with public features has a share of at least T/(24n), and one of a pair,
+    whose unit is larger by 2**4, one of at least T/(6n²) (`JointModel`).
     """
-    return max(math.sqrt(2 * n_columns), n_columns / 16)
+    return max(math.sqrt(24 * n_columns / steps), math.sqrt(6 / steps) * n_columns / 16)
 
 
 def _indicators(codes: np.ndarray, n: int) -> sp.csr_matrix:

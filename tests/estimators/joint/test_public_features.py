@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skfusiondp.estimators.synthesis._label import any_label, classes, numbers
-from skfusiondp.estimators.synthesis._public_features import PublicFeatures, Ranks
+from skfusiondp.estimators.joint._label import any_label, classes, numbers
+from skfusiondp.estimators.joint._public_features import PublicFeatures, Ranks
 from skfusiondp.privacy._noised_sums import whole_factors
 
 RNG = np.random.default_rng(0)

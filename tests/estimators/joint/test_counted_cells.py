@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from skfusiondp.estimators.offset._bins import Bins
 
 from skfusiondp import Categorical, Date, Numeric
-from skfusiondp.estimators.offset._bins import Bins
+from skfusiondp.estimators.joint._counted_cells import CountedCells, _consistent, _levels, _nodes
 from skfusiondp.estimators.offset._correction import COUNTS, ClippedLoss, Loss, Releases, accountant_clipping
-from skfusiondp.estimators.offset._counted_cells import CountedCells, _consistent, _levels, _nodes
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows, Piece
 from skfusiondp.estimators.offset._public_rows import PublicRows
 from skfusiondp.privacy import make_plan

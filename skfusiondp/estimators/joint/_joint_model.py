@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 
 from ...impute._draws import inverse
+from ...tables._domain import Domain
 from ._coded_columns import CodedColumn
 from ._conditional_family import ABSENT, COMMON, Released, fit_family, information, probabilities
+from ._counted_cells import CountedCells
 from ._embedding import Embedding
 from ._public_features import LABEL_GROUPS
-from ._releases import Releases
+from ._releases import JointReleases
+from ._support_cells import LocatedCells, SupportCells
 
+# Part of the releases that counts where cells lie, if no support rows show it.
+_COUNTED = 1 / 12
 # Part of the releases by which the columns' needs are found; the least need of one against the largest.
 _FIRST, _LEAST = 0.15, 0.1
 # Releases of all pairs of columns against those of all columns with public facts.
@@ -82,13 +87,39 @@ class JointModel:
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
 
+    @classmethod
+    def released(
+        cls,
+        domains: Mapping[str, Domain],
+        support: pd.DataFrame | None,
+        cells: pd.DataFrame,
+        kept: np.ndarray,
+        features: np.ndarray,
+        group: np.ndarray,
+        releases: JointReleases,
+        rng: np.random.Generator,
+    ) -> JointModel:
+        """Cut columns where cells lie, by support rows or by a first count, and fit as `fit` does.
+
+        Parameters
+        ----------
+        domains : mapping of str to domain
+        support : DataFrame of shape (n_support, n_columns) or None
+        cells, kept, features, group, releases, rng
+            As in `fit`.
+        """
+        located = located_cells(domains, support, cells[kept], releases)
+        model = cls({c: CodedColumn.of(d, c, located) for c, d in domains.items()})
+        model.fit(cells, kept, features, group, releases, rng)
+        return model
+
     def fit(
         self,
         cells: pd.DataFrame,
         kept: np.ndarray,
         features: np.ndarray,
         group: np.ndarray,
-        releases: Releases,
+        releases: JointReleases,
         rng: np.random.Generator,
     ) -> None:
         """Release sums of true cells, and fit.
@@ -102,7 +133,7 @@ class JointModel:
             Public, of norm at most 1.
         group : ndarray of shape (n_features,), int
             What each is of; 0 is the same for all rows.
-        releases : Releases
+        releases : JointReleases
         rng : Generator
             For draws that the fit rests on.
         """
@@ -124,7 +155,9 @@ class JointModel:
             drawn = inverse(self._chances(j, known), rng.random(len(known)))
             known = np.hstack([known, self._in_pairs[j].points[drawn]])
 
-    def _release(self, codes: list[np.ndarray], public: PublicSide, releases: Releases) -> list[Released]:
+    def _release(
+        self, codes: list[np.ndarray], public: PublicSide, releases: JointReleases
+    ) -> list[Released]:
         """The sums of each column: with public features, in two parts, then with each column before it."""
         n = len(codes)
         first = _FIRST * releases.left / n
@@ -153,14 +186,21 @@ class JointModel:
         return found
 
     def _marginal(
-        self, codes: np.ndarray, embedding: Embedding, public: PublicSide, releases: Releases, share: float
+        self,
+        codes: np.ndarray,
+        embedding: Embedding,
+        public: PublicSide,
+        releases: JointReleases,
+        share: float,
     ) -> Released:
         total, std = releases.marginal(codes, embedding, public.features, share)
         group = public.group[:, None]
         own = np.where(group == 0, COMMON, np.broadcast_to(group, total.shape))
         return Released(total, np.full(len(total), std), own)
 
-    def _pair(self, codes: list[np.ndarray], i: int, j: int, releases: Releases, share: float) -> Released:
+    def _pair(
+        self, codes: list[np.ndarray], i: int, j: int, releases: JointReleases, share: float
+    ) -> Released:
         one, other = self._in_pairs[i], self._in_pairs[j]
         total, std = releases.pair((codes[i], codes[j]), (one, other), share)
         more = ((0, 0), (0, self._embeddings[j].whole.shape[1] - total.shape[1]))
@@ -198,6 +238,21 @@ class JointModel:
             codes.append(part)
             drawn[name] = column.cells(part, uniforms(j, 1))
         return pd.DataFrame(drawn)
+
+
+def located_cells(
+    domains: Mapping[str, Domain],
+    support: pd.DataFrame | None,
+    cells: pd.DataFrame,
+    releases: JointReleases,
+) -> LocatedCells:
+    """Where cells lie: by support rows, or by a first count of the rows to be read."""
+    if support is not None:
+        return SupportCells(domains, support)
+    counted = CountedCells(domains)
+    share = _COUNTED * releases.left
+    counted.learn(releases.counts(counted.features(cells), len(counted.sizes), share))
+    return counted
 
 
 def shows_missing(sums: Released, points: np.ndarray, public: PublicSide) -> bool:

@@ -11,9 +11,6 @@ from sklearn.isotonic import isotonic_regression
 
 from ...tables._domain import Domain
 from ...tables._ordered import Ordered
-from ...tables._table import Table
-from ._correction import Releases
-from ._indicator_rows import IndicatorRows, Piece, read_pieces
 from ._indicators import Indicators
 
 # An interval is cut into even leaves, and by halving towards its ends and towards zero: columns that are
@@ -89,37 +86,6 @@ class CountedCells:
         edges, below = self._edges[column], np.r_[0.0, np.cumsum(self._shares[column][:-1])]
         rises = np.r_[True, np.diff(below) > 0]
         return np.interp(shares * below[-1], below[rises], edges[rises])
-
-    def rows(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        """Draw sensitive cells of `n` rows, each column by itself."""
-        drawn = {}
-        for c, d in self.domains.items():
-            part = rng.choice(len(self._shares[c]), size=n, p=self._shares[c])
-            missing = part == len(self._shares[c]) - 1
-            if c in self._edges:
-                low, high = self._edges[c][:-1], self._edges[c][1:]
-                part = np.minimum(part, len(low) - 1)
-                cells = d.restore(low[part] + (high - low)[part] * rng.random(len(part)))
-            else:
-                known = d.centers(_PARTS)
-                missing |= part >= len(known)  # what is not declared has no cell of its own
-                cells = d.restore(known[np.minimum(part, len(known) - 1)])
-            drawn[c] = pd.Series(cells).where(~missing)
-        return pd.DataFrame(drawn)
-
-
-def count_cells(cells: CountedCells, table: Table, kept: np.ndarray, releases: Releases) -> np.ndarray:
-    """Count the kept rows of a table by `cells.features`: one release, what ``cells.learn`` takes."""
-
-    def piece(frame: pd.DataFrame, rows: np.ndarray) -> Piece:
-        nothing = np.zeros((len(rows), 1))
-        return Piece(cells.features(frame), nothing, nothing, np.ones(len(rows)))
-
-    columns = tuple(cells.domains)
-    counted = IndicatorRows(
-        lambda: read_pieces(table, columns, kept, piece), int(kept.sum()), sum(cells.sizes), 1, 1
-    )
-    return releases.counts(counted, len(cells.sizes))
 
 
 def _leaves(domain: Ordered) -> np.ndarray:

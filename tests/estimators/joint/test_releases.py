@@ -13,11 +13,11 @@ from scipy import stats
 
 from skfusiondp import Categorical, Date, Numeric
 from skfusiondp.accounting import Clipping
-from skfusiondp.estimators.offset._counted_cells import CountedCells
-from skfusiondp.estimators.synthesis._coded_columns import CodedColumn
-from skfusiondp.estimators.synthesis._embedding import UNIT, Embedding, pair_bounds
-from skfusiondp.estimators.synthesis._releases import Releases
-from skfusiondp.estimators.synthesis._support_cells import SupportCells
+from skfusiondp.estimators.joint._coded_columns import CodedColumn
+from skfusiondp.estimators.joint._counted_cells import CountedCells
+from skfusiondp.estimators.joint._embedding import UNIT, Embedding, pair_bounds
+from skfusiondp.estimators.joint._releases import JointReleases
+from skfusiondp.estimators.joint._support_cells import SupportCells
 from skfusiondp.privacy import make_plan
 from skfusiondp.privacy._noised_sums import whole_factors
 from skfusiondp.privacy._random_bits import RandomBits
@@ -144,7 +144,7 @@ def releases(adjacency="replace", noise=2.0, steps=4, seed=0):
         clipping=Clipping(1.0), adjacency=adjacency, columns={"age": None},
     )  # fmt: skip
     begun = []
-    return Releases(plan, RandomBits(seed), lambda: begun.append(1)), begun
+    return JointReleases(plan, RandomBits(seed), lambda: begun.append(1)), begun
 
 
 NOTHING = np.zeros(0, dtype=np.int64)
