@@ -41,7 +41,7 @@ class CodedColumn:
 
     @classmethod
     def of(cls, domain: Domain, column: str, cells: LocatedCells) -> CodedColumn:
-        """Cut a column where its cells lie, as far as that is known."""
+        """Cut a column where its cells lie, as far as that is known, and at its knots."""
         if not isinstance(domain, Ordered):
             return cls(domain, None)
         tail = 2.0 ** -np.arange(1, np.log2(_FINEST) + 1)
@@ -53,7 +53,8 @@ class CodedColumn:
             cuts = low + apart * np.arange(n_steps)
         else:
             cuts = cells.quantiles(column, shares)
-            cuts = cuts if len(cuts) else domain.edges
+            if domain.knots is not None or not len(cuts):
+                cuts = np.r_[cuts, domain.edges]
         # The first and the last value are as likely drawn out of their parts as those between.
         edges = np.r_[low - apart / 2, domain.between_values(cuts), high + apart / 2]
         known = cells.quantiles(column, np.linspace(0, 1, _QUANTILES + 1))

@@ -7,6 +7,7 @@ are all that the fit needs of true cells; the log-partition reads none. So the f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,19 +95,48 @@ def information(
     return float((family.curvature(theta) * variance)[about].sum())
 
 
+def evidence(
+    released: Released, features: np.ndarray, weight: float, points: np.ndarray, about: np.ndarray
+) -> float:
+    """Log of how much likelier the sums are if the column tells of some features than if it does not.
+
+    Of the groups of such features the one that shows most counts. Parameters as in `information`.
+    """
+    family = _Family(released.total, features, weight, points)
+    theta = _of_shares(released, family)
+    found = [
+        _likeliest(surplus, curvature, noise)[1]
+        for group, surplus, curvature, noise in _groups(released, family, theta)
+        if about[(released.group == group).any(axis=1)].all()
+    ]
+    return max(found, default=0.0)
+
+
+def _of_shares(released: Released, family: _Family) -> np.ndarray:
+    """Parameters of what all rows have in common, the others being 0."""
+    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
+    theta = np.zeros_like(released.total)
+    ridge = (1 + noise / family.curvature(theta)) / _OF_SHARES
+    return family.maximum(theta, ridge, released.group == COMMON, _FIRST_STEPS)
+
+
+def _groups(
+    released: Released, family: _Family, theta: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Each group of parameters: by what its sums exceed what is expected, their curvature and noise."""
+    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
+    curvature, surplus = family.curvature(theta), released.total - family.expected(theta)
+    for group in np.unique(released.group[(released.group != COMMON) & (released.group != ABSENT)]):
+        own = released.group == group
+        yield int(group), surplus[own], curvature[own], noise[own]
+
+
 def _prior(released: Released, family: _Family) -> tuple[np.ndarray, np.ndarray]:
     """Parameters of what all rows have in common, and the prior variance of every parameter."""
-    common = released.group == COMMON
     variance = np.full(released.total.shape, _OF_SHARES)
-    noise = np.broadcast_to(released.std[:, None] ** 2, variance.shape)
-    theta = np.zeros_like(released.total)
-    ridge = (1 + noise / family.curvature(theta)) / variance
-    theta = family.maximum(theta, ridge, common, _FIRST_STEPS)
-    curvature = family.curvature(theta)
-    surplus = released.total - family.expected(theta)
-    for group in np.unique(released.group[~common & (released.group != ABSENT)]):
-        own = released.group == group
-        variance[own] = likeliest_variance(surplus[own], curvature[own], noise[own])
+    theta = _of_shares(released, family)
+    for group, *shown in _groups(released, family, theta):
+        variance[released.group == group] = likeliest_variance(*shown)
     return theta, variance
 
 
@@ -118,9 +148,15 @@ def likeliest_variance(surplus: np.ndarray, curvature: np.ndarray, noise: np.nda
     surplus, curvature, noise : ndarray of shape (n_parameters,)
         Curvature of the log-partition, which is the sampling variance too, and variance of the noise.
     """
+    return _likeliest(surplus, curvature, noise)[0]
+
+
+def _likeliest(surplus: np.ndarray, curvature: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
+    """That variance, and the log of how much likelier it is than the least."""
     total = curvature**2 * _VARIANCES[:, None] + curvature + noise
-    evidence = -0.5 * (np.log(total) + surplus**2 / total).sum(axis=1)
-    return float(_VARIANCES[evidence.argmax()])
+    likelihood = -0.5 * (np.log(total) + surplus**2 / total).sum(axis=1)
+    best = likelihood.argmax()
+    return float(_VARIANCES[best]), float(likelihood[best] - likelihood[0])
 
 
 def probabilities(theta: np.ndarray, features: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 from ...impute._draws import inverse
 from ...tables._domain import Domain
 from ._coded_columns import CodedColumn
-from ._conditional_family import ABSENT, COMMON, Released, fit_family, information, probabilities
+from ._conditional_family import ABSENT, COMMON, Released, evidence, fit_family, information, probabilities
 from ._counted_cells import CountedCells
 from ._embedding import Embedding
 from ._public_features import LABEL_GROUPS
@@ -86,6 +86,8 @@ class JointModel:
         ]
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
+        # Log odds that some column tells of the label beyond what public facts tell.
+        self.evidence = 0.0
 
     @classmethod
     def released(
@@ -180,7 +182,10 @@ class JointModel:
         found = []
         for j, (embedding, share) in enumerate(zip(self._embeddings, unit * shares, strict=True)):
             more = self._marginal(codes[j], embedding, public, releases, share)
-            parts = [sums[j].averaged(more, first / (first + share))]
+            own = sums[j].averaged(more, first / (first + share))
+            shown = evidence(own, public.fitted, public.weight, embedding.points, public.label)
+            self.evidence = max(self.evidence, shown)
+            parts = [own]
             parts += [self._pair(codes, i, j, releases, pair) for i in range(j)]
             found.append(Released.stacked(parts))
         return found

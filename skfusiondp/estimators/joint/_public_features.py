@@ -13,6 +13,8 @@ LABEL_GROUPS = (1, 3)
 _DEGREE = 2
 # Quantiles by which numbers become ranks, and how many directions of the public columns are kept.
 _QUANTILES, _MOST_DIRECTIONS = 257, 60
+# Of more products of label and score than this, as many classes have, none is a feature.
+_MOST_PRODUCTS = 200
 
 
 class Ranks:
@@ -75,7 +77,10 @@ class PublicFeatures:
         bends = legendre.legvander(rank, _DEGREE)[..., 1:] / np.sqrt(max(1, rank.shape[1]) * _DEGREE)
         bends = bends.reshape(len(rank), -1)
         public = _shortened((self._ranks(encoded) - self._mean) / self._scale @ self._directions)
-        both = (label[:, :, None] * bends[:, None, :]).reshape(len(label), -1)
+        few = label.shape[1] * bends.shape[1] <= _MOST_PRODUCTS
+        both = np.zeros((len(label), 0))
+        if few:
+            both = (label[:, :, None] * bends[:, None, :]).reshape(len(label), -1)
         parts = {
             "all": np.ones((len(label), 1)),
             "label": label,

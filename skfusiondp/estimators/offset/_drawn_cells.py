@@ -13,6 +13,7 @@ from ..joint._joint_model import JointModel
 from ..joint._label import LabelKind
 from ..joint._public_features import PublicFeatures, Ranks
 from ..joint._releases import JointReleases
+from ._posterior import BELIEVED
 from ._public_rows import PublicRows
 
 
@@ -62,6 +63,11 @@ class DrawnCells:
         self._model = JointModel.released(
             domains, support, cells, kept, self._features, self._group, releases, self._rng
         )
+
+    @property
+    def informative(self) -> bool:
+        """Whether the model shows that sensitive columns tell of the label; of noise alone it rarely does."""
+        return self._model.evidence > BELIEVED
 
     def __call__(self, rows: np.ndarray) -> pd.DataFrame:
         """Sensitive cells of rows at some positions, drawn anew."""

@@ -12,7 +12,7 @@ _START, _LARGEST = 0.25, 1.0
 # Steps of that search after each release; the next release goes on where it ended.
 _SEARCH = 12
 # Log odds for some coefficients against none from which on they are believed in.
-_BELIEVED = 3.0
+BELIEVED = 3.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def posterior_coefficients(
             variances[:, k] = seen.likeliest(variances[:, k])
             gain += seen.gain(variances[:, k])
             inner[:, k] = seen.mean(variances[:, k])
-    return basis @ inner if gain > _BELIEVED else np.zeros((len(basis), n_outputs))
+    return basis @ inner if gain > BELIEVED else np.zeros((len(basis), n_outputs))
 
 
 class _View:

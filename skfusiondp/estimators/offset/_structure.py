@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from ...tables._domain import Domain
 from ..joint._indicators import Indicators
 from ._additive import Pieces, fit_additive
 from ._correction import ClippedLoss, Loss
+from ._drawn_cells import DrawnCells
 from ._posterior import Landscape
 from ._principal_directions import landscape_of
 from ._public_rows import PublicRows, SupportRows
@@ -53,10 +54,6 @@ def best_shares(
     each = np.ones(len(score)) if weight is None else weight
     bounds = [(0.0, 1.0)] * len(parts)
     return minimize(objective, np.full(len(parts), 0.5), jac=True, method="L-BFGS-B", bounds=bounds).x
-
-
-# Sensitive cells, drawn anew, of training rows at some positions.
-Draw = Callable[[np.ndarray], pd.DataFrame]
 
 
 class Structure:
@@ -142,7 +139,7 @@ class Structure:
         return self._landscape(hybrid(rows, everyone), score[rows], weight[rows], stand_for, clipped, rng)
 
     def fit_draws(
-        self, training: PublicRows, draw: Draw, clipped: ClippedLoss, rng: np.random.Generator
+        self, training: PublicRows, draw: DrawnCells, clipped: ClippedLoss, rng: np.random.Generator
     ) -> Landscape:
         """Learn trees from training rows whose sensitive cells are drawn, given their labels too."""
         rows = rng.permutation(len(training.public))[:_MOST_DRAWN]
@@ -165,7 +162,10 @@ class Structure:
             additive.append(self._learn(table[seen], aims, table, held, honest, rng))
             table = drawn()
         self.additive = np.mean(additive, axis=0)
-        self.shares = best_shares(self.loss, score, honest, target, weight)
+        if draw.informative:
+            self.shares = best_shares(self.loss, score, honest, target, weight)
+        else:
+            self.shares = np.zeros(2)
         stand_for = training.stand_for * len(training.public) / len(rows)
         return self._landscape(
             table[:_MOST_ROWS], score[:_MOST_ROWS], weight[:_MOST_ROWS], stand_for, clipped, rng

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from skfusiondp.estimators.joint import _indicators
 from skfusiondp.estimators.joint._indicators import Indicators
-from skfusiondp.estimators.offset import _indicators
 
 SIZES = [3, 300, 1, 7]
 RNG = np.random.default_rng(0)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from skfusiondp.estimators.offset._bins import Bins
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -22,7 +21,9 @@ from skfusiondp import (
     PrivacyBudget,
 )
 from skfusiondp.datasets import load_adult
+from skfusiondp.estimators.joint._coded_columns import CodedColumn
 from skfusiondp.estimators.joint._counted_cells import CountedCells
+from skfusiondp.estimators.joint._releases import JointReleases
 from skfusiondp.estimators.offset import _correction, _structure
 from skfusiondp.estimators.offset._correction import Loss
 from skfusiondp.estimators.offset._structure import Structure, best_shares
@@ -81,6 +82,7 @@ def parts(model):
 def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given, monkeypatch):
     """With any numbers in place of the releases, the same for two tables, a fit is the same for both."""
     real, seen = _correction.noised_sum, []
+    noised = JointReleases._noised
 
     def fits():
         return [classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN))]
@@ -92,10 +94,17 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
         seen.append(real(rows, shape, noise, bits))  # rows are read as ever
         return np.random.default_rng(shape[0]).normal(size=shape) * 20
 
+    def anything_of_joint_sums(self, total, *args):
+        released, std = noised(self, total, *args)
+        seen.append(released)
+        return np.random.default_rng(total.size).normal(size=total.shape) * 20 * std, std
+
     monkeypatch.setattr(_correction, "noised_sum", anything)
+    monkeypatch.setattr(JointReleases, "_noised", anything_of_joint_sums)
     one, two = fits()
     half = len(seen) // 2
-    assert half == one.plan_.steps and not np.array_equal(seen[0], seen[half])
+    assert half == 1 + (6 if not given else 5 if "support_target" not in given else 0)
+    assert all(not np.array_equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
     assert one.coef_.any() and parts(one) == parts(two)
     assert one.plan_ == two.plan_ and one.ledger_ == two.ledger_ and one.steps_run_ == two.steps_run_
     assert one.epsilon_ == two.epsilon_ and one.delta_ == two.delta_
@@ -104,42 +113,38 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
 
 
 @EVERY_SUPPORT
-def test_bins_know_of_sensitive_cells_what_was_counted_and_trees_nothing(given):
-    """Cells that change rows are counted alike, so that only gradients tell of them."""
-    rows = np.random.default_rng(0).permutation(len(TRAIN))
-    moved = TRAIN.assign(**{c: TRAIN[c].to_numpy()[rows] for c in DOMAINS})
-    one, two, other = (
-        classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, moved, scrambled(TRAIN))
-    )
+def test_no_sensitive_training_cell_moves_a_structure_learnt_from_labelled_support(given):
+    one, two = (classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
     assert not np.array_equal(one.coef_, two.coef_)
-    assert parts(one)["_structure"] == parts(two)["_structure"]
-    assert (parts(one)["_structure"] == parts(other)["_structure"]) == ("support_target" in given)
+    assert (parts(one)["_structure"] == parts(two)["_structure"]) == ("support_target" in given)
     for name in ("public_models_", "public_constant_", "_columns", "schema_"):
-        assert parts(one)[name] == parts(two)[name] == parts(other)[name]
+        assert parts(one)[name] == parts(two)[name]
 
 
 @pytest.mark.parametrize(
-    ("given", "steps", "counts"),
-    [({}, 1, 0), ({}, 2, 1), ({}, 5, 1), ({"support": SUPPORT}, 3, 1), (LABELLED, 2, 0)],
+    ("given", "steps", "gradients"),
+    [({}, 1, 0), ({}, 2, 1), ({}, 3, 1), ({"support": SUPPORT}, 7, 2), (LABELLED, 2, 2)],
 )
-def test_of_several_releases_the_first_is_a_count_where_no_labelled_row_shows_cells(
-    given, steps, counts, monkeypatch
+def test_a_joint_model_has_two_thirds_of_the_releases_where_no_labelled_row_shows_cells(
+    given, steps, gradients, monkeypatch
 ):
-    seen = []
+    seen, plain = [], _correction.Releases.gradient
+    spent, noised = [0.0], JointReleases._noised
 
-    def watch(name):
-        plain = getattr(_correction.Releases, name)
+    def watched(self, *args):
+        seen.append(1)
+        return plain(self, *args)
 
-        def watched(self, *args):
-            seen.append(name)
-            return plain(self, *args)
+    def watched_sums(self, *args):
+        try:
+            return noised(self, *args)
+        finally:
+            spent.append(self.spent)
 
-        monkeypatch.setattr(_correction.Releases, name, watched)
-
-    watch("counts")
-    watch("gradient")
+    monkeypatch.setattr(_correction.Releases, "gradient", watched)
+    monkeypatch.setattr(JointReleases, "_noised", watched_sums)
     model = classifier(noise_multiplier=2.0, steps=steps, **given).fit(TRAIN, Y)
-    assert seen == ["counts"] * counts + ["gradient"] * (steps - counts)
+    assert len(seen) == gradients and spent[-1] <= steps - gradients < spent[-1] + 1e-6
     assert model.steps_run_ == model.plan_.steps == steps == sum(e.steps for e in model.ledger_)
 
 
@@ -154,7 +159,7 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells(given):
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
 
-def test_declared_knots_cut_a_column_where_its_bins_would_not():
+def test_declared_knots_cut_a_column_where_its_parts_would_not():
     def drawn(seed, n):
         rng = np.random.default_rng(seed)
         x = rng.uniform(0, 100, n)
@@ -179,7 +184,7 @@ def test_declared_knots_cut_a_column_where_its_bins_would_not():
 def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
     model = classifier(epsilon=2.0, delta=1e-4, adjacency=adjacency, **given).fit(TRAIN, Y)
     (entry,) = model.ledger_
-    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 12, adjacency)
+    assert (entry.sample_rate, entry.steps, entry.adjacency) == (1.0, 1 if given else 3, adjacency)
     assert entry.protects == ("age", "sex") and entry.noise_multiplier == model.plan_.noise_multiplier
     assert model.epsilon_ == model.ledger_.epsilon(1e-4) and 1.9 < model.epsilon_ <= 2.0
     assert model.privacy_report().mechanism["steps_run"] == entry.steps
@@ -227,13 +232,13 @@ def test_a_fit_pays_before_it_expands_sensitive_cells(monkeypatch):
     def breaks(*args):
         raise RuntimeError("an error that may depend on a cell")
 
-    for owner, name in ((CountedCells, "features"), (Bins, "expand")):
+    for owner, name in ((CountedCells, "features"), (CodedColumn, "codes"), (Structure, "expand")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, breaks)
             budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
             with pytest.raises(RuntimeError, match="may depend"):
                 classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
-        assert [e.steps for e in budget.ledger] == [12]
+        assert [e.steps for e in budget.ledger] == [3]
 
 
 def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
@@ -244,20 +249,24 @@ def test_an_interrupted_fit_pays_its_shared_budget_the_whole_plan(monkeypatch):
     budget = PrivacyBudget(epsilon=2.0, delta=1e-5)
     with pytest.raises(KeyboardInterrupt):
         classifier(delta=1e-5, budget=budget).fit(TRAIN, Y)
-    assert [e.steps for e in budget.ledger] == [12]
+    assert [e.steps for e in budget.ledger] == [3]
 
 
 def breaking(monkeypatch, error, at):
-    """Make the release number `at` of a fit raise."""
-    real, calls = _correction.noised_sum, []
+    """Make the release number `at` of a fit raise: a sum of the joint model, or a gradient."""
+    calls = []
 
-    def breaks(*args):
-        calls.append(1)
-        if len(calls) == at:
-            raise error
-        return real(*args)
+    def breaking_at(real):
+        def breaks(*args):
+            calls.append(1)
+            if len(calls) == at:
+                raise error
+            return real(*args)
 
-    monkeypatch.setattr(_correction, "noised_sum", breaks)
+        return breaks
+
+    monkeypatch.setattr(JointReleases, "_noised", breaking_at(JointReleases._noised))
+    monkeypatch.setattr(_correction, "noised_sum", breaking_at(_correction.noised_sum))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -383,6 +392,13 @@ def test_a_frozen_public_model_is_not_shared():
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkeypatch):
     real, words = RandomBits.words, []
+    noised, sizes = JointReleases._noised, []
+
+    def watched(self, total, *args):
+        sizes.append(total.size)
+        return noised(self, total, *args)
+
+    monkeypatch.setattr(JointReleases, "_noised", watched)
 
     def counted(self, n):
         words.append((self.secret, n))
@@ -391,7 +407,8 @@ def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkey
     monkeypatch.setattr(RandomBits, "words", counted)
     model = classifier(random_state=None, **given).fit(TRAIN, Y)
     # A word of 64 bits a coordinate at the least, in every release.
-    assert sum(n for _, n in words) >= model.coef_.size * model.plan_.steps
+    assert sum(n for _, n in words) >= model.coef_.size + sum(sizes)
+    assert bool(sizes) != bool(given)
     assert all(secret for secret, _ in words)
     words.clear()
     classifier(random_state=3, **given).fit(TRAIN, Y)
