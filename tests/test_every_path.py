@@ -24,8 +24,8 @@ from skfusiondp import (
     PrivacyBudget,
     PrivateSynthesizer,
 )
+from skfusiondp.estimators.joint._releases import JointReleases
 from skfusiondp.estimators.offset import _correction
-from skfusiondp.estimators.synthesis import _releases
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.model_selection._head_stack import HeadStack
 from skfusiondp.training import PerRowEngine
@@ -226,21 +226,22 @@ def test_every_release_of_an_offset_fit_has_the_plans_noise(labelled, monkeypatc
         return released
 
     monkeypatch.setattr(_correction, "noised_sum", watched)
+    sums, shares = sums_of_joint_models(monkeypatch)
     support = {"support": ARRAY, "support_target": Y} if labelled else {}
-    fits = 1 if labelled else 3
+    fits, gradients = (1, 5) if labelled else (3, 1)
     for _ in range(fits):
         table = rng.normal(size=(N, 4))
         model = OffsetFusionClassifier(DOMAINS, noise_multiplier=1e6, steps=5, **support)
         model.fit(table, (table[:, 0] > 0).astype(int))
-    assert len(seen) == 5 * fits == fits * sum(e.steps for e in model.ledger_)
-    for part in (*seen, np.concatenate(seen)):
-        square = np.square(part).sum()
-        p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
-        assert p * len(seen) > LEVEL, "not the plan's noise"
+    assert sum(e.steps for e in model.ledger_) == 5
+    assert len(seen) == gradients * fits
+    assert sum(shares) == pytest.approx((5 - gradients) * fits)
+    are_standard_normal([*seen, *sums])
 
 
-def test_every_sum_of_a_synthesizer_has_the_noise_of_its_share(monkeypatch):
-    plain, seen, shares = _releases.Releases._noised, [], []
+def sums_of_joint_models(monkeypatch):
+    """Lists that joint models' sums go to, in deviations of what their noise is to be, and their shares."""
+    plain, seen, shares = JointReleases._noised, [], []
 
     def watched(self, total, unit, diameter, radius, share):
         released, std = plain(self, total, unit, diameter, radius, share)
@@ -248,16 +249,25 @@ def test_every_sum_of_a_synthesizer_has_the_noise_of_its_share(monkeypatch):
         shares.append(share)
         return released, std
 
-    monkeypatch.setattr(_releases.Releases, "_noised", watched)
+    monkeypatch.setattr(JointReleases, "_noised", watched)
+    return seen, shares
+
+
+def are_standard_normal(seen):
+    for part in (*seen, np.concatenate(seen)):
+        square = np.square(part).sum()
+        p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
+        assert p * len(seen) > LEVEL, "not the noise of its share of the plan"
+    assert len(np.unique(np.concatenate(seen))) > 0.99 * sum(part.size for part in seen)
+
+
+def test_every_sum_of_a_synthesizer_has_the_noise_of_its_share(monkeypatch):
+    seen, shares = sums_of_joint_models(monkeypatch)
     domains = {0: Numeric(-3, 3), 1: Numeric(-3, 3)}
     for _ in range(3):
         model = PrivateSynthesizer(domains, noise_multiplier=1e6).fit(ARRAY, Y)
     assert sum(shares) == pytest.approx(3 * sum(e.steps for e in model.ledger_))
-    for part in (*seen, np.concatenate(seen)):
-        square = np.square(part).sum()
-        p = 2 * min(stats.chi2.cdf(square, part.size), stats.chi2.sf(square, part.size))
-        assert p * len(seen) > LEVEL, "not its share's noise"
-    assert len(np.unique(np.concatenate(seen))) > 0.99 * sum(part.size for part in seen)
+    are_standard_normal(seen)
 
 
 # What is paid --------------------------------------------------------------------------------------------

@@ -72,10 +72,9 @@ def fit_family(released: Released, features: np.ndarray, weight: float, points: 
     -------
     ndarray of shape (n_features, n_coordinates)
     """
-    family = _Family(released.total, features, weight, points)
+    family = _Family(released, features, weight, points)
     theta, variance = _prior(released, family)
-    noise = np.broadcast_to(released.std[:, None] ** 2, variance.shape)
-    ridge = (1 + noise / family.curvature(theta)) / variance
+    ridge = (1 + family.noise / family.curvature(theta)) / variance
     return family.maximum(theta, ridge, released.group != ABSENT, _STEPS)
 
 
@@ -90,7 +89,7 @@ def information(
         As in `fit_family`.
     about : ndarray of shape (n_features,), bool
     """
-    family = _Family(released.total, features, weight, points)
+    family = _Family(released, features, weight, points)
     theta, variance = _prior(released, family)
     return float((family.curvature(theta) * variance)[about].sum())
 
@@ -102,7 +101,7 @@ def evidence(
 
     Of the groups of such features the one that shows most counts. Parameters as in `information`.
     """
-    family = _Family(released.total, features, weight, points)
+    family = _Family(released, features, weight, points)
     theta = _of_shares(released, family)
     found = [
         _likeliest(surplus, curvature, noise)[1]
@@ -114,9 +113,8 @@ def evidence(
 
 def _of_shares(released: Released, family: _Family) -> np.ndarray:
     """Parameters of what all rows have in common, the others being 0."""
-    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
     theta = np.zeros_like(released.total)
-    ridge = (1 + noise / family.curvature(theta)) / _OF_SHARES
+    ridge = (1 + family.noise / family.curvature(theta)) / _OF_SHARES
     return family.maximum(theta, ridge, released.group == COMMON, _FIRST_STEPS)
 
 
@@ -124,11 +122,10 @@ def _groups(
     released: Released, family: _Family, theta: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Each group of parameters: by what its sums exceed what is expected, their curvature and noise."""
-    noise = np.broadcast_to(released.std[:, None] ** 2, released.total.shape)
     curvature, surplus = family.curvature(theta), released.total - family.expected(theta)
     for group in np.unique(released.group[(released.group != COMMON) & (released.group != ABSENT)]):
         own = released.group == group
-        yield int(group), surplus[own], curvature[own], noise[own]
+        yield int(group), surplus[own], curvature[own], family.noise[own]
 
 
 def _prior(released: Released, family: _Family) -> tuple[np.ndarray, np.ndarray]:
@@ -170,9 +167,17 @@ def probabilities(theta: np.ndarray, features: np.ndarray, points: np.ndarray) -
 class _Family:
     """Log-partition of rows, and what follows from it."""
 
-    def __init__(self, total: np.ndarray, features: np.ndarray, weight: float, points: np.ndarray):
-        self._total, self._features, self._weight, self._points = total, features, weight, points
-        self._squares = weight * np.square(features).sum(axis=0)
+    def __init__(self, released: Released, features: np.ndarray, weight: float, points: np.ndarray):
+        self._total, self._features, self._weight, self._points = released.total, features, weight, points
+        # A feature's mean is no news beside what all rows have in common: where that is fitted too, only
+        # deviations from it bend the partition, and the noise in it is noise in them.
+        (constant,) = np.flatnonzero((released.group == COMMON).any(axis=1))
+        products = features[:, constant] @ features
+        means = products / products[constant]
+        means[constant] = 0.0
+        self._squares = weight * (np.square(features).sum(axis=0) - means * products)
+        noise = released.std**2 + np.square(means * released.std[constant])
+        self.noise = np.broadcast_to(noise[:, None], released.total.shape)
 
     def expected(self, theta: np.ndarray) -> np.ndarray:
         """Expected sums."""

@@ -62,7 +62,7 @@ def boost(
         tree = DecisionTreeRegressor(
             max_depth=depth,
             min_samples_leaf=min(least, max(1, len(table) // 4)),
-            max_features=0.4,
+            max_features=min(table.shape[1], max(2, int(0.4 * table.shape[1]))),
             random_state=int(rng.integers(2**31 - 1)),
         ).fit(table[drawn], (-residual / flat[:, None])[drawn], sample_weight=(weight * flat)[drawn])
         nodes = tree.tree_.apply(table)

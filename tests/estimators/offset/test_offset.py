@@ -176,7 +176,7 @@ def test_declared_knots_cut_a_column_where_its_parts_would_not():
         losses.append(log_loss(y_test, model.predict_proba(test)))
         at = model.decision_function(beside)
         steps.append(at[1] - max(at[0], at[2]))
-    assert steps[1] > 4 and steps[1] > steps[0] + 2 and losses[1] < losses[0]
+    assert steps[1] > steps[0] + 2 and losses[1] < losses[0] - 0.01
 
 
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
@@ -516,7 +516,7 @@ def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, g
     table, y, number = noise_columns(300, 3)
     aim = y if cls is OffsetFusionClassifier else number
     model = cls(DOMAINS, epsilon=0.1, random_state=0, **given).fit(table, aim)
-    assert model.coef_ is not None and not model.coef_.any()
+    assert model.coef_ is not None and not model.coef_.any() and not model._structure.shares.any()
     frame = made(500, 4)[0]
     assert np.array_equal(model._scores(frame), public_score(model, frame[["lab", "ward"]]))
     report = model.privacy_report()
@@ -527,7 +527,7 @@ def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, g
 
 def test_a_correction_that_is_there_is_not_said_to_be_none():
     model = classifier(noise_multiplier=0.5).fit(TRAIN, Y)
-    assert model.coef_.any() and "correction" not in model.privacy_report().mechanism
+    assert model._structure.shares.any() and "correction" not in model.privacy_report().mechanism
 
 
 def test_beats_the_public_columns_on_adult():
