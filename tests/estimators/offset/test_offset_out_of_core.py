@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from test_offset import DOMAINS, LABELLED, SUPPORT, TRAIN, Y, classifier, made, public_score, scrambled
 
