@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import clone
 from variants import MONKEYPATCH, by_test
+from variants_synthesis import columns_cut_by_the_cells_themselves
 
 from skfusiondp import FoundationImputer
 from skfusiondp.estimators.fusion import _fusion_base as fusion_base
 from skfusiondp.estimators.fusion._count import with_knots
 from skfusiondp.estimators.fusion._fusion_base import BaseFusionDP as base_of_fusion
-from skfusiondp.estimators.joint._counted_cells import CountedCells, count_cells
+from skfusiondp.estimators.joint._counted_cells import CountedCells
 from skfusiondp.estimators.offset import _correction as correction
 from skfusiondp.estimators.offset import _offset_base as base
+from skfusiondp.estimators.offset._drawn_cells import DrawnCells
 from skfusiondp.estimators.offset._indicator_rows import IndicatorRows
 from skfusiondp.model_selection import _scores
 from skfusiondp.preprocessing import PrivateStandardScaler
@@ -159,12 +161,20 @@ def a_posterior_of_an_unreleased_sum(patch):
     patch.setattr(base, "posterior_coefficients", peeking)
 
 
-def bins_cut_by_the_cells_themselves(patch):
-    def exact(cells, table, kept, releases):
-        count_cells(cells, table, kept, releases)
-        return exact_counts(cells, table)
+def trees_of_true_cells(patch):
+    release = DrawnCells.release
 
-    patch.setattr(base, "count_cells", exact)
+    def kept(self, domains, support, cells, *args):
+        release(self, domains, support, cells, *args)
+        self.true = cells
+
+    patch.setattr(DrawnCells, "release", kept)
+    patch.setattr(DrawnCells, "__call__", lambda self, rows: self.true.iloc[rows].reset_index(drop=True))
+
+
+def a_joint_model_of_all_steps_beside_gradients(patch):
+    plain = base.JointReleases
+    patch.setattr(base, "JointReleases", lambda plan, bits, started, steps: plain(plan, bits, started))
 
 
 def half_of_a_refit_stays(patch):
@@ -223,7 +233,7 @@ def reach_of_a_number_alone(patch):
 
 
 _OFFSET, _SUMS = "estimators/offset/test_offset.py", "privacy/test_noised_sums.py"
-_CORRECTION, _LOCATED = (f"estimators/offset/test_{name}.py" for name in ("correction", "counted_cells"))
+_CORRECTION, _LOCATED = "estimators/offset/test_correction.py", "estimators/joint/test_counted_cells.py"
 _FUSION_COUNT = "estimators/fusion/test_count.py"
 _COUNTED = "test_a_count_has_the_noise_of_its_own_sensitivity_and_neither_more_nor_less"
 _SAME = "test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are"
@@ -257,7 +267,7 @@ VARIANTS_OFFSET = [
     ),
     *(
         by_test(
-            f"offset counts {words}",
+            f"FusionDP counts {words}",
             counts_with_a_share_of_the_noise(share),
             _LOCATED,
             _COUNTED,
@@ -306,11 +316,25 @@ VARIANTS_OFFSET = [
         *({}, MONKEYPATCH),
     ),
     by_test(
-        "offset bins cut by the cells themselves",
-        bins_cut_by_the_cells_themselves,
+        "offset parts cut by the cells themselves",
+        columns_cut_by_the_cells_themselves,
         _OFFSET,
         _SAME,
         *({}, MONKEYPATCH),
+    ),
+    by_test(
+        "offset trees learnt from true cells in place of drawn ones",
+        trees_of_true_cells,
+        _OFFSET,
+        _SAME,
+        *({}, MONKEYPATCH),
+    ),
+    by_test(
+        "an offset joint model that spends the gradients' releases too",
+        a_joint_model_of_all_steps_beside_gradients,
+        _OFFSET,
+        "test_a_joint_model_has_two_thirds_of_the_releases_where_no_labelled_row_shows_cells",
+        *({}, 3, 1, MONKEYPATCH),
     ),
     by_test(
         "a frozen public model shared with the user",

@@ -78,9 +78,8 @@ def half_of_the_diameter(patch):
     patch.setattr(Embedding, "diameter", property(lambda self: plain(self) / 2))
 
 
-_SYNTHESIZER, _RELEASES = (
-    f"estimators/synthesis/test_{name}.py" for name in ("private_synthesizer", "releases")
-)
+_SYNTHESIZER = "estimators/synthesis/test_private_synthesizer.py"
+_RELEASES = "estimators/joint/test_releases.py"
 
 VARIANTS_SYNTHESIS = [
     by_test(

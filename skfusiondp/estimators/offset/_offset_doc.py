@@ -30,9 +30,9 @@ noise_multiplier : float, default=None (what meets `epsilon`)
 """
 
 _OTHER_PARAMETERS = """
-steps : int, default=None (1 with labelled support rows, else 12)
-    Full-batch releases. Without support rows the first of several counts where the sensitive cells lie, and
-    the others are gradients.
+steps : int, default=None (1 with labelled support rows, else 3)
+    Full-batch releases: gradients. Without labelled support rows two thirds of them are sums, which a joint
+    model of the sensitive columns is made of; a single one is.
 {noise_multiplier}
 {adjacency}
 {groups}
@@ -69,9 +69,9 @@ _NOTES = """
 The released model is (epsilon, delta)-indistinguishable between training tables that differ in the
 sensitive cells of one row; public columns, labels, weights and the number of rows are known to the
 adversary (feature-level DP, arXiv 2506.19836). Sensitive training cells enter sums over rows, of clipped
-gradients and of counts, released with Gaussian noise over the full batch, and nothing else. Domains may be
-many times too wide: by the counts, or by support rows, columns are cut where their cells lie. docs/offset.md
-has the method and the proof.
+gradients and of a joint model, released with Gaussian noise over the full batch, and nothing else. Domains
+may be many times too wide: by counts that are such sums, or by support rows, columns are cut where their
+cells lie. docs/offset.md has the method and the proof.
 """
 
 
