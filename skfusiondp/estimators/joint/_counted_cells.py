@@ -1,4 +1,4 @@
-"""Where the cells of sensitive columns lie, by counts that are released."""
+"""Where the cells of sensitive columns of numbers lie, by counts that are released."""
 
 from __future__ import annotations
 
@@ -9,47 +9,36 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
-from ...tables._domain import Domain
 from ...tables._ordered import Ordered
 from ._indicators import Indicators
 
 # An interval is cut into even leaves, and by halving towards its ends and towards zero: columns that are
 # skewed, or whose bounds are many times too wide, keep their cells there.
 _EVEN, _HALVINGS = 256, 20
-# Parts of a domain of another kind that is no list; one that is has its own.
-_PARTS = 16
 
 
 class CountedCells:
-    """By counts of cells in the parts of each domain, once `learn` has seen them; else the parts are alike.
+    """By counts of cells in the leaves of each interval, once `learn` has seen them; else leaves are alike.
 
-    A row's indicators (`features`) are counted, one active in each group: of an interval, the leaf that the
-    cell lies in, then the pairs, fours and so on of leaves, so that the noise of a sum over many leaves
-    is that of few counts.
+    A row's indicators (`features`) are counted, one active in each group: the leaf that the cell lies in, then
+    the pairs, fours and so on of leaves, so that the noise of a sum over many leaves is that of few counts.
 
     Parameters
     ----------
-    domains : mapping of str to domain
+    domains : mapping of str to Ordered
     """
 
-    def __init__(self, domains: Mapping[str, Domain]):
+    def __init__(self, domains: Mapping[str, Ordered]):
         self.domains = dict(domains)
-        self._edges = {c: _leaves(d) for c, d in domains.items() if isinstance(d, Ordered)}
-        # Shares of the leaves or categories, and last of missing cells.
-        self._shares = {c: np.r_[np.full(self._n_parts(c), 1 / self._n_parts(c)), 0.0] for c in domains}
-
-    def _n_parts(self, column: str) -> int:
-        edges = self._edges.get(column)
-        return self.domains[column].n_bins(_PARTS) if edges is None else len(edges) - 1
+        self._edges = {c: _leaves(d) for c, d in domains.items()}
+        # Cells of each leaf.
+        self._held = {c: np.ones(len(edges) - 1) for c, edges in self._edges.items()}
 
     def features(self, frame: pd.DataFrame) -> Indicators:
         """Which parts each row's cells lie in."""
         groups: list[np.ndarray] = []
         for c, d in self.domains.items():
-            n = self._n_parts(c)
-            if not isinstance(d, Ordered):
-                groups.append(d.bins(frame[c], _PARTS))
-                continue
+            n = len(self._held[c])
             values = d.clean(frame[c])
             leaf = np.searchsorted(self._edges[c][1:-1], values, side="right")
             for level in range(_levels(n)):
@@ -58,32 +47,24 @@ class CountedCells:
 
     @property
     def sizes(self) -> list[int]:
-        """Indicators of each group of `features`."""
-        found = []
-        for c, d in self.domains.items():
-            n = self._n_parts(c)
-            levels = _levels(n) if isinstance(d, Ordered) else 1
-            found += [_nodes(n, level) + 1 for level in range(levels)]
-        return found
+        """Indicators of each group of `features`; the last one of each is that of missing cells."""
+        return [_nodes(len(h), level) + 1 for h in self._held.values() for level in range(_levels(len(h)))]
 
     def learn(self, counts: np.ndarray) -> None:
         """Take over noised counts of the indicators, of shape (sum of sizes,)."""
-        for c in self.domains:
-            n = self._n_parts(c)
-            levels = _levels(n) if c in self._edges else 1
-            size = sum(_nodes(n, level) + 1 for level in range(levels))
+        for c, held in self._held.items():
+            n = len(held)
+            size = sum(_nodes(n, level) + 1 for level in range(_levels(n)))
             own, counts = counts[:size], counts[size:]
-            leaves, missing = _consistent(own, n, levels)
-            if c in self._edges:
-                # The distribution function that is closest to the running sums.
-                leaves = np.diff(isotonic_regression(np.r_[0.0, np.cumsum(leaves)]))
-            known = np.maximum(np.r_[leaves, missing], 0.0)
-            if known[:-1].sum() > 0:
-                self._shares[c] = known / known.sum()
+            leaves = _consistent(own, n, _levels(n))
+            # The distribution function that is closest to the running sums.
+            rising = np.maximum(np.diff(isotonic_regression(np.r_[0.0, np.cumsum(leaves)])), 0.0)
+            if rising.sum() > 0:
+                self._held[c] = rising
 
     def quantiles(self, column: str, shares: np.ndarray) -> np.ndarray:
         """Quantiles of a column of numbers."""
-        edges, below = self._edges[column], np.r_[0.0, np.cumsum(self._shares[column][:-1])]
+        edges, below = self._edges[column], np.r_[0.0, np.cumsum(self._held[column])]
         rises = np.r_[True, np.diff(below) > 0]
         return np.interp(shares * below[-1], below[rises], edges[rises])
 
@@ -106,8 +87,8 @@ def _nodes(n_leaves: int, level: int) -> int:
     return ((n_leaves - 1) >> level) + 1
 
 
-def _consistent(counts: np.ndarray, n_leaves: int, levels: int) -> tuple[np.ndarray, float]:
-    """Leaves and missing cells whose sums are closest to the counts of all levels, by least squares.
+def _consistent(counts: np.ndarray, n_leaves: int, levels: int) -> np.ndarray:
+    """Leaves whose sums are closest to the counts of all levels, by least squares.
 
     A node's count and the sum of what its halves say are two estimates of one number: on the way up they
     are averaged by their precision, and on the way down the halves share what then is left between them.
@@ -125,7 +106,7 @@ def _consistent(counts: np.ndarray, n_leaves: int, levels: int) -> tuple[np.ndar
     for own, share, (below, spread) in zip(reversed(found), variance[-2::-1], reversed(sums), strict=True):
         parent = np.arange(len(own)) // 2
         last = own + ((last - below) / spread)[parent] * share
-    return last, float(np.mean([level[-1] for level in split]))
+    return last
 
 
 def _halves(values: np.ndarray) -> np.ndarray:

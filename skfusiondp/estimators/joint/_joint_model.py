@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...impute._draws import inverse
 from ...tables._domain import Domain
+from ...tables._ordered import Ordered
 from ._coded_columns import CodedColumn
 from ._conditional_family import ABSENT, COMMON, Released, evidence, fit_family, information, probabilities
 from ._counted_cells import CountedCells
@@ -86,7 +87,7 @@ class JointModel:
         ]
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
-        # Log odds that some column tells of the label beyond what public facts tell.
+        # Log of how much likelier the sums are if some column goes with the label than if none does.
         self.evidence = 0.0
 
     @classmethod
@@ -254,9 +255,10 @@ def located_cells(
     """Where cells lie: by support rows, or by a first count of the rows to be read."""
     if support is not None:
         return SupportCells(domains, support)
-    counted = CountedCells(domains)
-    share = _COUNTED * releases.left
-    counted.learn(releases.counts(counted.features(cells), len(counted.sizes), share))
+    counted = CountedCells({c: d for c, d in domains.items() if isinstance(d, Ordered)})
+    if counted.domains:  # a list's values need no cuts
+        share = _COUNTED * releases.left
+        counted.learn(releases.counts(counted.features(cells), len(counted.sizes), share))
     return counted
 
 

@@ -1,4 +1,4 @@
-"""What the synthesizer releases: one row's reach, the noise of each sum, and that shares keep to the plan."""
+"""What a joint model releases: one row's reach, the noise of each sum, and that shares keep to the plan."""
 
 import itertools
 import math
@@ -30,6 +30,7 @@ DOMAINS = {
     "sex": Categorical(["f", "m"]),
     "only": Categorical([1]),
 }
+INTERVALS = {c: d for c, d in DOMAINS.items() if not isinstance(d, Categorical)}
 
 
 def squared(vector):
@@ -125,7 +126,7 @@ CELLS = st.one_of(
 @settings(max_examples=100)
 @given(st.lists(CELLS, min_size=1, max_size=4), st.sampled_from(sorted(DOMAINS)))
 def test_every_cell_has_one_part_whatever_it_is(cells, column):
-    coded = CodedColumn.of(DOMAINS[column], column, CountedCells(DOMAINS))
+    coded = CodedColumn.of(DOMAINS[column], column, CountedCells(INTERVALS))
     codes = coded.codes(pd.Series(cells, dtype=object))
     assert codes.dtype == np.int64 and len(codes) == len(cells)
     assert ((codes >= 0) & (codes < coded.n_parts)).all()
@@ -174,12 +175,12 @@ def test_pairs_and_counts_have_noise_of_their_reach():
     assert not fits(noise, 0.93 * std)
     # Counts are whole, so that their noise is rounded to whole numbers: it has to be large to be seen.
     out, _ = releases(noise=100.0)
-    domains = {"code": Categorical([str(i) for i in range(3000)])}
-    cells = CountedCells(domains)
-    counted = out.counts(cells.features(pd.DataFrame({"code": [None] * 3})), len(cells.sizes), 1.0)
-    # Of one group: two versions of a row are sqrt(2) apart.
-    assert fits(counted[:-1], 50 * math.sqrt(2))
-    assert not fits(counted[:-1], 50 * math.sqrt(1.6))
+    cells = CountedCells({c: Numeric(0, 1) for c in "abcde"})
+    groups = len(cells.sizes)
+    counted = out.counts(cells.features(pd.DataFrame(dict.fromkeys("abcde", [None] * 3))), groups, 1.0)
+    # Two versions of a row are sqrt(2) apart in each group.
+    assert fits(counted, 50 * math.sqrt(2 * groups))
+    assert not fits(counted, 50 * math.sqrt(1.6 * groups))
 
 
 def test_sums_are_those_of_the_rows():
