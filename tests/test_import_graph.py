@@ -140,6 +140,12 @@ def test_nothing_imports_estimators(file):
     assert "estimators" not in layers_of(file)
 
 
+@pytest.mark.parametrize("file", under("estimators/joint"), ids=str)
+def test_the_joint_model_imports_no_estimator(file):
+    others = ("offset", "fusion", "synthesis")
+    assert not reaches(imports(file), *(f"skfusiondp.estimators.{name}" for name in others))
+
+
 @pytest.mark.parametrize("file", under("privacy"), ids=str)
 def test_the_mechanism_knows_neither_sklearn_nor_skorch(file):
     assert not reaches(imports(file), "sklearn", "skorch")

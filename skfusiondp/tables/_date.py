@@ -40,7 +40,8 @@ class Date(Ordered):
         estimator's.
     knots : sequence of dates, optional
         Public dates inside the interval at which the encoding may bend, such as a reform's first day. None
-        takes quantiles of the public support rows; without support, 7 evenly spaced ones.
+        takes quantiles of the public support rows; without support, 7 evenly spaced ones. Models that draw
+        cells cut the column there too.
 
     Raises
     ------

@@ -45,7 +45,8 @@ class Numeric(Ordered):
         estimator's.
     knots : sequence of float, optional
         Public points inside the interval at which the encoding may bend, such as clinical thresholds.
-        None takes quantiles of the public support rows; without support, 7 evenly spaced points.
+        None takes quantiles of the public support rows; without support, 7 evenly spaced points. Models that
+        draw cells cut the column there too.
     step : float, optional
         What the column's values are apart, where everybody knows it, counted from `low`: 1 for years or
         counts. Cells that are imputed or drawn are then such values. True cells are read as they are.

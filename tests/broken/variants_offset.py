@@ -172,6 +172,15 @@ def trees_of_true_cells(patch):
     patch.setattr(DrawnCells, "__call__", lambda self, rows: self.true.iloc[rows].reset_index(drop=True))
 
 
+def gradients_of_rows_that_are_not_kept(patch):
+    plain = base.read_pieces
+
+    def all_rows(table, columns, kept, *args):
+        return plain(table, columns, np.ones_like(kept), *args)
+
+    patch.setattr(base, "read_pieces", all_rows)
+
+
 def a_joint_model_of_all_steps_beside_gradients(patch):
     plain = base.JointReleases
     patch.setattr(base, "JointReleases", lambda plan, bits, started, steps: plain(plan, bits, started))
@@ -328,6 +337,13 @@ VARIANTS_OFFSET = [
         _OFFSET,
         _SAME,
         *({}, MONKEYPATCH),
+    ),
+    by_test(
+        "an offset gradient over rows that are not kept",
+        gradients_of_rows_that_are_not_kept,
+        "test_units_in_fits.py",
+        "test_rows_beyond_the_bound_are_in_no_private_branch",
+        *("offset", MONKEYPATCH),
     ),
     by_test(
         "an offset joint model that spends the gradients' releases too",

@@ -26,6 +26,7 @@ from ...privacy._random_bits import RandomBits
 from ...privacy._relations import ROW_RELATIONS
 from ...tables._frames import check_table
 from ...tables._groups import read_units, without_column
+from ...tables._ordered import Ordered
 from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
 from ...tables._schema import SensitiveSchema, resolve_schema
@@ -404,7 +405,8 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """The job with knots where sensitive cells lie, by the release that runs before the first step."""
         assert self.plan_ is not None and self.plan_.before is not None
         plan = self.plan_.before
-        cells = CountedCells({c: job.schema.domains[c] for c in plan.tiers[0].columns})
+        named = {c: job.schema.domains[c] for c in plan.tiers[0].columns}
+        cells = CountedCells({c: d for c, d in named.items() if isinstance(d, Ordered)})
         bits = RandomBits(None if self.random_state is None else seeds.spawn(1)[0])
 
         def count() -> np.ndarray:

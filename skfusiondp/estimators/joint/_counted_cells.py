@@ -20,8 +20,9 @@ _EVEN, _HALVINGS = 256, 20
 class CountedCells:
     """By counts of cells in the leaves of each interval, once `learn` has seen them; else leaves are alike.
 
-    A row's indicators (`features`) are counted, one active in each group: the leaf that the cell lies in, then
-    the pairs, fours and so on of leaves, so that the noise of a sum over many leaves is that of few counts.
+    A row's indicators (`features`) are counted, one active in each group: the leaf that the cell lies in,
+    then the pairs, fours and so on of leaves, so that the noise of a sum over many leaves is that of few
+    counts.
 
     Parameters
     ----------

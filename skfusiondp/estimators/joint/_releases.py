@@ -37,7 +37,7 @@ class JointReleases:
     started : callable
         Called before each sum.
     steps : int, optional
-        How many of the plan's steps they share out; all, unless others make releases of the same plan.
+        How many of the plan's steps they may make; all, unless others make releases of the same plan.
     """
 
     def __init__(

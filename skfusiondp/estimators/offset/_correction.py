@@ -1,4 +1,4 @@
-"""The private part: noised sums over rows, of gradients and of counts."""
+"""The private part: noised sums over rows, of gradients, and FusionDP's counts."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class Releases:
         Where the noise comes from.
     started : callable
         Called before each release: that step is paid for.
-    left : int, optional
-        How many of the plan's steps are these; all, unless others have released some.
+    steps : int, optional
+        How many of the plan's steps they may make; all, unless others make releases of the same plan.
     """
 
     def __init__(
@@ -140,13 +140,13 @@ class Releases:
         plan: PrivatePlan,
         bits: RandomBits,
         started: Callable[[], None],
-        left: int | None = None,
+        steps: int | None = None,
     ):
         self._loss, self._plan, self._bits, self._started = loss, plan, bits, started
         # The plan's clipping norm is the accountant's, see noise_unit.
         self._bound = plan.clipping.max_grad_norm / loss.noise_unit(1.0, plan.adjacency)
         self.std = plan.noise_multiplier * plan.clipping.max_grad_norm
-        self.left = plan.steps if left is None else left
+        self.left = plan.steps if steps is None else steps
 
     def gradient(self, rows: IndicatorRows, coef: np.ndarray) -> np.ndarray:
         """The gradient of the loss in coefficients of the rows' features; its noise has deviation `std`."""

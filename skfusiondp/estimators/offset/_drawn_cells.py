@@ -66,7 +66,7 @@ class DrawnCells:
 
     @property
     def informative(self) -> bool:
-        """Whether the model shows that sensitive columns tell of the label; of noise alone it rarely does."""
+        """Whether the released sums show that some sensitive column goes with the label."""
         return self._model.evidence > BELIEVED
 
     def __call__(self, rows: np.ndarray) -> pd.DataFrame:

@@ -45,7 +45,7 @@ from ._shape_functions_display import ShapeFunctionsDisplay
 from ._structure import Structure
 
 _FOLDS = 5
-# Rows that the public model and the structure are learnt from; all of a table of fewer.
+# Rows that the public model, the joint model and the structure are learnt from; all of a table of fewer.
 _LEARNT_ROWS = 2**17
 # Releases: the start that labelled support rows give is near enough for one. Without, the joint model of the
 # sensitive columns takes two.
@@ -58,7 +58,7 @@ _LEAF = 20
 
 
 def _gradients(steps: int) -> int:
-    """Releases of gradients of so many, where the others make a joint model of the sensitive columns."""
+    """How many of so many releases are gradients; the others make the joint model."""
     return max(steps // 3, min(steps - 1, 1))
 
 
@@ -166,7 +166,8 @@ class BaseOffsetFusion(PrivateEstimator):
         X : table of shape (n_rows, n_columns)
             A pandas or polars frame, or an array. A memory-mapped array, a pyarrow Table or data set, or the
             path of a .npy, .parquet or .feather file or a folder of parquet files, stays on disk and is read
-            some rows at a time. The free part is learnt from at most 131,072 rows.
+            some rows at a time. The free part and the joint model of the sensitive columns are learnt from at
+            most 131,072 rows.
         y : array-like of shape (n_rows,)
             Target, public.
         sample_weight : array-like of shape (n_rows,), optional
@@ -238,10 +239,11 @@ class BaseOffsetFusion(PrivateEstimator):
             columns=dict.fromkeys(columns, strictest),
             rows_per_unit=rows_per_unit,
         )
-        release_noise(plan, loss, n_rows)  # refuses what 64 bits do not hold, as the next does
+        # These refuse noise and sums that 64 bits do not hold.
+        release_noise(plan, loss, n_rows)
         if self.support_target is None:
-            steps = plan.steps - _gradients(plan.steps)
-            noise_of_sums(plan.noise_multiplier, largest_norm(len(columns), steps), n_rows)
+            of_sums = plan.steps - _gradients(plan.steps)
+            noise_of_sums(plan.noise_multiplier, largest_norm(len(columns), of_sums), n_rows)
         return plan
 
     def _train(self, job: Job, begin: Begin) -> None:
@@ -400,16 +402,19 @@ class BaseOffsetFusion(PrivateEstimator):
             gradients = _gradients(plan.steps)
             self.steps_run_ = plan.steps - gradients
             self._tell(1, f"joint model of the sensitive columns, {self.steps_run_} release(s)")
-            sums = JointReleases(plan, bits, lambda: None, self.steps_run_)
+            sums = JointReleases(plan, bits, lambda: self._tell(2, "a sum of that model"), self.steps_run_)
             rng = np.random.default_rng(seeds[1])
             draw = DrawnCells(known, job.loss.task, rng)
             support = None if job.support is None else job.support.frame
-            rows = np.arange(job.n_rows) if known.positions is None else known.positions
-            cells = job.table.take(rows, job.schema.sensitive)
-            draw.release(job.schema.domains, support, cells, kept[rows], sums)
+            read = np.arange(job.n_rows) if known.positions is None else known.positions
+            cells = job.table.take(read, job.schema.sensitive)
+            draw.release(job.schema.domains, support, cells, kept[read], sums)
             self._structure = Structure(job.schema.domains, job.loss)
             landscape = self._structure.fit_draws(known, draw, clipped, rng)
             clear_padding(self._structure)
+        if not gradients:
+            self.coef_ = np.zeros((self._structure.n_features, n_outputs))
+            return
         rows = IndicatorRows(
             lambda: read_pieces(
                 job.table, job.schema.columns, kept, lambda frame, rows: self._piece(job, score, frame, rows)
@@ -419,11 +424,8 @@ class BaseOffsetFusion(PrivateEstimator):
             n_outputs,
             gradients,
         )
-        if not gradients:
-            self.coef_ = np.zeros((rows.n_features, n_outputs))
-            return
         self._tell(1, f"private correction, {gradients} release(s)")
-        releases = Releases(job.loss, plan, bits, started, gradients)
+        releases = Releases(job.loss, plan, bits, started, steps=gradients)
         self.coef_ = posterior_coefficients(
             lambda coef: releases.gradient(rows, coef), landscape, n_outputs, gradients, releases.std
         )

@@ -31,8 +31,9 @@ noise_multiplier : float, default=None (what meets `epsilon`)
 
 _OTHER_PARAMETERS = """
 steps : int, default=None (1 with labelled support rows, else 3)
-    Full-batch releases: gradients. Without labelled support rows two thirds of them are sums, which a joint
-    model of the sensitive columns is made of; a single one is.
+    Full-batch releases. With labelled support rows all are gradients. Without, a third of them are, rounded
+    down, but one of two and none of one; the others are spent on sums that a joint model of the sensitive
+    columns is made of.
 {noise_multiplier}
 {adjacency}
 {groups}
@@ -57,7 +58,7 @@ public_models_ : list of estimator
 {imputer_}
 coef_ : ndarray of shape (n_features, n_outputs) or None
     Values of the correction: the released sums after post-processing. All are 0 where these show nothing
-    beyond their noise; the report says so.
+    beyond their noise. The report says so if no joint model shows anything either.
 {unit_}
 {rows_per_unit_}
 {n_rows_}
@@ -69,9 +70,9 @@ _NOTES = """
 The released model is (epsilon, delta)-indistinguishable between training tables that differ in the
 sensitive cells of one row; public columns, labels, weights and the number of rows are known to the
 adversary (feature-level DP, arXiv 2506.19836). Sensitive training cells enter sums over rows, of clipped
-gradients and of a joint model, released with Gaussian noise over the full batch, and nothing else. Domains
-may be many times too wide: by counts that are such sums, or by support rows, columns are cut where their
-cells lie. docs/offset.md has the method and the proof.
+gradients and of a joint model, released with Gaussian noise over the full batch, and nothing else. Without
+labelled support rows domains may be many times too wide: columns are cut where a noised count or support
+rows show that cells lie. docs/offset.md has the method and the proof.
 """
 
 

@@ -26,8 +26,9 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
     """Classifier: a public model as a free offset, plus a private correction in the sensitive columns.
 
     Any scikit-learn classifier learns from the public columns, which costs nothing. What the sensitive
-    columns add to its score is a sum of indicators, whose structure is learnt for free and whose values
-    are trained under differential privacy. Binary and multiclass.
+    columns add to its score is learnt for free from labelled support rows, or from rows whose sensitive
+    cells are drawn from a private model, and corrected on the true rows under differential privacy.
+    Binary and multiclass.
 
     Parameters
     ----------

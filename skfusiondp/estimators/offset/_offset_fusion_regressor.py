@@ -26,8 +26,9 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     """Regressor: a public model as a free offset, plus a private correction in the sensitive columns.
 
     Any scikit-learn regressor learns from the public columns, which costs nothing. What the sensitive
-    columns add to its prediction is a sum of indicators, whose structure is learnt for free and whose
-    values are trained under differential privacy. One target, squared error (Huber's beyond the clip).
+    columns add to its prediction is learnt for free from labelled support rows, or from rows whose sensitive
+    cells are drawn from a private model, and corrected on the true rows under differential privacy.
+    One target, squared error (Huber's beyond the clip).
 
     Parameters
     ----------

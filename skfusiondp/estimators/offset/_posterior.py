@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-# Prior variance that the search starts from, and about the square of what a group may add to a score.
+# Prior variance that the search starts from, and about the square of what the coefficients may add to a
+# score.
 _START, _LARGEST = 0.25, 1.0
 # Steps of that search after each release; the next release goes on where it ended.
 _SEARCH = 12
@@ -17,14 +19,13 @@ BELIEVED = 3.0
 
 @dataclass(frozen=True)
 class Landscape:
-    """What public rows say of the loss: directions in which their features vary, and how it bends there.
+    """What rows with borrowed or drawn cells say of the loss: directions in which their features vary, and
+    how it bends there.
 
     Parameters
     ----------
     basis : ndarray of shape (n_features, n_directions)
         Orthonormal.
-    group : ndarray of shape (n_features,), int
-        Features of one group have coefficients of one prior variance.
     expected : callable
         Given coefficients of shape (n_features, n_outputs), what is expected of all training rows' clipped
         gradients if these coefficients are the best, and their curvature: (n_directions, n_outputs) each.
@@ -33,7 +34,6 @@ class Landscape:
     """
 
     basis: np.ndarray
-    group: np.ndarray
     expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     spread: float = 1.0
 
@@ -50,8 +50,8 @@ def posterior_coefficients(
     A release at coefficients t shows, along a direction of curvature h, ``h (t - best)`` beside what is
     expected at the best ones, plus noise; the sampling of rows adds a variance in proportion to h. All
     releases together are one such view of the best coefficients; later ones count for more, since the loss
-    is closer to its parabola there. The prior is normal with mean 0 and a variance for each group of features
-    that makes the view most likely, in the span of the directions. Where the view is about as likely
+    is closer to its parabola there. The prior is normal with mean 0 and the variance that makes the view
+    most likely, in the span of the directions. Where the view is about as likely
     without any coefficients, which noise alone can bring about, all are 0.
 
     Parameters
@@ -74,9 +74,7 @@ def posterior_coefficients(
     Hunter and Lange (2004), "A tutorial on MM algorithms", for variance components.
     """
     basis = landscape.basis
-    names, group = np.unique(landscape.group, return_inverse=True)
-    parts = np.stack([basis[group == g].T @ basis[group == g] for g in range(len(names))])
-    variances = np.full((len(names), n_outputs), _START)
+    variances = np.full(n_outputs, _START)
     # Coefficients lie in the span of the directions: of what lies beside it the view says nothing, and
     # gradients taken there would hold what `h` does not explain.
     inner, view, bend = np.zeros((3, basis.shape[1], n_outputs))
@@ -92,10 +90,10 @@ def posterior_coefficients(
         noise = std**2 * squares / total**2
         gain = 0.0
         for k in range(n_outputs):
-            seen = _View(view[:, k] / total, bend[:, k] / total, noise, landscape.spread, parts)
-            variances[:, k] = seen.likeliest(variances[:, k])
-            gain += seen.gain(variances[:, k])
-            inner[:, k] = seen.mean(variances[:, k])
+            seen = _View(view[:, k] / total, bend[:, k] / total, noise, landscape.spread)
+            variances[k] = seen.likeliest(variances[k])
+            gain += seen.gain(variances[k])
+            inner[:, k] = seen.mean(variances[k])
     return basis @ inner if gain > BELIEVED else np.zeros((len(basis), n_outputs))
 
 
@@ -109,36 +107,30 @@ class _View:
         What is seen of a coefficient of 1.
     noise, spread : float
         Variance of the releases' noise, and of the sampling of rows over `h`.
-    parts : ndarray of shape (n_groups, n_directions, n_directions)
-        Products of the directions within each group of features.
     """
 
-    def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, spread: float, parts: np.ndarray):
+    def __init__(self, seen: np.ndarray, h: np.ndarray, noise: float, spread: float):
         self._seen, self._h, self._alone = seen, h, noise + spread * h
-        self._parts, self._each = parts, h[:, None] * parts * h[None, :]
 
-    def _covariance(self, variances: np.ndarray) -> np.ndarray:
-        return np.diag(self._alone) + np.tensordot(variances, self._each, 1)
+    def _total(self, variance: float) -> np.ndarray:
+        """Variance of the view along each direction."""
+        return self._alone + variance * self._h**2
 
-    def likeliest(self, variances: np.ndarray) -> np.ndarray:
-        """Prior variances that make the view likelier, searched from some."""
-        flat = self._each.reshape(len(self._each), -1)
+    def likeliest(self, variance: float) -> float:
+        """The prior variance that makes the view likelier, searched from one."""
         for _ in range(_SEARCH):
-            inverse = np.linalg.inv(self._covariance(variances))
-            pull = inverse @ self._seen
-            signal = np.einsum("i,gij,j->g", pull, self._each, pull)
-            expected = flat @ inverse.ravel() + 1 / (_LARGEST * len(flat))
-            variances = np.maximum(variances * np.sqrt(np.maximum(signal, 0) / expected), 1e-10)
-        return variances
+            total = self._total(variance)
+            signal = np.square(self._h * self._seen / total).sum()
+            expected = (self._h**2 / total).sum() + 1 / _LARGEST
+            variance = max(variance * math.sqrt(signal / expected), 1e-10)
+        return variance
 
-    def mean(self, variances: np.ndarray) -> np.ndarray:
+    def mean(self, variance: float) -> np.ndarray:
         """The posterior mean along each direction."""
-        pull = self._h * np.linalg.solve(self._covariance(variances), self._seen)
-        return np.tensordot(variances, self._parts, 1) @ pull
+        return variance * self._h * self._seen / self._total(variance)
 
-    def gain(self, variances: np.ndarray) -> float:
-        """Log of how much likelier the view is with these prior variances than with none."""
-        covariance = self._covariance(variances)
-        some = np.linalg.slogdet(covariance)[1] + self._seen @ np.linalg.solve(covariance, self._seen)
-        none = np.log(self._alone).sum() + (self._seen**2 / self._alone).sum()
-        return float(none - some) / 2
+    def gain(self, variance: float) -> float:
+        """Log of how much likelier the view is with this prior variance than with none."""
+        total = self._total(variance)
+        none = np.log(self._alone) + self._seen**2 / self._alone
+        return float((none - np.log(total) - self._seen**2 / total).sum()) / 2

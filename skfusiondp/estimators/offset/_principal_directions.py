@@ -17,7 +17,6 @@ def landscape_of(
     score: np.ndarray,
     weight: np.ndarray,
     stand_for: float,
-    group: np.ndarray,
     clipped: ClippedLoss,
     rng: np.random.Generator,
 ) -> Landscape:
@@ -31,7 +30,6 @@ def landscape_of(
     weight : ndarray of shape (n_rows,)
     stand_for : float
         Training rows that each row stands for.
-    group : ndarray of shape (n_features,), int
     clipped : ClippedLoss
     rng : Generator
     """
@@ -51,4 +49,4 @@ def landscape_of(
         drift = stand_for * clipped.drift(reached, weight)
         return along.T @ drift, np.square(along).T @ (clipped.loss.curvature(reached) * each)
 
-    return Landscape(basis.T @ axes, group, expected, clipped.spread)
+    return Landscape(basis.T @ axes, expected, clipped.spread)

@@ -157,7 +157,7 @@ class Structure:
         additive = []
         for k in range(_HYBRID):
             held = fold == k
-            seen = ~held if (~held).any() else held
+            seen = ~held
             aims = (target[seen], score[seen], weight[seen], self.loss)
             additive.append(self._learn(table[seen], aims, table, held, honest, rng))
             table = drawn()
@@ -245,13 +245,13 @@ class Structure:
         clipped: ClippedLoss,
         rng: np.random.Generator,
     ) -> Landscape:
+        """Set what each leaf adds to the score; return the landscape at that start."""
         mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
         self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
         features, start = self._of_table(hybrid)
         start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
-        group = np.zeros(features.n_features, int)
-        return landscape_of(features, score + start, weight, surer * stand_for, group, clipped, rng)
+        return landscape_of(features, score + start, weight, surer * stand_for, clipped, rng)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""

@@ -52,6 +52,8 @@ def boost(
     found = Trees()
     score = offset.copy()
     least = max(15, len(table) // 250)
+    # Columns that a split is looked for in: two at the least, for of few columns one often says nothing.
+    tried = min(table.shape[1], max(2, int(0.4 * table.shape[1])))
     for _ in range(_TREES):
         residual = loss.residuals(score, target)
         h = np.maximum(loss.curvature(score), 1e-3)
@@ -62,7 +64,7 @@ def boost(
         tree = DecisionTreeRegressor(
             max_depth=depth,
             min_samples_leaf=min(least, max(1, len(table) // 4)),
-            max_features=min(table.shape[1], max(2, int(0.4 * table.shape[1]))),
+            max_features=tried,
             random_state=int(rng.integers(2**31 - 1)),
         ).fit(table[drawn], (-residual / flat[:, None])[drawn], sample_weight=(weight * flat)[drawn])
         nodes = tree.tree_.apply(table)

@@ -130,8 +130,8 @@ def of_noise(seed, n=2000):
     return table, (lab + rng.logistic(size=n) > 0).astype(int)
 
 
-def test_a_column_that_tells_nothing_is_not_said_to_and_leaves_the_public_score():
-    """Of noise alone the released sums rarely show more than e³; of a signal that they hold, always."""
+def test_a_column_of_noise_mostly_leaves_the_public_score():
+    """Of noise alone the released sums rarely show more than e³; a signal is found."""
     silent = 0
     for seed in range(6):
         table, y = of_noise(seed)
@@ -148,7 +148,7 @@ def test_a_column_that_tells_nothing_is_not_said_to_and_leaves_the_public_score(
     assert model._structure.shares[0] > 0.5
 
 
-def test_a_rare_label_is_told_of_as_its_few_rows_tell():
+def test_drawn_cells_go_with_a_rare_label_as_true_ones_do():
     """Where nearly all labels are the same, the label's mean is no news beside the number of rows."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"lab": rng.normal(size=6000), "age": rng.uniform(10, 90, 6000)})

@@ -38,7 +38,7 @@ def coefficients(rows, releases):
         clipping=accountant_clipping(loss, 0.5, "replace"), adjacency="replace",
     )  # fmt: skip
     flat = np.zeros((sum(SIZES), 1)), np.full((sum(SIZES), 1), 20.0)
-    landscape = Landscape(np.eye(sum(SIZES)), np.repeat([0, 1], SIZES), lambda coef: flat)
+    landscape = Landscape(np.eye(sum(SIZES)), lambda coef: flat)
     made = Releases(loss, plan, RandomBits(1), lambda: None)
     return posterior_coefficients(lambda c: made.gradient(rows, c), landscape, 1, releases, made.std)
 

@@ -88,7 +88,7 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
         return [classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN))]
 
     one, two = fits()
-    assert not np.array_equal(one.coef_, two.coef_)  # the change matters
+    assert not np.array_equal(one.predict_proba(TRAIN), two.predict_proba(TRAIN))  # the change matters
 
     def anything(rows, shape, noise, bits):
         seen.append(real(rows, shape, noise, bits))  # rows are read as ever
@@ -114,8 +114,8 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
 
 @EVERY_SUPPORT
 def test_no_sensitive_training_cell_moves_a_structure_learnt_from_labelled_support(given):
-    one, two = (classifier(noise_multiplier=0.5, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
-    assert not np.array_equal(one.coef_, two.coef_)
+    one, two = (classifier(noise_multiplier=0.1, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
+    assert not np.array_equal(one.predict_proba(TRAIN), two.predict_proba(TRAIN))
     assert (parts(one)["_structure"] == parts(two)["_structure"]) == ("support_target" in given)
     for name in ("public_models_", "public_constant_", "_columns", "schema_"):
         assert parts(one)[name] == parts(two)[name]
