@@ -111,7 +111,7 @@ def test_nothing_but_noise_mostly_gives_exactly_0_and_signal_never_does():
     noise = 60.0**2 * np.square(weight).sum() / weight.sum() ** 2
     unrestrained = (noise + 75) / 75**2  # of estimates without a prior
     assert all(np.square(coef).mean() < 0.3 * unrestrained for coef in believed)
-    assert all(planted(seed, 60.0).coefficients().any() for seed in range(20))
+    assert all(planted(seed, 60.0, size=1.2).coefficients().any() for seed in range(20))
 
 
 def test_directions_that_leave_much_out_do_no_harm():
