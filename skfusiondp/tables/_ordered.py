@@ -14,6 +14,7 @@ from ._domain import Domain, as_column
 from ._frames import missing_cells, short_text
 from ._piecewise import piecewise_linear
 
+_LARGEST_SINGLE = float(np.finfo(np.float32).max) / 2
 # Intervals of the piecewise-linear encoding, where a domain states no knots.
 _PIECES = 8
 # Knots by public cells: even shares of them, and smaller ones towards both ends, where few rows tell much.
@@ -132,7 +133,10 @@ class Ordered(Domain):
         return np.column_stack([share, np.isnan(clean)]).astype(np.float32)
 
     def tree_features(self, values: Any) -> np.ndarray:
-        return self.clean(values)[:, None]
+        # Trees read single precision, which tells numbers near zero apart and ends at a largest one.
+        low, high = self.span
+        nearest_zero = min(max(low, 0.0), high)
+        return np.clip(self.clean(values) - nearest_zero, -_LARGEST_SINGLE, _LARGEST_SINGLE)[:, None]
 
     def target(self, values: Any) -> np.ndarray:
         return self.clean(values)

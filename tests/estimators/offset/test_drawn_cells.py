@@ -170,3 +170,18 @@ def test_drawn_cells_go_with_a_rare_label_as_true_ones_do():
         patch.setattr(DrawnCells, "release", watched)
         landscape_of(table, y, 2.0)
     assert found[0][1] and found[0][0] > 0.1
+
+
+@pytest.mark.parametrize("moved", [0.0, 1.7e9, -1.7e9])
+def test_what_trees_read_of_a_number_tells_its_cells_apart_wherever_it_lies(moved):
+    cells = pd.Series([-4.0, -0.5, 0.0, 0.25, 4.0, None])
+    read = Numeric(moved - 4, moved + 4).tree_features(cells + moved).astype(np.float32)[:, 0]
+    assert (np.diff(read[:5]) > 0).all() and np.isnan(read[5])
+
+
+@pytest.mark.parametrize("wide", [1e39, 1e300])
+def test_bounds_beyond_single_precision_are_fitted(wide):
+    table, y = of_noise(0, 300)
+    model = OffsetFusionClassifier({"age": Numeric(-wide, wide)}, epsilon=1.0, random_state=0).fit(table, y)
+    cells = table.assign(age=np.resize([wide, -wide, np.nan, 5.0], len(table)))
+    assert np.isfinite(model.predict_proba(cells)).all()
