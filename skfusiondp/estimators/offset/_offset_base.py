@@ -262,8 +262,9 @@ class BaseOffsetFusion(PrivateEstimator):
             support = replace(support, public=self._columns.transform(labelled), score=own)
             score = score[: len(public)]
         encoded = self._columns.transform(public)
+        kept = int(job.units.of(n).sum())  # gradients are of these rows
         known = PublicRows(
-            encoded, score, target.values, target.strata, weight, n / len(score), public, learnt
+            encoded, score, target.values, target.strata, weight, kept / len(score), public, learnt
         )
         self._bound_of_fit = self._bound()
         clipped = ClippedLoss.of(job.loss, score, target.values, self._bound_of_fit)

@@ -31,11 +31,14 @@ class Landscape:
         gradients if these coefficients are the best, and their curvature: (n_directions, n_outputs) each.
     spread : float
         Variance that the sampling of rows adds to a gradient, over the curvature: 1 for log loss.
+    bounded : callable
+        Takes coefficients, and returns them shorter where they are longer than can be believed.
     """
 
     basis: np.ndarray
     expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     spread: float = 1.0
+    bounded: Callable[[np.ndarray], np.ndarray] = lambda coef: coef
 
 
 def posterior_coefficients(
@@ -94,7 +97,7 @@ def posterior_coefficients(
             variances[k] = seen.likeliest(variances[k])
             gain += seen.gain(variances[k])
             inner[:, k] = seen.mean(variances[k])
-    return basis @ inner if gain > BELIEVED else np.zeros((len(basis), n_outputs))
+    return landscape.bounded(basis @ inner) if gain > BELIEVED else np.zeros((len(basis), n_outputs))
 
 
 class _View:

@@ -19,6 +19,7 @@ def landscape_of(
     stand_for: float,
     clipped: ClippedLoss,
     rng: np.random.Generator,
+    most: float = np.inf,
 ) -> Landscape:
     """Principal directions of rows' features, turned to the axes of the loss's curvature.
 
@@ -32,6 +33,8 @@ def landscape_of(
         Training rows that each row stands for.
     clipped : ClippedLoss
     rng : Generator
+    most : float, default=inf
+        Deviation of what coefficients may add to these rows' scores, over the scores' own.
     """
     phi = features.matrix()
     few = phi[:_SVD_ROWS]
@@ -49,4 +52,11 @@ def landscape_of(
         drift = stand_for * clipped.drift(reached, weight)
         return along.T @ drift, np.square(along).T @ (clipped.loss.curvature(reached) * each)
 
-    return Landscape(basis.T @ axes, expected, clipped.spread)
+    allowed = most * np.linalg.norm(score - score.mean(axis=0))
+
+    def bounded(coef: np.ndarray) -> np.ndarray:
+        added = features.height * features.sums(coef)
+        size = np.linalg.norm(added - added.mean(axis=0))
+        return coef * (allowed / size) if size > allowed else coef
+
+    return Landscape(basis.T @ axes, expected, clipped.spread, bounded)

@@ -24,6 +24,9 @@ _TRUE_WEIGHT = 3.0
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
 # Training rows whose cells are drawn: each sum of trees sees four fifths.
 _MOST_DRAWN = 25_000
+# Where columns are alike, drawn rows understate how the loss bends on true ones, and a whole step would go
+# too far: the deviation of what it adds to drawn rows' scores is at most so much of theirs.
+_MOST_ADDED = 0.4
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 
@@ -168,7 +171,7 @@ class Structure:
             self.shares = np.zeros(2)
         stand_for = training.stand_for * len(training.public) / len(rows)
         return self._landscape(
-            table[:_MOST_ROWS], score[:_MOST_ROWS], weight[:_MOST_ROWS], stand_for, clipped, rng
+            table[:_MOST_ROWS], score[:_MOST_ROWS], weight[:_MOST_ROWS], stand_for, clipped, rng, _MOST_ADDED
         )
 
     def _learn(
@@ -244,6 +247,7 @@ class Structure:
         stand_for: float,
         clipped: ClippedLoss,
         rng: np.random.Generator,
+        most: float = np.inf,
     ) -> Landscape:
         """Set what each leaf adds to the score; return the landscape at that start."""
         mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
@@ -251,7 +255,7 @@ class Structure:
         features, start = self._of_table(hybrid)
         start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
-        return landscape_of(features, score + start, weight, surer * stand_for, clipped, rng)
+        return landscape_of(features, score + start, weight, surer * stand_for, clipped, rng, most)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""

@@ -185,3 +185,16 @@ def test_bounds_beyond_single_precision_are_fitted(wide):
     model = OffsetFusionClassifier({"age": Numeric(-wide, wide)}, epsilon=1.0, random_state=0).fit(table, y)
     cells = table.assign(age=np.resize([wide, -wide, np.nan, 5.0], len(table)))
     assert np.isfinite(model.predict_proba(cells)).all()
+
+
+def test_a_step_along_columns_that_are_copies_of_one_another_does_not_go_too_far():
+    """Drawn cells of ten such columns are less alike than true ones: one whole step inverted the model."""
+    rng = np.random.default_rng(200)
+    public = rng.normal(size=(5000, 3))
+    y = (rng.random(5000) < 1 / (1 + np.exp(-2 * public[:, 0]))).astype(int)
+    copies = public[:, :1] + 0.5 * rng.normal(size=(5000, 10))
+    names = [f"s{i}" for i in range(10)]
+    table = pd.DataFrame(np.hstack([public, copies]), columns=["p0", "p1", "p2", *names])
+    model = OffsetFusionClassifier({c: Numeric(-4, 4) for c in names}, epsilon=1.0, random_state=0)
+    score = model.fit(table[:1000], y[:1000]).decision_function(table[1000:])
+    assert roc_auc_score(y[1000:], score) > roc_auc_score(y[1000:], public[1000:, 0]) - 0.05
