@@ -18,6 +18,8 @@ from ._offset_base import BaseOffsetFusion, OffsetTarget, boosting
 from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters
 
+# Digits of a standardised target.
+_DIGITS = 9
 _TARGET_STRATA = 5
 
 
@@ -101,14 +103,19 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
     def _encode_target(self, y: Any, n_rows: int) -> tuple[OffsetTarget, Loss]:
         y = _one_column(read_numbers(y, n_rows))
         self.target_mean_, self.target_scale_ = (float(v) for v in mean_and_scale(y))
-        standard = (y - self.target_mean_) / self.target_scale_
+        standard = self._standard(y)
         self._cuts = np.unique(np.quantile(standard, np.linspace(0, 1, _TARGET_STRATA + 1)[1:-1]))
         return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard)), Loss("regression")
 
     def _encode_support_target(self, y: Any) -> OffsetTarget:
         y = _one_column(read_numbers(y, _num_samples(y), "support_target"), "support_target")
-        standard = (y - self.target_mean_) / self.target_scale_
+        standard = self._standard(y)
         return OffsetTarget(standard[:, None], np.searchsorted(self._cuts, standard))
+
+    def _standard(self, y: np.ndarray) -> np.ndarray:
+        # Trees split where a sum is largest. The last digits of a number depend on its unit; without the
+        # rounding they would decide between splits that are equally good.
+        return np.round((y - self.target_mean_) / self.target_scale_, _DIGITS)
 
     def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
         return HistGradientBoostingRegressor(**boosting(seed, n_outputs, n_rows))
