@@ -96,19 +96,45 @@ def information(
 
 def evidence(
     released: Released, features: np.ndarray, weight: float, points: np.ndarray, about: np.ndarray
-) -> float:
+) -> list[float]:
     """Log of how much likelier the sums are if the column tells of some features than if it does not.
 
-    Of the groups of such features the one that shows most counts. Parameters as in `information`.
+    What the column tells of the other features explains what it can of the sums: as near the parameters of
+    what all rows have in common, sums are normal, of a mean that is linear in the parameters. A coordinate
+    after the other is looked at.
+
+    Parameters
+    ----------
+    released, features, weight, points
+        As in `fit_family`.
+    about : ndarray of shape (n_features,), bool
+
+    Returns
+    -------
+    list of float
+        For each group of such features.
     """
     family = _Family(released, features, weight, points)
-    theta = _of_shares(released, family)
-    found = [
-        _likeliest(surplus, curvature, noise)[1]
-        for group, surplus, curvature, noise in _groups(released, family, theta)
-        if about[(released.group == group).any(axis=1)].all()
-    ]
-    return max(found, default=0.0)
+    theta, variance = _prior(released, family)
+    surplus, cross, spread = family.surplus(theta), family.cross, family.spread(theta)
+    groups = released.group[:, 0]
+    others = np.flatnonzero(~about & (groups != COMMON))
+    found = []
+    for group in np.unique(groups[about]):
+        own = np.flatnonzero(groups == group)
+        shown = []
+        for k, bend in enumerate(spread):
+            among, between = bend * cross[np.ix_(others, others)], bend * cross[np.ix_(own, others)]
+            explained = variance[others, k]
+            seen = among * explained @ among + among + np.diag(family.noise[others, k])
+            alike = between * explained @ among + between
+            by = np.linalg.solve(seen, alike.T).T
+            left = surplus[own, k] - by @ surplus[others, k]
+            slope = np.diag(bend * cross[np.ix_(own, own)] - by @ between.T)
+            alone = np.diag(between * explained @ between.T + bend * cross[np.ix_(own, own)] - by @ alike.T)
+            shown.append((left, slope, alone + family.noise[own, k]))
+        found.append(_likeliest(*(np.concatenate(s) for s in zip(*shown, strict=True)))[1])
+    return found
 
 
 def _of_shares(released: Released, family: _Family) -> np.ndarray:
@@ -122,7 +148,7 @@ def _groups(
     released: Released, family: _Family, theta: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Each group of parameters: by what its sums exceed what is expected, their curvature and noise."""
-    curvature, surplus = family.curvature(theta), released.total - family.expected(theta)
+    curvature, surplus = family.curvature(theta), family.surplus(theta)
     for group in np.unique(released.group[(released.group != COMMON) & (released.group != ABSENT)]):
         own = released.group == group
         yield int(group), surplus[own], curvature[own], family.noise[own]
@@ -145,12 +171,15 @@ def likeliest_variance(surplus: np.ndarray, curvature: np.ndarray, noise: np.nda
     surplus, curvature, noise : ndarray of shape (n_parameters,)
         Curvature of the log-partition, which is the sampling variance too, and variance of the noise.
     """
-    return _likeliest(surplus, curvature, noise)[0]
+    return _likeliest(surplus, curvature, curvature + noise)[0]
 
 
-def _likeliest(surplus: np.ndarray, curvature: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
-    """That variance, and the log of how much likelier it is than the least."""
-    total = curvature**2 * _VARIANCES[:, None] + curvature + noise
+def _likeliest(surplus: np.ndarray, slope: np.ndarray, alone: np.ndarray) -> tuple[float, float]:
+    """The likeliest variance of parameters, and the log of how much likelier it is than the least.
+
+    A parameter adds `slope` times itself to its sum, which without it has the variance `alone`.
+    """
+    total = slope**2 * _VARIANCES[:, None] + alone
     likelihood = -0.5 * (np.log(total) + surplus**2 / total).sum(axis=1)
     best = likelihood.argmax()
     return float(_VARIANCES[best]), float(likelihood[best] - likelihood[0])
@@ -175,7 +204,7 @@ class _Family:
         products = features[:, constant] @ features
         means = products / products[constant]
         means[constant] = 0.0
-        self._squares = weight * (np.square(features).sum(axis=0) - means * products)
+        self.cross = weight * (features.T @ features - np.outer(means, products))
         noise = released.std**2 + np.square(means * released.std[constant])
         self.noise = np.broadcast_to(noise[:, None], released.total.shape)
 
@@ -184,11 +213,18 @@ class _Family:
         means = probabilities(theta, self._features, self._points) @ self._points
         return self._weight * (self._features.T @ means)
 
+    def surplus(self, theta: np.ndarray) -> np.ndarray:
+        """What was released beyond the expected sums."""
+        return self._total - self.expected(theta)
+
+    def spread(self, theta: np.ndarray) -> np.ndarray:
+        """Variance of the points' coordinates in the mean row."""
+        p = probabilities(theta, self._features.mean(axis=0, keepdims=True), self._points)[0]
+        return p @ np.square(self._points) - np.square(p @ self._points)
+
     def curvature(self, theta: np.ndarray) -> np.ndarray:
         """Second derivative in each parameter, as if all rows had the mean row's probabilities."""
-        p = probabilities(theta, self._features.mean(axis=0, keepdims=True), self._points)[0]
-        spread = p @ np.square(self._points) - np.square(p @ self._points)
-        return np.maximum(self._squares[:, None] * spread[None, :], _LEAST_CURVATURE)
+        return np.maximum(np.diag(self.cross)[:, None] * self.spread(theta), _LEAST_CURVATURE)
 
     def maximum(self, start: np.ndarray, ridge: np.ndarray, free: np.ndarray, steps: int) -> np.ndarray:
         """Parameters of largest posterior density, of which only the free ones move."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
 from ...impute._draws import inverse
 from ...tables._domain import Domain
@@ -87,8 +88,7 @@ class JointModel:
         ]
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
-        # Log of how much likelier the sums are if some column goes with the label than if none does.
-        self.evidence = 0.0
+        self._shown: list[float] = []
 
     @classmethod
     def released(
@@ -158,6 +158,15 @@ class JointModel:
             drawn = inverse(self._chances(j, known), rng.random(len(known)))
             known = np.hstack([known, self._in_pairs[j].points[drawn]])
 
+    @property
+    def evidence(self) -> float:
+        """Log of how much likelier the sums are if one column goes with the label than if none does.
+
+        Beyond what it tells of the other public facts. Which column it is, and whether by itself or with the
+        score, is not known: all are as likely.
+        """
+        return float(logsumexp(self._shown) - np.log(len(self._shown))) if self._shown else 0.0
+
     def _release(
         self, codes: list[np.ndarray], public: PublicSide, releases: JointReleases
     ) -> list[Released]:
@@ -184,8 +193,7 @@ class JointModel:
         for j, (embedding, share) in enumerate(zip(self._embeddings, unit * shares, strict=True)):
             more = self._marginal(codes[j], embedding, public, releases, share)
             own = sums[j].averaged(more, first / (first + share))
-            shown = evidence(own, public.fitted, public.weight, embedding.points, public.label)
-            self.evidence = max(self.evidence, shown)
+            self._shown += evidence(own, public.fitted, public.weight, embedding.points, public.label)
             parts = [own]
             parts += [self._pair(codes, i, j, releases, pair) for i in range(j)]
             found.append(Released.stacked(parts))

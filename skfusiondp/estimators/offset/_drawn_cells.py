@@ -13,8 +13,11 @@ from ..joint._joint_model import JointModel
 from ..joint._label import LabelKind
 from ..joint._public_features import PublicFeatures, Ranks
 from ..joint._releases import JointReleases
-from ._posterior import BELIEVED
 from ._public_rows import PublicRows
+
+# Log odds for a column that goes with the label, from which on drawn cells teach a start. It need not be
+# sure: the gradient says how much of the start to keep.
+_SHOWN = 1.0
 
 
 class DrawnCells:
@@ -67,7 +70,7 @@ class DrawnCells:
     @property
     def informative(self) -> bool:
         """Whether the released sums show that some sensitive column goes with the label."""
-        return self._model.evidence > BELIEVED
+        return self._model.evidence > _SHOWN
 
     def __call__(self, rows: np.ndarray) -> pd.DataFrame:
         """Sensitive cells of rows at some positions, drawn anew."""

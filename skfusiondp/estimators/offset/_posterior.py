@@ -13,6 +13,8 @@ import numpy as np
 _START, _LARGEST = 0.25, 1.0
 # Steps of that search after each release; the next release goes on where it ended.
 _SEARCH = 12
+# Deviations of the fall and of the bend of true rows' loss along the start, over those of drawn rows.
+_DOUBT = (2.0, 1.0)
 # Log odds for some coefficients against none from which on they are believed in.
 BELIEVED = 3.0
 
@@ -32,13 +34,62 @@ class Landscape:
     spread : float
         Variance that the sampling of rows adds to a gradient, over the curvature: 1 for log loss.
     bounded : callable
-        Takes coefficients, and returns them shorter where they are longer than can be believed.
+        Takes coefficients and those that take off a share of the start; returns the former shorter where
+        they are longer than can be believed.
+    start : Start or None
+        Of a start that drawn rows have taught.
     """
 
     basis: np.ndarray
     expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     spread: float = 1.0
-    bounded: Callable[[np.ndarray], np.ndarray] = lambda coef: coef
+    bounded: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda coef, centre: coef
+    start: Start | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What drawn rows promise of the start, which is added to the public score before the correction.
+
+    Along the share s of the start that is added, the loss has slope ``bend * s - fall`` on these rows.
+
+    Parameters
+    ----------
+    inner : ndarray of shape (n_directions, n_outputs)
+        The start along the landscape's directions.
+    fall : float
+    bend : float
+    """
+
+    inner: np.ndarray
+    fall: float
+    bend: float
+
+    def judged(self, slopes: list[tuple[float, float, float]]) -> tuple[float, float]:
+        """The share of the start to keep, and how much more than drawn rows' loss that of true rows bends.
+
+        Drawn rows may promise what is not there, or bend less than true ones do, as where columns are alike:
+        a normal prior of fall and bend around what they say, and what was released is a linear view of both.
+
+        Parameters
+        ----------
+        slopes : list of tuple of (share, slope, variance)
+            Of true rows' loss, as released.
+
+        Returns
+        -------
+        share, ratio : float
+        """
+        promised = np.array([self.fall, self.bend])
+        precision = np.diag(1 / np.square(promised * _DOUBT))
+        seen = precision @ promised
+        for share, slope, variance in slopes:
+            row = np.array([-1.0, share])
+            precision += np.outer(row, row) / variance
+            seen += row * slope / variance
+        fall, bend = np.linalg.solve(precision, seen)
+        bend = max(bend, self.bend)
+        return float(np.clip(fall / bend, 0.0, 1.0)), float(bend / self.bend)
 
 
 def posterior_coefficients(
@@ -55,7 +106,9 @@ def posterior_coefficients(
     releases together are one such view of the best coefficients; later ones count for more, since the loss
     is closer to its parabola there. The prior is normal with mean 0 and the variance that makes the view
     most likely, in the span of the directions. Where the view is about as likely
-    without any coefficients, which noise alone can bring about, all are 0.
+    without any coefficients, which noise alone can bring about, all are 0. Where drawn rows have taught a
+    start, the gradients also say how much of it true rows keep (`Start.judged`): the prior's mean takes off
+    the rest, and curvatures are as much larger as along the start.
 
     Parameters
     ----------
@@ -76,28 +129,39 @@ def posterior_coefficients(
     MacKay (1992), "Bayesian interpolation": prior variances by evidence. Its search is the fixed point of
     Hunter and Lange (2004), "A tutorial on MM algorithms", for variance components.
     """
-    basis = landscape.basis
+    basis, start = landscape.basis, landscape.start
     variances = np.full(n_outputs, _START)
     # Coefficients lie in the span of the directions: of what lies beside it the view says nothing, and
     # gradients taken there would hold what `h` does not explain.
-    inner, view, bend = np.zeros((3, basis.shape[1], n_outputs))
+    inner, centre, pulled, pushed, bend = np.zeros((5, basis.shape[1], n_outputs))
+    ratio, slopes = 1.0, []
     total = squares = 0.0
     for weight in range(1, releases + 1):
         coef = basis @ inner
         drift, h = landscape.expected(coef)
         h = np.maximum(h, 1e-9)
-        view += weight * (h * inner - (basis.T @ gradient(coef) - drift))
+        surplus = basis.T @ gradient(coef) - drift
+        if start is not None:
+            along = float(np.vdot(start.inner, inner) / np.vdot(start.inner, start.inner))
+            variance = float((np.square(start.inner) * (std**2 + landscape.spread * h)).sum())
+            slopes.append((1.0 + along, float(np.vdot(start.inner, surplus)), variance))
+            share, ratio = start.judged(slopes)
+            centre = (share - 1.0) * start.inner
+        pulled += weight * h * inner
+        pushed += weight * surplus
         bend += weight * h
         total += weight
         squares += weight**2
         noise = std**2 * squares / total**2
         gain = 0.0
         for k in range(n_outputs):
-            seen = _View(view[:, k] / total, bend[:, k] / total, noise, landscape.spread)
+            h = ratio * bend[:, k] / total
+            view = (ratio * pulled[:, k] - pushed[:, k]) / total - h * centre[:, k]
+            seen = _View(view, h, noise, landscape.spread)
             variances[k] = seen.likeliest(variances[k])
             gain += seen.gain(variances[k])
-            inner[:, k] = seen.mean(variances[k])
-    return landscape.bounded(basis @ inner) if gain > BELIEVED else np.zeros((len(basis), n_outputs))
+            inner[:, k] = centre[:, k] + seen.mean(variances[k])
+    return landscape.bounded(basis @ (inner if gain > BELIEVED else centre), basis @ centre)
 
 
 class _View:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from ...privacy._noised_sums import clipped_factors
 from ..joint._indicators import Indicators
 from ._correction import ClippedLoss
-from ._posterior import Landscape
+from ._posterior import Landscape, Start
 
 _DIRECTIONS, _SVD_ROWS = 128, 8_000
+# Where columns are alike, drawn rows understate how the loss bends on true ones, and a whole step would go
+# too far: the deviation of what it adds to drawn rows' scores is at most so much of theirs.
+_MOST_ADDED = 0.4
+_NO_CURVATURE = 1e-9
 
 
 def landscape_of(
@@ -19,7 +26,7 @@ def landscape_of(
     stand_for: float,
     clipped: ClippedLoss,
     rng: np.random.Generator,
-    most: float = np.inf,
+    surer: float = 1.0,
 ) -> Landscape:
     """Principal directions of rows' features, turned to the axes of the loss's curvature.
 
@@ -33,8 +40,8 @@ def landscape_of(
         Training rows that each row stands for.
     clipped : ClippedLoss
     rng : Generator
-    most : float, default=inf
-        Deviation of what coefficients may add to these rows' scores, over the scores' own.
+    surer : float, default=1.0
+        Curvature of true rows' loss, whose residuals are smaller, over that of these.
     """
     phi = features.matrix()
     few = phi[:_SVD_ROWS]
@@ -42,21 +49,55 @@ def landscape_of(
     wanted = min(_DIRECTIONS, min(few.shape) - 1)
     _, _, basis = randomized_svd(few, wanted, n_iter=2, random_state=seed)
     along = phi @ basis.T
-    each = stand_for * weight[:, None]
+    each = surer * stand_for * weight[:, None]
     h = clipped.loss.curvature(score) * each
     _, axes = np.linalg.eigh((along * h.mean(axis=1, keepdims=True)).T @ along)
     along = along @ axes
 
     def expected(coef: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         reached = score + features.height * features.sums(coef)
-        drift = stand_for * clipped.drift(reached, weight)
+        drift = surer * stand_for * clipped.drift(reached, weight)
         return along.T @ drift, np.square(along).T @ (clipped.loss.curvature(reached) * each)
 
-    allowed = most * np.linalg.norm(score - score.mean(axis=0))
+    return Landscape(basis.T @ axes, expected, clipped.spread)
 
-    def bounded(coef: np.ndarray) -> np.ndarray:
+
+def judged_by_draws(
+    landscape: Landscape,
+    features: Indicators,
+    score: np.ndarray,
+    start: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    stand_for: float,
+    clipped: ClippedLoss,
+) -> Landscape:
+    """A landscape that knows what drawn rows promise of the start, and what they cannot promise.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    features, weight, stand_for, clipped
+        As in `landscape_of`, of drawn rows.
+    score, start, target : ndarray of shape (n_rows, n_outputs)
+        Public score, what the start adds to it, and the rows' labels.
+    """
+    reached = score + start
+    allowed = _MOST_ADDED * float(np.linalg.norm(reached - reached.mean(axis=0)))
+
+    def length(coef: np.ndarray) -> float:
         added = features.height * features.sums(coef)
-        size = np.linalg.norm(added - added.mean(axis=0))
-        return coef * (allowed / size) if size > allowed else coef
+        return float(np.linalg.norm(added - added.mean(axis=0)))
 
-    return Landscape(basis.T @ axes, expected, clipped.spread, bounded)
+    def bounded(coef: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        size = length(coef)
+        return coef if size <= allowed else coef * min(1.0, max(allowed, length(centre)) / size)
+
+    along = features.matrix() @ landscape.basis
+    bend = clipped.loss.curvature(reached) * weight[:, None] * stand_for
+    inner = (along.T @ (bend * start)) / np.maximum(np.square(along).T @ bend, _NO_CURVATURE)
+    shown = along @ inner
+    residuals = clipped_factors(clipped.loss.residuals(score, target), weight, clipped.max_grad_norm)
+    fall = -stand_for * clipped.max_grad_norm * float((shown * residuals).sum())
+    told = Start(inner, fall, float((np.square(shown) * bend).sum()))
+    return replace(landscape, bounded=bounded, start=told if min(told.fall, told.bend) > 0 else None)

@@ -14,7 +14,7 @@ from ._additive import Pieces, fit_additive
 from ._correction import ClippedLoss, Loss
 from ._drawn_cells import DrawnCells
 from ._posterior import Landscape
-from ._principal_directions import landscape_of
+from ._principal_directions import judged_by_draws, landscape_of
 from ._public_rows import PublicRows, SupportRows
 from ._trees import Trees, boost, hot_deck
 
@@ -24,9 +24,6 @@ _TRUE_WEIGHT = 3.0
 _HYBRID, _OWN, _SHARE, _MOST_ROWS = 5, 3, 0.6, 20_000
 # Training rows whose cells are drawn: each sum of trees sees four fifths.
 _MOST_DRAWN = 25_000
-# Where columns are alike, drawn rows understate how the loss bends on true ones, and a whole step would go
-# too far: the deviation of what it adds to drawn rows' scores is at most so much of theirs.
-_MOST_ADDED = 0.4
 # Hybrid rows understate how sure the model gets on true ones, where residuals shrink.
 _SURER = 0.6
 
@@ -139,7 +136,8 @@ class Structure:
             )  # fmt: skip
         rows = rng.permutation(n)[:_MOST_ROWS]
         stand_for = training.stand_for * n / len(rows)
-        return self._landscape(hybrid(rows, everyone), score[rows], weight[rows], stand_for, clipped, rng)
+        features, start = self._start(hybrid(rows, everyone))
+        return self._landscape(features, score[rows] + start, weight[rows], stand_for, clipped, rng)
 
     def fit_draws(
         self, training: PublicRows, draw: DrawnCells, clipped: ClippedLoss, rng: np.random.Generator
@@ -170,9 +168,11 @@ class Structure:
         else:
             self.shares = np.zeros(2)
         stand_for = training.stand_for * len(training.public) / len(rows)
-        return self._landscape(
-            table[:_MOST_ROWS], score[:_MOST_ROWS], weight[:_MOST_ROWS], stand_for, clipped, rng, _MOST_ADDED
-        )
+        few = slice(0, _MOST_ROWS)
+        score, target, weight = score[few], target[few], weight[few]
+        features, start = self._start(table[few])
+        landscape = self._landscape(features, score + start, weight, stand_for, clipped, rng)
+        return judged_by_draws(landscape, features, score, start, target, weight, stand_for, clipped)
 
     def _learn(
         self,
@@ -239,23 +239,24 @@ class Structure:
         )
         return leaves, self.shares[1] * (self.pieces.transform(table) @ self.additive)
 
+    def _start(self, hybrid: np.ndarray) -> tuple[Indicators, np.ndarray]:
+        """Set what each leaf adds to the score; return rows' features, and what the start adds to theirs."""
+        mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
+        self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
+        features, smooth = self._of_table(hybrid)
+        return features, smooth + features.sums(self.leaf_values)
+
     def _landscape(
         self,
-        hybrid: np.ndarray,
+        features: Indicators,
         score: np.ndarray,
         weight: np.ndarray,
         stand_for: float,
         clipped: ClippedLoss,
         rng: np.random.Generator,
-        most: float = np.inf,
     ) -> Landscape:
-        """Set what each leaf adds to the score; return the landscape at that start."""
-        mine = [self.shares[0] / _HYBRID * v for t in self.hybrid for _, v in t.trees]
-        self.leaf_values = np.vstack([*mine, *(np.zeros_like(v) for t in self.own for _, v in t.trees)])
-        features, start = self._of_table(hybrid)
-        start = start + features.sums(self.leaf_values)
         surer = 1.0 if self.loss.task == "regression" else _SURER
-        return landscape_of(features, score + start, weight, surer * stand_for, clipped, rng, most)
+        return landscape_of(features, score, weight, stand_for, clipped, rng, surer)
 
     def _table(self, public: np.ndarray, score: np.ndarray, sensitive: np.ndarray) -> np.ndarray:
         """What trees read, in their own precision."""
