@@ -88,8 +88,14 @@ class Start:
             precision += np.outer(row, row) / variance
             seen += row * slope / variance
         fall, bend = np.linalg.solve(precision, seen)
-        bend = max(bend, self.bend)
-        return float(np.clip(fall / bend, 0.0, 1.0)), float(bend / self.bend)
+        # Each where it is possible, and the other given it.
+        if bend < self.bend:
+            bend = self.bend
+            fall = (seen[0] - precision[0, 1] * bend) / precision[0, 0]
+        if fall < 0:
+            fall = 0.0
+            bend = max(self.bend, seen[1] / precision[1, 1])
+        return min(1.0, float(fall / bend)), float(bend / self.bend)
 
 
 def posterior_coefficients(

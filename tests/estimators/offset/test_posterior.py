@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from skfusiondp.estimators.offset import _posterior
-from skfusiondp.estimators.offset._posterior import Landscape, posterior_coefficients
+from skfusiondp.estimators.offset._posterior import Landscape, Start, posterior_coefficients
 
 RELEASES = 12
 
@@ -136,3 +136,46 @@ def test_directions_that_leave_much_out_do_no_harm():
         return float(((coef - best).T @ hessian @ (coef - best)).item()) / 2
 
     assert loss(least) <= loss(found) < loss(least) + 0.02 * (loss(0 * best) - loss(least))
+
+
+def test_a_start_is_judged_as_draws_say_unless_true_rows_say_otherwise():
+    start = Start(np.ones((3, 1)), 80.0, 100.0)
+    assert start.judged([]) == pytest.approx((0.8, 1.0))
+    assert start.judged([(1.0, 20.0, 1e-3)]) == pytest.approx((0.8, 1.0))
+    assert start.judged([(1.0, 500.0, 1e12)]) == pytest.approx((0.8, 1.0), abs=1e-3)
+    # Two slopes without noise are a line: it is 0 where the share is right, and as steep as the loss bends.
+    assert start.judged([(1.0, 150.0, 1e-6), (0.5, 25.0, 1e-6)]) == pytest.approx((0.4, 2.5), rel=1e-3)
+    # A loss that seems to bend less than on drawn rows is not believed.
+    assert start.judged([(1.0, 0.0, 1e-6), (0.0, -50.0, 1e-6)])[1] == 1.0
+    shares = [start.judged([(1.0, slope, 25.0)])[0] for slope in (-20, 0, 20, 40, 80, 160, 320)]
+    assert (np.diff(shares) <= 0).all() and shares[-1] == 0.0
+
+
+@pytest.mark.parametrize("there", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("releases", [1, 4])
+def test_of_a_start_as_much_is_kept_as_true_rows_bear_out(there, releases):
+    """Drawn rows promise all of it; along it the loss of true rows bends as theirs, with another minimum."""
+    rng = np.random.default_rng(3)
+    h = rng.uniform(50, 100, (40, 1))
+    inner = 0.4 * rng.normal(size=(40, 1))
+    bend = float((h * inner**2).sum())
+    loss = Parabola(np.eye(40), h, (there - 1) * inner, 1.0, spread=0.0)
+    landscape = Landscape(loss.basis, lambda coef: (0 * h, h), 0.0, start=Start(inner, bend, bend))
+    found = posterior_coefficients(loss.gradient, landscape, 1, releases, 1.0)
+    kept = 1 + float((h * inner * found).sum()) / bend
+    # One slope does not tell less of a fall from more of a bend.
+    assert abs(kept - there) < (0.2 if releases == 1 else 0.05)
+
+
+def test_where_the_loss_bends_more_than_draws_show_a_step_is_shorter():
+    """All bend three times as much: by drawn rows' curvature a step would go three times too far."""
+    rng = np.random.default_rng(4)
+    h, inner = rng.uniform(50, 100, (40, 1)), 0.4 * rng.normal(size=(40, 1))
+    bend = float((h * inner**2).sum())
+    off = {}
+    for told in (Start(inner, bend, bend), None):
+        loss = Parabola(np.eye(40), 3 * h, -2 / 3 * inner, 1.0, spread=0.0)
+        landscape = Landscape(loss.basis, lambda coef: (0 * h, h), 0.0, start=told)
+        found = posterior_coefficients(loss.gradient, landscape, 1, 1, 1.0)
+        off[told is None] = float((h * inner * (found - loss.best)).sum()) / bend
+    assert -0.35 < off[False] <= 0.0 and off[True] < -1.0
