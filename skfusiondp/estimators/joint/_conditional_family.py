@@ -187,7 +187,7 @@ def _likeliest(surplus: np.ndarray, slope: np.ndarray, alone: np.ndarray) -> tup
 
 def probabilities(theta: np.ndarray, features: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Probability of each part in each row, of shape (n_rows, n_parts)."""
-    logits = features @ theta @ points.T
+    logits = features @ (theta @ points.T)
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=logits)
     return logits / logits.sum(axis=1, keepdims=True)
@@ -200,7 +200,7 @@ class _Family:
         self._total, self._features, self._weight, self._points = released.total, features, weight, points
         # A feature's mean is no news beside what all rows have in common: where that is fitted too, only
         # deviations from it bend the partition, and the noise in it is noise in them.
-        (constant,) = np.flatnonzero((released.group == COMMON).any(axis=1))
+        (constant,) = self._constant = np.flatnonzero((released.group == COMMON).any(axis=1))
         products = features[:, constant] @ features
         means = products / products[constant]
         means[constant] = 0.0
@@ -210,8 +210,8 @@ class _Family:
 
     def expected(self, theta: np.ndarray) -> np.ndarray:
         """Expected sums."""
-        means = probabilities(theta, self._features, self._points) @ self._points
-        return self._weight * (self._features.T @ means)
+        sums = self._features.T @ probabilities(theta, self._features, self._points)
+        return self._weight * (sums @ self._points)
 
     def surplus(self, theta: np.ndarray) -> np.ndarray:
         """What was released beyond the expected sums."""
@@ -229,6 +229,10 @@ class _Family:
     def maximum(self, start: np.ndarray, ridge: np.ndarray, free: np.ndarray, steps: int) -> np.ndarray:
         """Parameters of largest posterior density, of which only the free ones move."""
         scale = 1 / np.sqrt(self.curvature(start) + ridge)
+        features, weight = self._features, self._weight
+        if np.array_equal(np.flatnonzero(free.any(axis=1) | start.any(axis=1)), self._constant):
+            # What all rows have in common tells none from another.
+            features, weight = features[:1], weight * len(features)
 
         def placed(z: np.ndarray) -> np.ndarray:
             theta = start.copy()
@@ -237,14 +241,13 @@ class _Family:
 
         def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
             theta = placed(z)
-            logits = self._features @ theta @ self._points.T
+            logits = features @ (theta @ self._points.T)
             largest = logits.max(axis=1, keepdims=True)
             p = np.exp(logits - largest)
             sums = p.sum(axis=1, keepdims=True)
-            partition = self._weight * float((largest + np.log(sums)).sum())
-            slope = (
-                self._weight * (self._features.T @ (p / sums @ self._points)) - self._total + ridge * theta
-            )
+            partition = weight * float((largest + np.log(sums)).sum())
+            means = features.T @ (p / sums) @ self._points
+            slope = weight * means - self._total + ridge * theta
             value = partition - float((self._total * theta).sum()) + 0.5 * float((ridge * theta**2).sum())
             return value, (slope * scale)[free]
 

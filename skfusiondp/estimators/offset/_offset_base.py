@@ -50,7 +50,8 @@ _LEARNT_ROWS = 2**17
 # Releases: the start that labelled support rows give is near enough for one. Without, the joint model of the
 # sensitive columns takes two.
 _FROM_SUPPORT, _FROM_DRAWS = 1, 3
-_SHAPE_ROWS, _SHAPE_POINTS = 500, 25
+# Rows and points of a shape function; of long lists fewer rows a point, down to so few.
+_SHAPE_ROWS, _SHAPE_POINTS, _LEAST_SHAPE_ROWS = 500, 25, 50
 # Trees of the public model: of one output, and fewer where there are many.
 _BOOSTED = 100
 # Rows of a leaf, at least; scikit-learn's default.
@@ -477,13 +478,15 @@ class BaseOffsetFusion(PrivateEstimator):
             grid = d.grid(_SHAPE_POINTS)
             cells = pd.Series(grid, dtype=grid.dtype)
             parts = []
-            for first in range(0, len(grid), _SHAPE_POINTS):
+            used = min(len(frame), max(_LEAST_SHAPE_ROWS, _SHAPE_ROWS * _SHAPE_POINTS // len(grid)))
+            at_once = max(1, _SHAPE_ROWS * _SHAPE_POINTS // used)
+            for first in range(0, len(grid), at_once):
                 # Some points at once: models are quicker on one large table than on many small ones.
-                points = cells.iloc[first : first + _SHAPE_POINTS]
-                every = np.tile(np.arange(len(frame)), len(points))
-                moved = frame.iloc[every].assign(**{c: points.repeat(len(frame)).to_numpy()})
+                points = cells.iloc[first : first + at_once]
+                every = np.tile(np.arange(used), len(points))
+                moved = frame.iloc[every].assign(**{c: points.repeat(used).to_numpy()})
                 scores = self._structure.corrected(encoded[every], score[every], moved, self.coef_)
-                parts.append(scores.reshape(len(points), len(frame), -1).mean(axis=1))
+                parts.append(scores.reshape(len(points), used, -1).mean(axis=1))
             effect = np.vstack(parts)
             values = np.array(grid.tolist()) if grid.dtype == object else grid
             shapes[c] = (values, effect - effect.mean(axis=0))
