@@ -21,6 +21,8 @@ _OF_SHARES = 9.0
 _STEPS, _FIRST_STEPS = 400, 40
 # Curvatures below this are of features that no row has.
 _LEAST_CURVATURE = 1e-3
+# What is smaller than this share of the largest is rounding.
+_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,8 @@ def evidence(
     """
     family = _Family(released, features, weight, points)
     theta, variance = _prior(released, family)
-    surplus, cross, spread = family.surplus(theta), family.cross, family.spread(theta)
+    surplus, spread = family.surplus(theta), family.spread(theta)
+    cross, noise = family.cross, family.noises
     groups = released.group[:, 0]
     others = np.flatnonzero(~about & (groups != COMMON))
     found = []
@@ -125,14 +128,18 @@ def evidence(
         shown = []
         for k, bend in enumerate(spread):
             among, between = bend * cross[np.ix_(others, others)], bend * cross[np.ix_(own, others)]
+            within = bend * cross[np.ix_(own, own)]
             explained = variance[others, k]
-            seen = among * explained @ among + among + np.diag(family.noise[others, k])
-            alike = between * explained @ among + between
-            by = np.linalg.solve(seen, alike.T).T
+            seen = among * explained @ among + among + noise[np.ix_(others, others)]
+            alike = between * explained @ among + between + noise[np.ix_(own, others)]
+            # Of columns that are copies of one another what is shared is shared out.
+            by = np.linalg.lstsq(seen, alike.T, rcond=_SINGULAR)[0].T
             left = surplus[own, k] - by @ surplus[others, k]
-            slope = np.diag(bend * cross[np.ix_(own, own)] - by @ between.T)
-            alone = np.diag(between * explained @ between.T + bend * cross[np.ix_(own, own)] - by @ alike.T)
-            shown.append((left, slope, alone + family.noise[own, k]))
+            slope = np.diag(within - by @ between.T)
+            alone = np.diag(between * explained @ between.T + within + noise[np.ix_(own, own)] - by @ alike.T)
+            # What the sampling of rows and the noise leave is positive, but for rounding.
+            least = np.maximum(_SINGULAR * np.diag(within), _LEAST_CURVATURE)
+            shown.append((left, slope, np.maximum(alone, least)))
         found.append(_likeliest(*(np.concatenate(s) for s in zip(*shown, strict=True)))[1])
     return found
 
@@ -204,9 +211,22 @@ class _Family:
         products = features[:, constant] @ features
         means = products / products[constant]
         means[constant] = 0.0
-        self.cross = weight * (features.T @ features - np.outer(means, products))
+        self._means, self._stds = means, released.std
+        self._squares = weight * (np.square(features).sum(axis=0) - means * products)
         noise = released.std**2 + np.square(means * released.std[constant])
         self.noise = np.broadcast_to(noise[:, None], released.total.shape)
+
+    @property
+    def cross(self) -> np.ndarray:
+        """Sums of products of two features, beside what their means explain."""
+        products = self._features[:, self._constant].T @ self._features
+        return self._weight * (self._features.T @ self._features - np.outer(self._means, products))
+
+    @property
+    def noises(self) -> np.ndarray:
+        """Covariance of the noise in the features' sums: all hold the constant one's."""
+        shared = self._means * self._stds[self._constant]
+        return np.diag(self._stds**2) + np.outer(shared, shared)
 
     def expected(self, theta: np.ndarray) -> np.ndarray:
         """Expected sums."""
@@ -224,7 +244,7 @@ class _Family:
 
     def curvature(self, theta: np.ndarray) -> np.ndarray:
         """Second derivative in each parameter, as if all rows had the mean row's probabilities."""
-        return np.maximum(np.diag(self.cross)[:, None] * self.spread(theta), _LEAST_CURVATURE)
+        return np.maximum(self._squares[:, None] * self.spread(theta), _LEAST_CURVATURE)
 
     def maximum(self, start: np.ndarray, ridge: np.ndarray, free: np.ndarray, steps: int) -> np.ndarray:
         """Parameters of largest posterior density, of which only the free ones move."""

@@ -145,6 +145,7 @@ class JointModel:
             rows = rng.choice(len(rows), _FITTED_ROWS, replace=False)
         known, weight = features[rows], kept.sum() / len(rows)
         codes = [c.codes(cells[name])[kept] for name, c in self.columns.items()]
+        self._shown = []
         public = PublicSide(features[kept], group, known, weight)
         released = self._release(codes, public, releases)
         copies = min(_MOST_COPIES, max(1, _FITTED_ROWS // len(rows)))
@@ -162,8 +163,8 @@ class JointModel:
     def evidence(self) -> float:
         """Log of how much likelier the sums are if one column goes with the label than if none does.
 
-        Beyond what it tells of the other public facts. Which column it is, and whether by itself or with the
-        score, is not known: all are as likely.
+        Beyond what it tells of other public facts, as far as that is linear in their features. Which column
+        it is, and whether by itself or with the score, is not known: all are as likely.
         """
         return float(logsumexp(self._shown) - np.log(len(self._shown))) if self._shown else 0.0
 

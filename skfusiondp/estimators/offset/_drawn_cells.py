@@ -13,6 +13,7 @@ from ..joint._joint_model import JointModel
 from ..joint._label import LabelKind
 from ..joint._public_features import PublicFeatures, Ranks
 from ..joint._releases import JointReleases
+from ._posterior import BELIEVED
 from ._public_rows import PublicRows
 
 # Log odds for a column that goes with the label, from which on drawn cells teach a start. It need not be
@@ -67,10 +68,12 @@ class DrawnCells:
             domains, support, cells, kept, self._features, self._group, releases, self._rng
         )
 
-    @property
-    def informative(self) -> bool:
-        """Whether the released sums show that some sensitive column goes with the label."""
-        return self._model.evidence > _SHOWN
+    def informative(self, judged: bool) -> bool:
+        """Whether the released sums show that some sensitive column goes with the label.
+
+        They must show more if no gradient judges what drawn cells teach.
+        """
+        return self._model.evidence > (_SHOWN if judged else BELIEVED)
 
     def __call__(self, rows: np.ndarray) -> pd.DataFrame:
         """Sensitive cells of rows at some positions, drawn anew."""

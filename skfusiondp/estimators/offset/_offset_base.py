@@ -412,7 +412,7 @@ class BaseOffsetFusion(PrivateEstimator):
             cells = job.table.take(read, job.schema.sensitive)
             draw.release(job.schema.domains, support, cells, kept[read], sums)
             self._structure = Structure(job.schema.domains, job.loss)
-            landscape = self._structure.fit_draws(known, draw, clipped, rng)
+            landscape = self._structure.fit_draws(known, draw, clipped, rng, gradients > 0)
             clear_padding(self._structure)
         if not gradients:
             self.coef_ = np.zeros((self._structure.n_features, n_outputs))

@@ -58,7 +58,8 @@ public_models_ : list of estimator
 {imputer_}
 coef_ : ndarray of shape (n_features, n_outputs) or None
     Values of the correction: the released sums after post-processing. All are 0 where these show nothing
-    beyond their noise. The report says so if no joint model shows anything either.
+    beyond their noise, unless they take off what a joint model has taught and true rows do not bear out.
+    The report says so if no joint model shows anything either.
 {unit_}
 {rows_per_unit_}
 {n_rows_}

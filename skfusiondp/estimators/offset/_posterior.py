@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 # Prior variance that the search starts from, and about the square of what the coefficients may add to a
 # score.
@@ -65,28 +66,32 @@ class Start:
     fall: float
     bend: float
 
-    def judged(self, slopes: list[tuple[float, float, float]]) -> tuple[float, float]:
+    def judged(self, slopes: list[tuple[float, float, float]], sampling: float = 0.0) -> tuple[float, float]:
         """The share of the start to keep, and how much more than drawn rows' loss that of true rows bends.
 
-        Drawn rows may promise what is not there, or bend less than true ones do, as where columns are alike:
-        a normal prior of fall and bend around what they say, and what was released is a linear view of both.
+        Drawn rows may promise what is not there, or bend less than true ones do, as where columns are alike.
+        Either they are right, or fall and bend are normal around what they say; what was released is a linear
+        view of both. The two are averaged by how likely they make it. Under the latter the posterior's mode
+        is taken, among falls of 0 or more and bends of what drawn rows show or more.
 
         Parameters
         ----------
         slopes : list of tuple of (share, slope, variance)
-            Of true rows' loss, as released.
+            Of true rows' loss, as released, and of the noise.
+        sampling : float
+            Variance of the slopes by the sampling of rows, which are the same in all of them.
 
         Returns
         -------
         share, ratio : float
         """
         promised = np.array([self.fall, self.bend])
-        precision = np.diag(1 / np.square(promised * _DOUBT))
-        seen = precision @ promised
-        for share, slope, variance in slopes:
-            row = np.array([-1.0, share])
-            precision += np.outer(row, row) / variance
-            seen += row * slope / variance
+        noise = np.diag([variance for *_, variance in slopes]) + sampling
+        view = np.array([[-1.0, share] for share, *_ in slopes]).reshape(-1, 2)
+        weighed = np.linalg.solve(noise, view).T
+        doubt = np.square(promised * _DOUBT)
+        precision = np.diag(1 / doubt) + weighed @ view
+        seen = promised / doubt + weighed @ [slope for _, slope, _ in slopes]
         fall, bend = np.linalg.solve(precision, seen)
         # Each where it is possible, and the other given it.
         if bend < self.bend:
@@ -95,7 +100,16 @@ class Start:
         if fall < 0:
             fall = 0.0
             bend = max(self.bend, seen[1] / precision[1, 1])
-        return min(1.0, float(fall / bend)), float(bend / self.bend)
+        apart = np.array([slope for _, slope, _ in slopes]) - view @ promised
+        doubted = expit(_log_normal(apart, noise + view * doubt @ view.T) - _log_normal(apart, noise))
+        share = doubted * min(1.0, fall / bend) + (1 - doubted) * min(1.0, self.fall / self.bend)
+        return float(share), float(doubted * bend / self.bend + 1 - doubted)
+
+
+def _log_normal(values: np.ndarray, covariance: np.ndarray) -> float:
+    """Log density of normal values of mean 0, but for a constant."""
+    _, size = np.linalg.slogdet(covariance)
+    return -0.5 * float(size + values @ np.linalg.solve(covariance, values))
 
 
 def posterior_coefficients(
@@ -112,9 +126,9 @@ def posterior_coefficients(
     releases together are one such view of the best coefficients; later ones count for more, since the loss
     is closer to its parabola there. The prior is normal with mean 0 and the variance that makes the view
     most likely, in the span of the directions. Where the view is about as likely
-    without any coefficients, which noise alone can bring about, all are 0. Where drawn rows have taught a
-    start, the gradients also say how much of it true rows keep (`Start.judged`): the prior's mean takes off
-    the rest, and curvatures are as much larger as along the start.
+    without any coefficients, which noise alone can bring about, they are the prior's mean. Where drawn rows
+    have taught a start, the gradients also say how much of it true rows keep (`Start.judged`): the prior's
+    mean is not 0 but takes off the rest, and curvatures are as much larger as along the start.
 
     Parameters
     ----------
@@ -148,10 +162,14 @@ def posterior_coefficients(
         h = np.maximum(h, 1e-9)
         surplus = basis.T @ gradient(coef) - drift
         if start is not None:
-            along = float(np.vdot(start.inner, inner) / np.vdot(start.inner, start.inner))
-            variance = float((np.square(start.inner) * (std**2 + landscape.spread * h)).sum())
+            # The share at which the loss has this slope along the start: what coefficients add beside it,
+            # in the metric of the curvature, does not change it.
+            curved = h * start.inner
+            along = float(np.vdot(curved, inner) / np.vdot(curved, start.inner))
+            variance = std**2 * float(np.vdot(start.inner, start.inner))
             slopes.append((1.0 + along, float(np.vdot(start.inner, surplus)), variance))
-            share, ratio = start.judged(slopes)
+            sampling = landscape.spread * float(np.vdot(curved, start.inner))
+            share, ratio = start.judged(slopes, sampling)
             centre = (share - 1.0) * start.inner
         pulled += weight * h * inner
         pushed += weight * surplus

@@ -16,7 +16,8 @@ _DIRECTIONS, _SVD_ROWS = 128, 8_000
 # Where columns are alike, drawn rows understate how the loss bends on true ones, and a whole step would go
 # too far: the deviation of what it adds to drawn rows' scores is at most so much of theirs.
 _MOST_ADDED = 0.4
-_NO_CURVATURE = 1e-9
+# Bend of the loss along a start, at least, over its fall.
+_LEAST_BEND = 0.1
 
 
 def landscape_of(
@@ -94,10 +95,20 @@ def judged_by_draws(
         return coef if size <= allowed else coef * min(1.0, max(allowed, length(centre)) / size)
 
     along = features.matrix() @ landscape.basis
-    bend = clipped.loss.curvature(reached) * weight[:, None] * stand_for
-    inner = (along.T @ (bend * start)) / np.maximum(np.square(along).T @ bend, _NO_CURVATURE)
-    shown = along @ inner
-    residuals = clipped_factors(clipped.loss.residuals(score, target), weight, clipped.max_grad_norm)
-    fall = -stand_for * clipped.max_grad_norm * float((shown * residuals).sum())
-    told = Start(inner, fall, float((np.square(shown) * bend).sum()))
-    return replace(landscape, bounded=bounded, start=told if min(told.fall, told.bend) > 0 else None)
+    bend = clipped.loss.curvature(reached) * weight[:, None]
+    inner = np.column_stack([_least_squares(along, s, w) for s, w in zip(start.T, bend.T, strict=True)])
+    shown = stand_for * (along @ inner)
+
+    def slope(at: np.ndarray) -> float:
+        residuals = clipped_factors(clipped.loss.residuals(at, target), weight, clipped.max_grad_norm)
+        return clipped.max_grad_norm * float((shown * residuals).sum())
+
+    fall = -slope(score)
+    secant = fall + slope(reached) - float((shown * clipped.drift(reached, weight)).sum())
+    told = Start(inner, fall, max(secant, _LEAST_BEND * fall))
+    return replace(landscape, bounded=bounded, start=told if fall > 0 else None)
+
+
+def _least_squares(features: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    gram = (features * weight[:, None]).T @ features
+    return np.linalg.lstsq(gram, features.T @ (weight * values), rcond=1e-9)[0]

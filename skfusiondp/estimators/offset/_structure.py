@@ -140,9 +140,17 @@ class Structure:
         return self._landscape(features, score[rows] + start, weight[rows], stand_for, clipped, rng)
 
     def fit_draws(
-        self, training: PublicRows, draw: DrawnCells, clipped: ClippedLoss, rng: np.random.Generator
+        self,
+        training: PublicRows,
+        draw: DrawnCells,
+        clipped: ClippedLoss,
+        rng: np.random.Generator,
+        judged: bool,
     ) -> Landscape:
-        """Learn trees from training rows whose sensitive cells are drawn, given their labels too."""
+        """Learn trees from training rows whose sensitive cells are drawn, given their labels too.
+
+        `judged` says whether gradients of true rows follow.
+        """
         rows = rng.permutation(len(training.public))[:_MOST_DRAWN]
         public, score, target = training.public[rows], training.score[rows], training.target[rows]
         weight = training.weight[rows]
@@ -163,16 +171,24 @@ class Structure:
             additive.append(self._learn(table[seen], aims, table, held, honest, rng))
             table = drawn()
         self.additive = np.mean(additive, axis=0)
-        if draw.informative:
+        if draw.informative(judged):
             self.shares = best_shares(self.loss, score, honest, target, weight)
         else:
             self.shares = np.zeros(2)
         stand_for = training.stand_for * len(training.public) / len(rows)
         few = slice(0, _MOST_ROWS)
         score, target, weight = score[few], target[few], weight[few]
-        features, start = self._start(table[few])
-        landscape = self._landscape(features, score + start, weight, stand_for, clipped, rng)
-        return judged_by_draws(landscape, features, score, start, target, weight, stand_for, clipped)
+
+        def landscape() -> Landscape:
+            features, start = self._start(table[few])
+            plain = self._landscape(features, score + start, weight, stand_for, clipped, rng)
+            return judged_by_draws(plain, features, score, start, target, weight, stand_for, clipped)
+
+        found = landscape()
+        if found.start is None and self.shares.any():  # not even drawn rows gain by it
+            self.shares = np.zeros(2)
+            found = landscape()
+        return found
 
     def _learn(
         self,

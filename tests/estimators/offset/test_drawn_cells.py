@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusionRegressor
+from skfusiondp.estimators.joint._joint_model import JointModel
 from skfusiondp.estimators.offset import _structure
 from skfusiondp.estimators.offset._drawn_cells import DrawnCells
 from skfusiondp.estimators.offset._structure import Structure
@@ -52,7 +53,7 @@ def auc(n, wide, seed=0, support=None, **parameters):
     [pytest.param(None, id="counted"), pytest.param(made(1500, 5)[0], id="support", marks=pytest.mark.slow)],
 )
 def test_a_large_table_is_predicted_alike_however_wide_the_bounds(support):
-    found = [auc(12_000, wide, support=support, noise_multiplier=10.0) for wide in WIDE]
+    found = [auc(12_000, wide, support=support, noise_multiplier=10.0) for wide in (WIDE[0], WIDE[-1])]
     public = roc_auc_score(Y_TEST, TEST["lab"])
     assert max(found) - min(found) < 0.01 and min(found) > public + 0.15
 
@@ -137,7 +138,7 @@ def of_noise(seed, n=2000):
 def test_a_column_of_noise_mostly_leaves_the_public_score():
     """Of noise alone the released sums rarely show more than e; a signal is found."""
     silent = 0
-    for seed in range(6):
+    for seed in range(4):
         table, y = of_noise(seed)
         model, _ = landscape_of(table, y, 5.0)
         if not model._structure.shares.any():
@@ -146,7 +147,7 @@ def test_a_column_of_noise_mostly_leaves_the_public_score():
             free = model._public_score(public, model._columns.transform(public))
             moved = model._structure.expand(model._columns.transform(public), free, table)[1]
             assert not moved.any()
-    assert silent >= 5
+    assert silent >= 3
     table, y = of_noise(0)
     model, _ = landscape_of(table, (y ^ (table["age"] > 60)).astype(int), 5.0)
     assert model._structure.shares[0] > 0.5
@@ -164,7 +165,7 @@ def test_drawn_cells_go_with_a_rare_label_as_true_ones_do():
         plain(self, *args)
         drawn = pd.concat([self(np.arange(6000)) for _ in range(5)])["age"].to_numpy()
         old = np.tile(y, 5)[drawn > 80].mean()
-        found.append((old, self.informative))
+        found.append((old, self.informative(True)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DrawnCells, "release", watched)
@@ -211,22 +212,37 @@ def flags(n, seed):
 
 
 def against_free(epsilon, seed):
-    """AUROC of a fit on 3,000 rows with such flags, less that of its own public model."""
+    """AUROC of a fit on 3,000 rows with such flags, less that of its own public model; and the fit."""
     table, y = flags(7000, seed)
     named = {f"s{i}": Categorical([0, 1]) for i in range(12)}
     model = OffsetFusionClassifier(named, epsilon=epsilon, random_state=seed).fit(table[:3000], y[:3000])
     test, y = table[3000:], y[3000:]
     public = test[["p0", "p1", "p2"]]
     free = model._public_score(public, model._columns.transform(public))[:, 0]
-    return roc_auc_score(y, model.decision_function(test)) - roc_auc_score(y, free)
+    return roc_auc_score(y, model.decision_function(test)) - roc_auc_score(y, free), model
 
 
 def test_columns_that_are_alike_and_say_nothing_new_cost_little():
     """Drawn as if they were independent, they seem to say twelve times what they do."""
-    assert against_free(0.3, 3) > -0.01
+    gained, model = against_free(0.3, 3)
+    assert model._structure.shares.any() and gained > -0.01
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.3, 1.0])
 def test_such_columns_cost_little_on_average(epsilon):
-    assert np.mean([against_free(epsilon, seed) for seed in range(5)]) > -0.005
+    assert np.mean([against_free(epsilon, seed)[0] for seed in range(5)]) > -0.005
+
+
+def test_a_start_that_no_gradient_judges_must_show_more():
+    """steps=1 spends all on the joint model, so that e to 1 is too little."""
+    table, y, _ = made(500, 0)
+    for shown, taught in ((0.5, set()), (2.0, {2, 3}), (4.0, {1, 2, 3})):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(JointModel, "evidence", shown)
+            models = {
+                k: OffsetFusionClassifier({"age": Numeric(10, 90)}, epsilon=4.0, random_state=0, steps=k)
+                for k in (1, 2, 3)
+            }
+            found = {k for k, m in models.items() if m.fit(table[["lab", "age"]], y)._structure.shares.any()}
+        assert found == taught
