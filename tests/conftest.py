@@ -41,3 +41,14 @@ def df_module(request):
     return lambda frame: polars.DataFrame(
         {c: [None if v != v else v for v in frame[c].tolist()] for c in frame}
     )
+
+
+@pytest.fixture(scope="module")
+def small_models():
+    """OffsetFusion with few trees: for tests of what is read, paid and said, and not of what is learnt."""
+    from skfusiondp.estimators.offset import _offset_base, _trees
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_trees, "_TREES", 6)
+        patch.setattr(_offset_base, "_BOOSTED", 12)
+        yield

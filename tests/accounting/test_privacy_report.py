@@ -19,7 +19,10 @@ from skfusiondp.accounting import RELATIONS, LedgerEntry
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.preprocessing import PrivateStandardScaler
 
-pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
+    pytest.mark.usefixtures("small_models"),
+]
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
 
