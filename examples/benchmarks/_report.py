@@ -50,7 +50,8 @@ none.
   other tables (eligibility for 401(k), labour supply, two-year colleges, health insurance, recidivism,
   weapons found; wages, injuries and incomes for larger ones), its bound for numbers on hours, wages,
   incomes and grades of such; of these tables only splits of sepsis' training rows were looked at. How it
-  learns from drawn cells was settled on the seven of `_tuning.py` and such splits, with a look at Adult.
+  learns from drawn cells was settled on the seven of `_tuning.py` and such splits, with a look at Adult;
+  how much of what they taught a gradient leaves, after this page's figures, on those and on made-up tables.
   Other peers have their packages' defaults.
 - Methods that have no use for support rows train on them as further rows. Scales, bounds and categories
   that peers need come from declarations and support rows, at no charge. "Warm start" trains the network on
