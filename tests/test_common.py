@@ -31,7 +31,10 @@ from skfusiondp.preprocessing import (
     TableEncoder,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
+    pytest.mark.usefixtures("small_models"),
+]
 
 CHECKED = [
     FusionDPClassifier(steps=5, public_epochs=1),

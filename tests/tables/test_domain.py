@@ -25,7 +25,10 @@ from skfusiondp.tables._domain import Countable, as_column
 from skfusiondp.tables._ordered import Ordered
 from skfusiondp.tables._outside import outside
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("small_models"),
+]
 
 N = 240
 

@@ -14,7 +14,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skfusiondp import Numeric, OffsetFusionClassifier, OffsetFusionRegressor
 from skfusiondp.exceptions import InvalidInputError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
+    pytest.mark.usefixtures("small_models"),
+]
 N = 300
 rng = np.random.default_rng(0)
 WARD = rng.choice(["a", "b", "c"], N)
