@@ -11,8 +11,6 @@ from skfusiondp import FoundationImputer, Numeric, OffsetFusionClassifier, Offse
 from skfusiondp.estimators.offset import _correction, _indicator_rows, _offset_base
 from skfusiondp.tables import _disk, _table
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 MANY, Y_MANY, NUMBER_MANY = made(1000, 2)
 
 
