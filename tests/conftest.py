@@ -45,7 +45,7 @@ def df_module(request):
 
 @pytest.fixture(scope="module")
 def small_models():
-    """OffsetFusion with few trees: for tests of what is read, paid and said, and not of what is learnt."""
+    """Few trees in public models and starts: for tests of what is read, paid and said, not learnt."""
     from skfusiondp.estimators.offset import _offset_base, _trees
 
     with pytest.MonkeyPatch.context() as patch:

@@ -18,6 +18,8 @@ _DIRECTIONS, _SVD_ROWS = 128, 8_000
 _MOST_ADDED = 0.4
 # Bend of the loss along a start, at least, over its fall.
 _LEAST_BEND = 0.1
+# A fall of the loss of all rows together that is none: squares of much smaller numbers would be 0.
+_NO_FALL = 1e-6
 
 
 def landscape_of(
@@ -106,7 +108,7 @@ def judged_by_draws(
     fall = -slope(score)
     secant = fall + slope(reached) - float((shown * clipped.drift(reached, weight)).sum())
     told = Start(inner, fall, max(secant, _LEAST_BEND * fall))
-    return replace(landscape, bounded=bounded, start=told if fall > 0 else None)
+    return replace(landscape, bounded=bounded, start=told if fall > _NO_FALL else None)
 
 
 def _least_squares(features: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
