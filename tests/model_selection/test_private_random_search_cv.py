@@ -280,7 +280,7 @@ def test_a_paid_score_has_the_noise_that_was_accounted_and_no_less(monkeypatch):
     y = np.ones(100)
     X = np.repeat([1.0, 0.0], [70, 30])[:, None]
     for adjacency, norm in (("replace", 0.5), ("zero-out", 1.0)):
-        scores = [paid_score(Right(), X, y, "accuracy", 8.0, adjacency, RandomBits()) for _ in range(4000)]
+        scores = [paid_score(Right(), X, y, "accuracy", 8.0, adjacency, RandomBits(i)) for i in range(4000)]
         noise = (np.array(scores) - 0.7) * 100 / (8.0 * norm)
         assert stats.kstest(noise, "norm").pvalue > 1e-4
         # The variance of 4,000 draws tells a scale that is 10 % off by 8 standard errors.

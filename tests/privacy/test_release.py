@@ -16,7 +16,7 @@ from skfusiondp.privacy._release import (
 
 def looks_like(noise, std):
     """Accept a normal sample of a standard deviation, reject others: p value of Kolmogorov and Smirnov."""
-    return stats.kstest(noise / std, "norm").pvalue > 1e-4
+    return stats.kstest(noise / std, "norm").pvalue > 1e-6
 
 
 @pytest.mark.parametrize("random_state", [None, 0])
