@@ -43,12 +43,26 @@ def df_module(request):
     )
 
 
-@pytest.fixture(scope="module")
-def small_models():
-    """Few trees in public models and starts: for tests of what is read, paid and said, not learnt."""
+@pytest.fixture(scope="module", autouse=True)
+def small_models(request):
+    """Few trees in public models, starts and imputers: tests of what is read, paid and said are quick.
+
+    A module that judges what is learnt sets ``WHOLE_MODELS = True``.
+    """
+    if getattr(request.module, "WHOLE_MODELS", False):
+        yield
+        return
     from skfusiondp.estimators.offset import _offset_base, _trees
+    from skfusiondp.impute._conditional_backend import TreesHead
+
+    plain = TreesHead.__init__
+
+    def few(self, domain, n_estimators, *rest):
+        plain(self, domain, min(n_estimators, 6), *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_trees, "_TREES", 6)
+        patch.setattr(_trees, "_FOREST", 6)
         patch.setattr(_offset_base, "_BOOSTED", 12)
+        patch.setattr(TreesHead, "__init__", few)
         yield

@@ -33,7 +33,6 @@ from skfusiondp.preprocessing import (
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 CHECKED = [

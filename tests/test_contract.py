@@ -41,8 +41,6 @@ from skfusiondp.preprocessing import (
     PrivateStandardScaler,
 )
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 N, DELTA = 120, 1e-5
 DOMAINS = {"age": Numeric(0, 100), "dose": Numeric(0, 1), "sex": Categorical(["a", "b"])}
 NOISE = {"noise_multiplier": 3.0, "delta": DELTA, "random_state": 0}

@@ -18,8 +18,6 @@ from skfusiondp import (
 )
 from skfusiondp.impute import ConditionalBackend
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 
 

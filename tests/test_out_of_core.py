@@ -26,7 +26,6 @@ from skfusiondp.training import PerRowEngine
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]

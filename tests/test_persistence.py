@@ -39,8 +39,6 @@ from skfusiondp.preprocessing import (
     PrivateStandardScaler,
 )
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 N = 150
 WORD = "zanzibarquagga"
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}

@@ -17,7 +17,6 @@ from skfusiondp.nets import MLP
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]

@@ -25,7 +25,6 @@ from skfusiondp.preprocessing import PrivateStandardScaler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 N = 60

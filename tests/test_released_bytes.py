@@ -51,8 +51,6 @@ from skfusiondp.preprocessing import (
     PrivateStandardScaler,
 )
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 ROW, N, N_SUPPORT = 7, 40, 24
 NAMES = ("lab", "ward", "age", "sex")
 

@@ -29,8 +29,6 @@ from skfusiondp.audit._claim import promised_epsilon
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.preprocessing import PrivateSelectKBest, PrivateStandardScaler
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 PUBLIC = ["income", "hours"]
 SENSITIVE = {"age": Numeric(18, 90), "bmi": Numeric(10, 60)}
 

@@ -27,8 +27,6 @@ from skfusiondp.exceptions import InvalidInputError
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import CLEAN, LEAKY, SENSITIVE, columns, model, offset, on, table, target, then
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 NAMES = list(SENSITIVE)
 
 

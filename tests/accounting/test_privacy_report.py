@@ -21,7 +21,6 @@ from skfusiondp.preprocessing import PrivateStandardScaler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]

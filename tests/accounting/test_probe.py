@@ -17,8 +17,6 @@ from skfusiondp.accounting._made_up_rows import KEPT, ROWS, made_up, other_conte
 from skfusiondp.accounting._probe import probe
 from skfusiondp.accounting._provenance import EVERY, Column, Flow, flow_of
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 FLOW = _marked(flow_of(table()), frozenset(SENSITIVE))
 
 

@@ -8,8 +8,6 @@ from sklearn.preprocessing import StandardScaler
 from skfusiondp import Categorical
 from skfusiondp.accounting import check_pipeline
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 
 def check(steps):
     return check_pipeline(steps, X=table())

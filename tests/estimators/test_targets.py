@@ -21,7 +21,6 @@ from skfusiondp.tables._targets import mean_and_scale
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning", "ignore:No support rows:UserWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 N, M = 120, 40

@@ -29,8 +29,6 @@ from skfusiondp.preprocessing import PrivateStandardScaler
 from skfusiondp.training._batches import BatchSchedule
 from skfusiondp.training._driver import Driver
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 GRID = {"noise_multiplier": [0.05, 1.0], "max_grad_norm": [0.1, 1.0]}
 SENSITIVE = {"age": Numeric(0, 1), "dose": Numeric(-1, 1)}
 

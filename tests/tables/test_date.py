@@ -37,8 +37,6 @@ from skfusiondp.preprocessing import (
 )
 from skfusiondp.tables._outside import outside
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 BORN = Date("1920-01-01", "2006-12-31")
 EAST = timezone(timedelta(hours=9))
 # The same moment, 1984-02-29 00:00 UTC.

@@ -27,7 +27,6 @@ from skfusiondp.tables._outside import outside
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
-    pytest.mark.usefixtures("small_models"),
 ]
 
 N = 240

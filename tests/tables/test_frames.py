@@ -32,7 +32,6 @@ from skfusiondp.tables._schema import resolve_schema
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 N = 120
 rng = np.random.default_rng(0)

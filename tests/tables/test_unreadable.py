@@ -19,8 +19,6 @@ from skfusiondp import (
 from skfusiondp.tables._frames import as_frame, numeric_values
 from skfusiondp.tables._unreadable import UNREADABLE, cells_of
 
-pytestmark = pytest.mark.usefixtures("small_models")
-
 pa = pytest.importorskip("pyarrow")
 
 N, ROW = 40, 7

@@ -16,7 +16,6 @@ from skfusiondp.exceptions import InvalidInputError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
-    pytest.mark.usefixtures("small_models"),
 ]
 N = 300
 rng = np.random.default_rng(0)
