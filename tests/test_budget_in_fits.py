@@ -18,6 +18,8 @@ from skfusiondp import (
 from skfusiondp.accounting import LedgerEntry
 from skfusiondp.model_selection import StackedGridSearchCV
 
+WHOLE_MODELS = True
+
 N = 120
 rng = np.random.default_rng(0)
 X = pd.DataFrame({"age": rng.uniform(20, 80, N), "lab": rng.normal(size=N)})

@@ -15,6 +15,8 @@ import pytest
 from skfusiondp import FusionDPClassifier, Numeric, OffsetFusionClassifier
 from skfusiondp.audit import attack_success
 
+WHOLE_MODELS = True
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)

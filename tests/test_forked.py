@@ -10,6 +10,8 @@ import pytest
 
 import skfusiondp
 
+WHOLE_MODELS = True
+
 FORKED = """
 import multiprocessing, sys, warnings
 import numpy as np, pandas as pd, torch

@@ -9,6 +9,8 @@ from sklearn.model_selection import GridSearchCV
 from skfusiondp import FoundationImputer, FusionDPClassifier
 from skfusiondp.impute import ConditionalBackend
 
+WHOLE_MODELS = True
+
 distributed = pytest.importorskip("distributed")
 
 

@@ -18,6 +18,8 @@ from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import trusted_types
 from skfusiondp.preprocessing import PrivateStandardScaler
 
+WHOLE_MODELS = True
+
 SENSITIVE = {"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}
 RNG, N = np.random.default_rng(0), 160
 X = pd.DataFrame(

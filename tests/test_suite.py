@@ -13,6 +13,8 @@ import pytest
 from skfusiondp import Numeric
 from skfusiondp.exceptions import MissingDependencyError
 
+WHOLE_MODELS = True
+
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 
 

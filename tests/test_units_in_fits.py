@@ -36,6 +36,8 @@ from skfusiondp.preprocessing import PrivateCategories, PrivateSelectKBest, Priv
 from skfusiondp.tables._repeats import _repeated_cells
 from skfusiondp.training._batches import TrainingRows
 
+WHOLE_MODELS = True
+
 rng = np.random.default_rng(0)
 VISITS = rng.integers(1, 9, 70)
 PERSON = np.repeat(np.arange(70), VISITS)[rng.permutation(VISITS.sum())]

@@ -24,6 +24,8 @@ from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute import PairedTable
 from skfusiondp.preprocessing import TableEncoder
 
+WHOLE_MODELS = True
+
 SENSITIVE = {0: Numeric(-3, 3)}
 
 

@@ -9,6 +9,8 @@ from skfusiondp.audit import audit_attribute
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.privacy._noise import GaussianNoise
 
+WHOLE_MODELS = True
+
 CLAIM = 2.0
 
 

@@ -10,6 +10,8 @@ from scipy.stats import beta
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 
+WHOLE_MODELS = True
+
 DELTA, TRIALS = 1e-3, 250
 rng = np.random.default_rng(0)
 VISITS = np.r_[8, np.tile(np.arange(1, 9), 3)]

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from variants import forget_computed_epsilons
 from variants_acceptance import VARIANTS_ACCEPTANCE as ACCEPTANCE
 
+WHOLE_MODELS = True
+
 # Every list VARIANTS… of every file variants….py, in the order of the files' names.
 MODULES = [importlib.import_module(f.stem) for f in sorted(Path(__file__).parent.glob("variants*.py"))]
 LISTS = [vars(m)[name] for m in MODULES for name in sorted(vars(m)) if name.startswith("VARIANTS")]

@@ -7,6 +7,8 @@ from sklearn.linear_model import Ridge
 
 from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric, OffsetFusionClassifier
 
+WHOLE_MODELS = True
+
 N, TRAIN = 2000, 1500
 rng = np.random.default_rng(0)
 WHEN = pd.Series(pd.Timestamp("2021-03-01") + pd.to_timedelta(rng.integers(0, 1000 * 86_400, N), unit="s"))

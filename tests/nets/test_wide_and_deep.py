@@ -10,6 +10,8 @@ from skfusiondp import FoundationImputer, FusionDPClassifier, Numeric
 from skfusiondp.nets import MLP, WideAndDeep
 from skfusiondp.training import check_module
 
+WHOLE_MODELS = True
+
 SENSITIVE = [False, True, False, True]
 MEANS = [9.0, 0.25, 9.0, 0.75]
 

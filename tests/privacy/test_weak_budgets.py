@@ -20,6 +20,8 @@ from skfusiondp import (
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
 from skfusiondp.preprocessing import PrivateCategories, PrivateStandardScaler
 
+WHOLE_MODELS = True
+
 N = 120
 rng = np.random.default_rng(0)
 X = pd.DataFrame({"lab": rng.normal(size=N), "age": rng.uniform(20, 80, N), "sex": rng.choice(["f", "m"], N)})

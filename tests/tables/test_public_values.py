@@ -23,6 +23,8 @@ from skfusiondp.tables._frames import as_frame
 from skfusiondp.tables._public_columns import PublicColumn
 from skfusiondp.tables._public_encoder import PublicEncoder
 
+WHOLE_MODELS = True
+
 pa = pytest.importorskip("pyarrow")
 pl = pytest.importorskip("polars")
 N = 60

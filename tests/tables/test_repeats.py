@@ -12,6 +12,8 @@ import pytest
 from skfusiondp.datasets import load_adult
 from skfusiondp.tables._repeats import _repeated_cells
 
+WHOLE_MODELS = True
+
 FOLDER = Path(__file__).parents[2] / "examples" / "benchmarks"
 SIZES = {"300": 300, "3000": 3000, "all": 10**9}
 TABLES = [

@@ -23,6 +23,8 @@ from skfusiondp.training._batches import TrainingRows
 from skfusiondp.training._net import FusionDPNet
 from skfusiondp.training._process_group import Ranks
 
+WHOLE_MODELS = True
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.skipif(

@@ -15,6 +15,8 @@ from skfusiondp.impute import PairedTable
 from skfusiondp.nets import MLP
 from skfusiondp.tables._table_encoder import TableEncoder
 
+WHOLE_MODELS = True
+
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 QUICK = {"public_epochs": 2, "random_state": 0}
 

@@ -12,6 +12,8 @@ from skfusiondp.estimators.offset import _structure
 from skfusiondp.estimators.offset._drawn_cells import DrawnCells
 from skfusiondp.estimators.offset._structure import Structure
 
+WHOLE_MODELS = True
+
 WIDE = [1, 10, 100]
 
 

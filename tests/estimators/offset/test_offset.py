@@ -30,6 +30,8 @@ from skfusiondp.estimators.offset._structure import Structure, best_shares
 from skfusiondp.exceptions import InvalidInputError, PrivacyBudgetError
 from skfusiondp.privacy._random_bits import RandomBits
 
+WHOLE_MODELS = True
+
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 
 

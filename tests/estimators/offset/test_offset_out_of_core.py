@@ -11,6 +11,8 @@ from skfusiondp import FoundationImputer, Numeric, OffsetFusionClassifier, Offse
 from skfusiondp.estimators.offset import _correction, _indicator_rows, _offset_base
 from skfusiondp.tables import _disk, _table
 
+WHOLE_MODELS = True
+
 MANY, Y_MANY, NUMBER_MANY = made(1000, 2)
 
 

@@ -11,6 +11,8 @@ from skfusiondp import Categorical, Numeric, OffsetFusionClassifier, OffsetFusio
 from skfusiondp.estimators import ShapeFunctionsDisplay
 from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 
+WHOLE_MODELS = True
+
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
 RNG = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.tables._groups import Units
 
+WHOLE_MODELS = True
+
 DOMAINS = {
     "age": Numeric(0, 120),
     "sex": Categorical(["f", "m"]),
