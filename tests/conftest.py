@@ -45,9 +45,10 @@ def df_module(request):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_models(request):
-    """Few trees in public models, starts and imputers: tests of what is read, paid and said are quick.
+    """Few trees in public models, starts and imputers, which is enough to test what is read, paid and said.
 
-    A module that judges what is learnt sets ``WHOLE_MODELS = True``.
+    A module sets ``WHOLE_MODELS = True`` if it judges what is learnt, or compares with fits of other processes,
+    which this does not reach.
     """
     if getattr(request.module, "WHOLE_MODELS", False):
         yield

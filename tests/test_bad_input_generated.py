@@ -19,8 +19,6 @@ from hypothesis import strategies as st
 from skfusiondp import Categorical, Numeric, PrivacyBudget, PrivacyLedger
 from skfusiondp.accounting import BoundEntry, Clipping, LedgerEntry, calibrate_noise_multiplier
 
-WHOLE_MODELS = True
-
 
 @generated(
     "cheap", anything, anything, anything, st.one_of(st.none(), st.lists(anything, max_size=3), anything)

@@ -31,9 +31,7 @@ from skfusiondp.preprocessing import (
     TableEncoder,
 )
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 CHECKED = [
     FusionDPClassifier(steps=5, public_epochs=1),

@@ -10,8 +10,6 @@ import pytest
 
 import skfusiondp
 
-WHOLE_MODELS = True
-
 FORKED = """
 import multiprocessing, sys, warnings
 import numpy as np, pandas as pd, torch

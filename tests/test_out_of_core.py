@@ -24,9 +24,7 @@ from skfusiondp.tables._read_table import as_table
 from skfusiondp.tables._schema import resolve_schema
 from skfusiondp.training import PerRowEngine
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
 DOMAINS = {0: Numeric(-3, 3), 2: Categorical([0.0, 1.0, 2.0])}

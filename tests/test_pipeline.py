@@ -15,9 +15,7 @@ from skfusiondp import FoundationImputer, FusionDPClassifier, FusionDPRegressor
 from skfusiondp.impute import ConditionalBackend, PairedTable
 from skfusiondp.nets import MLP
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
 GRID = {"noise_multiplier": [0.8, 2.0], "max_grad_norm": [0.5, 1.0]}

@@ -23,9 +23,7 @@ from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.preprocessing import PrivateStandardScaler
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 N = 60
 TABLE = pd.DataFrame({"lab": np.linspace(-1, 1, N), "age": np.linspace(20, 80, N)})

@@ -22,7 +22,7 @@ from skfusiondp.accounting._known_steps import meta_of
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.model_selection import StackedGridSearchCV
 
-pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SMALL = {"noise_multiplier": 2.0, "steps": 2, "public_epochs": 0, "module__hidden": (4,), "random_state": 0}
 X, Y = table(), target()
 

@@ -19,9 +19,7 @@ from skfusiondp.accounting import RELATIONS, LedgerEntry
 from skfusiondp.model_selection import PrivateRandomSearchCV
 from skfusiondp.preprocessing import PrivateStandardScaler
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 
 METHODS = ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"]
 

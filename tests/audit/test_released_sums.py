@@ -9,7 +9,7 @@ from skfusiondp.audit import audit_attribute
 from skfusiondp.estimators.joint._releases import JointReleases
 from skfusiondp.exceptions import InvalidInputError
 
-pytestmark = [pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 rng = np.random.default_rng(0)
 N = 500

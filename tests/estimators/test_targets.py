@@ -19,9 +19,9 @@ from skfusiondp import (
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.tables._targets import mean_and_scale
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning", "ignore:No support rows:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::skfusiondp.WeakPrivacyWarning", "ignore:No support rows:UserWarning"
+)
 
 N, M = 120, 40
 DOMAINS = {"age": Numeric(18, 90), "sex": Categorical(["f", "m"])}

@@ -17,8 +17,6 @@ from skfusiondp.accounting import (
 )
 from skfusiondp.exceptions import InvalidInputError
 
-WHOLE_MODELS = True
-
 
 def entry(sigma=1.0, q=0.02, steps=20, adjacency="replace"):
     return LedgerEntry(sigma, q, steps, adjacency)

@@ -9,8 +9,6 @@ from skfusiondp.accounting import BoundEntry, LedgerEntry, calibrate_noise_multi
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy import _composition
 
-WHOLE_MODELS = True
-
 EPSILONS = (1e-3, 0.01, 0.05, 0.3, 1.0, 8.0, 30.0, 60.0, 100.0)
 SOME = (1e-3, 0.05, 1.0, 60.0)
 ENOUGH = 1.005

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-WHOLE_MODELS = True
-
 SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "seed_attack.py"
 
 

@@ -25,9 +25,7 @@ from skfusiondp.tables._domain import Countable, as_column
 from skfusiondp.tables._ordered import Ordered
 from skfusiondp.tables._outside import outside
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 N = 240
 

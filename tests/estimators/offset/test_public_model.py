@@ -14,9 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skfusiondp import Numeric, OffsetFusionClassifier, OffsetFusionRegressor
 from skfusiondp.exceptions import InvalidInputError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
 N = 300
 rng = np.random.default_rng(0)
 WARD = rng.choice(["a", "b", "c"], N)
