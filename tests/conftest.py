@@ -47,8 +47,8 @@ def df_module(request):
 def small_models(request):
     """Few trees in public models, starts and imputers, which is enough to test what is read, paid and said.
 
-    A module sets ``WHOLE_MODELS = True`` if it judges what is learnt, or compares with fits of other processes,
-    which this does not reach.
+    A module sets ``WHOLE_MODELS = True`` if it judges what is learnt, or compares with fits of other
+    processes, which this does not reach.
     """
     if getattr(request.module, "WHOLE_MODELS", False):
         yield
