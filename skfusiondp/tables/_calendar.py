@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ._moments import microseconds
+from ._moments import one_day
 
 WEEKDAY, HOUR, YEARDAY = "weekday", "hour", "yearday"
 _NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -127,7 +127,7 @@ def _yearday(days: np.ndarray) -> np.ndarray:
 def date_in_words(cell: Any) -> str | None:
     """A date of any type as a sentence says it, such as "Fri 2024-03-01" (UTC); None for what is no date."""
     try:
-        moment = datetime(1970, 1, 1) + timedelta(microseconds=microseconds(cell, "date"))
+        moment = datetime(1970, 1, 1) + timedelta(milliseconds=round(one_day(cell, "date") * 86_400_000))
     except (ValueError, TypeError, OverflowError):
         return None
     at = "" if moment.time() == datetime.min.time() else f" {moment:%H:%M}"

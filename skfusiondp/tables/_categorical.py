@@ -249,13 +249,28 @@ def _typed_in(categories: Any) -> str:
 
 def _lookup(position: dict, value: Any, other: int) -> int:
     try:
+        value = _pythons(value)
         found = position.get(value)
-        if found is None and isinstance(value, int | float | np.integer | np.floating | np.bool_):
+        if found is None and isinstance(value, int | float):
             found = next((position[text] for text in _spellings(value) if text in position), None)
     except Exception:
         # What cannot be hashed, compared or written (a whole number of 5,000 digits) is no declared category.
         return other
     return other if found is None else found
+
+
+def _pythons(value: Any) -> Any:
+    """A number as one of Python's, as it is where a whole column of numbers is read at once.
+
+    So how it is written does not depend on whether the column's other cells are numbers too.
+    """
+    if isinstance(value, np.floating):
+        return float(value)
+    return value.item() if isinstance(value, np.integer | np.bool_) and not _is_duration(value) else value
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, np.timedelta64)  # numpy counts them among its whole numbers
 
 
 def _spellings(number: Any) -> Iterator[str]:
@@ -282,7 +297,7 @@ def _hashable(cells: pd.Series) -> list:
 
 def _text(cell: Any) -> str:
     try:
-        return as_text(cell)
+        return as_text(_pythons(cell))
     except Exception:  # a cell that has no text is none of the categories
         return ""
 

@@ -7,7 +7,7 @@ import sys
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Complex, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from ..exceptions import InvalidInputError
 from ._arrow import from_arrow
 from ._no_table import two_dimensional
 from ._unreadable import cells_of, is_numeric_type
+from ._whole_numbers import WHOLE_IN_FLOATS, with_gaps
 
 
 def is_polars(X: Any) -> bool:
@@ -102,10 +103,23 @@ def as_cells(X: Any, name: str = "X") -> np.ndarray:
     except Exception:  # whatever an object's own conversion to an array raises, which may quote its cells
         cells = None
     read = two_dimensional(X, cells, name)
-    if masked is not None and masked.any():
-        read = read.astype(object)
-        read[masked] = None
-    return read
+    return read if masked is None else _with_gaps(read, masked)
+
+
+def _with_gaps(cells: np.ndarray, masked: np.ndarray) -> np.ndarray:
+    """Masked cells as missing ones, of a type that does not depend on whether there are any."""
+    kind, gap = cells.dtype.kind, cast("Any", None)
+    if kind in "biu":
+        cells = cells.astype(np.float64)  # as `as_frame` does without a mask
+    elif kind not in "fMm":
+        cells = cells.astype(object)
+    if cells.dtype.kind == "f":
+        gap = np.nan
+    elif cells.dtype.kind in "Mm":
+        gap = np.array("NaT", dtype=cells.dtype)
+    cells = cells.copy()
+    cells[masked] = gap
+    return cells
 
 
 def own_cells(X: Any) -> Any:
@@ -312,7 +326,6 @@ def _read_text(text: str) -> Any:
 
 # Byte order of numbers that other machines have written, which pandas and torch do not read.
 _SWAPPED = ">" if sys.byteorder == "little" else "<"
-_WHOLE_IN_FLOATS = 2**53
 _MOST_SECONDS = 10**13  # some 300,000 years
 _NUMBERS = (int, float, np.integer, np.floating)
 _NO_NUMBERS = (bool, np.timedelta64)
@@ -325,7 +338,7 @@ def _narrowed(column: pd.Series) -> pd.Series:
     if not kinds or not all(issubclass(k, _NUMBERS) and not issubclass(k, _NO_NUMBERS) for k in kinds):
         return column
     try:
-        if any(isinstance(v, int | np.integer) and abs(int(v)) > _WHOLE_IN_FLOATS for v in cells):
+        if any(isinstance(v, int | np.integer) and abs(int(v)) > WHOLE_IN_FLOATS for v in cells):
             return column
         numbers = [np.nan if v is None or v is pd.NA else float(v) for v in cells]
     except Exception:  # a number of a class of the user's own that cannot be converted
@@ -361,7 +374,10 @@ def _polars_values(series: Any) -> np.ndarray | pd.Series:
     kind = series.dtype
     # numpy has no numbers of 128 bits, and one large cell gives them to the whole column.
     if kind.is_numeric() and str(kind) not in ("Int128", "UInt128"):
-        return series.to_numpy()
+        if not kind.is_integer() or not series.null_count():
+            return series.to_numpy()
+        # polars would make floats of all, and round large ones, where one is missing.
+        return with_gaps(series.fill_null(0).to_numpy(), series.is_null().to_numpy())
     if str(kind).startswith(("Date", "Duration")):  # Python's own dates end with the year 9999
         zone = getattr(kind, "time_zone", None)
         plain = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else series

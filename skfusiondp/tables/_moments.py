@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from ._frames import missing_cells
 from ._unreadable import cells_of, is_numeric_type
 
 MICROSECONDS_A_DAY = 86_400_000_000
-_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": MICROSECONDS_A_DAY, "D": 1}
+_IN_A_DAY = {"D": 1, "h": 24, "m": 1440, "s": 86_400, "ms": 86_400_000, "us": MICROSECONDS_A_DAY}
+# Years or months beyond this are taken to be so many: their days would not fit into 64 bits.
+_MOST_PERIODS = 10**15
+_EPOCH = datetime(1970, 1, 1)
 _ISO_DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", flags=re.ASCII
 )
@@ -67,14 +70,33 @@ def holds_only(cells: pd.Series, kind: str) -> bool:
 
 
 def exact_days(cells: np.ndarray) -> np.ndarray:
-    """Days of an array of datetime64 or timedelta64, the same whatever its resolution is.
+    """Days of an array of datetime64 or timedelta64, the same whatever its resolution is, and as `one_day`'s.
 
-    Nanoseconds are cut off, since one cell of another type leaves a column none.
+    Nothing is converted to another unit, in which a cell might not fit. What is finer than a microsecond is
+    cut off, since Python's own dates have none.
     """
-    unit = np.datetime_data(cells.dtype)[0]
-    if unit not in _A_DAY:
-        cells, unit = cells.astype(f"{cells.dtype.kind}8[us]"), "us"
-    return np.where(np.isnat(cells), np.nan, cells.astype(np.int64) / _A_DAY[unit])
+    unit, step = np.datetime_data(cells.dtype)
+    missing, count = np.isnat(cells), cells.astype(np.int64)
+    if step == 1 and unit in _IN_A_DAY:
+        whole, rest = np.divmod(count, _IN_A_DAY[unit])
+        found = _days_and(whole, rest * (MICROSECONDS_A_DAY // _IN_A_DAY[unit]))
+    elif step == 1 and unit == "ns":
+        whole, rest = np.divmod(count, 1000 * MICROSECONDS_A_DAY)
+        found = _days_and(whole, rest // 1000)
+    elif step == 1 and unit == "W":
+        found = count * 7.0
+    elif cells.dtype.kind == "M" and step == 1 and unit in "YM":
+        bounded = np.clip(count, -_MOST_PERIODS, _MOST_PERIODS).astype(cells.dtype)
+        found = bounded.astype("datetime64[D]").astype(np.int64).astype(np.float64)
+    else:
+        with np.errstate(all="ignore"):
+            return exact_days(cells.astype(f"{cells.dtype.kind}8[us]"))
+    return np.where(missing, np.nan, found)
+
+
+def _days_and(whole: Any, microseconds: Any) -> Any:
+    """Whole days and the rest of one; the one place where a fraction is made."""
+    return whole + microseconds / MICROSECONDS_A_DAY
 
 
 def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
@@ -90,7 +112,7 @@ def _days_of_objects(cells: pd.Series, kind: str) -> np.ndarray:
         cell = values[i]
         try:
             if cell not in known:
-                known[cell] = microseconds(cell, kind) / MICROSECONDS_A_DAY
+                known[cell] = one_day(cell, kind)
             found[i] = known[cell]
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidInputError(
@@ -113,7 +135,7 @@ def _sensitive_days(cells: pd.Series, kind: str) -> np.ndarray:
 
 def _sensitive_day(cell: Any, kind: str) -> float:
     try:
-        return microseconds(cell, kind) / MICROSECONDS_A_DAY
+        return one_day(cell, kind)
     except Exception:  # cells of other libraries may raise anything
         return np.nan
 
@@ -152,31 +174,48 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def microseconds(cell: Any, kind: str) -> int:
-    """A date as microseconds since 1970, a time as those since midnight, a duration as its own."""
+def one_day(cell: Any, kind: str) -> float:
+    """A date as days since 1970, a time as a part of a day, a duration as days: as `exact_days` has them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the cell is nothing of the kind.
+    """
+    moment = _moment(cell, kind)
+    if isinstance(moment, np.datetime64 | np.timedelta64):
+        return float(exact_days(np.array([moment]))[0])
+    return float(_days_and(moment.days, moment.seconds * 1_000_000 + moment.microseconds))
+
+
+def _moment(cell: Any, kind: str) -> timedelta | np.datetime64 | np.timedelta64:
+    """What a cell says, in its own unit: since 1970 in UTC, since midnight, or by itself."""
     if kind == "time":
         if isinstance(cell, str) and _ISO_TIME.fullmatch(cell):
             cell = time.fromisoformat(cell)
         if not isinstance(cell, time):
             raise TypeError(repr(cell))
-        return ((cell.hour * 60 + cell.minute) * 60 + cell.second) * 1_000_000 + cell.microsecond
+        seconds = (cell.hour * 60 + cell.minute) * 60 + cell.second
+        return timedelta(seconds=seconds, microseconds=cell.microsecond)
     if kind == "duration":
+        if isinstance(cell, pd.Timedelta):
+            return cell.asm8
         if not isinstance(cell, timedelta | np.timedelta64):
             raise TypeError(repr(cell))
-        return int(np.timedelta64(cell, "us").astype(np.int64))
-    return _microseconds_of_date(cell)
-
-
-def _microseconds_of_date(cell: Any) -> int:
+        return cell
     if isinstance(cell, str):
         if not _ISO_DATE.fullmatch(cell):
             raise ValueError(repr(cell))
         cell = datetime.fromisoformat(cell)
-    elif isinstance(cell, pd.Period):
+    if isinstance(cell, pd.Period):
         cell = cell.start_time
-    if isinstance(cell, datetime) and cell.tzinfo is not None:
-        cell = cell.astimezone(UTC).replace(tzinfo=None)
-    if isinstance(cell, date | np.datetime64):
-        exact: np.datetime64 = np.datetime64(cell, "us")  # type: ignore[call-overload]
-        return int(exact.astype(np.int64))
+    if isinstance(cell, pd.Timestamp):
+        return cell.to_datetime64()  # in UTC
+    if isinstance(cell, datetime):
+        # Near the first and the last year UTC may be in a year that Python does not have.
+        return cell.replace(tzinfo=None) - _EPOCH - (cell.utcoffset() or timedelta())
+    if isinstance(cell, date):
+        return datetime(cell.year, cell.month, cell.day) - _EPOCH
+    if isinstance(cell, np.datetime64):
+        return cell
     raise TypeError(repr(cell))
