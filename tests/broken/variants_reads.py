@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import pandas as pd
 from variants import MONKEYPATCH, Variant, by_test, existing
 
@@ -115,6 +116,15 @@ def an_arrow_table_is_converted_as_a_whole(patch):
         patch.setattr(f"skfusiondp.tables.{file}.from_arrow", lambda table: table.to_pandas())
 
 
+def whole_numbers_become_floats_where_one_is_missing(patch):
+    rounded = lambda values, missing: np.where(missing, np.nan, values.astype(np.float64))  # noqa: E731
+    patch.setattr("skfusiondp.tables._frames.with_gaps", rounded)
+
+
+def numbers_are_looked_up_in_the_type_that_holds_them(patch):
+    patch.setattr("skfusiondp.tables._categorical._pythons", lambda value: value)
+
+
 def a_leaked_domain_costs_nothing(patch):
     patch.setattr("skfusiondp._spender.read_without_noise", lambda *args: PrivacyLedger())
 
@@ -133,6 +143,7 @@ def a_leak_is_read_before_the_budget_is_asked(patch):
     patch.setattr(schema, "_leaked", lambda table, names, on_leak, budget: plain(table, names, on_leak, None))
 
 
+_APART = "tables/test_cells_apart.py"
 _OUTSIDE, _SELECT, _TABLES, _LEAKED, _UNREADABLE = (
     "tables/test_outside.py",
     "tables/test_select.py",
@@ -225,6 +236,20 @@ VARIANTS_READS = [
         "lists",
         lambda module: module.offset,
         lambda module: module.in_arrow,
+    ),
+    by_test(
+        "whole numbers become floats where one is missing",
+        whole_numbers_become_floats_where_one_is_missing,
+        _APART,
+        "test_the_others_are_read_alike",
+        "polars, Int64",
+    ),
+    by_test(
+        "numbers are looked up in the type that holds them",
+        numbers_are_looked_up_in_the_type_that_holds_them,
+        _APART,
+        "test_the_others_are_read_alike",
+        "objects, float32",
     ),
     by_test(
         "a leaked domain under an intact epsilon",
