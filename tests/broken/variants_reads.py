@@ -122,7 +122,10 @@ def whole_numbers_become_floats_where_one_is_missing(patch):
 
 
 def numbers_are_looked_up_in_the_type_that_holds_them(patch):
-    patch.setattr("skfusiondp.tables._categorical._pythons", lambda value: value)
+    def as_written(value):
+        return float(str(value)) if isinstance(value, np.floating) else value
+
+    patch.setattr("skfusiondp.tables._categorical._pythons", as_written)
 
 
 def a_leaked_domain_costs_nothing(patch):
