@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,23 @@ class Released(NamedTuple):
     tier: int
     total: np.ndarray
     noised: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """One count of where sensitive cells lie.
+
+    Parameters
+    ----------
+    total, noised : ndarray of shape (n_indicators,)
+        Before and after noise.
+    n_groups : int
+        Groups of indicators; a row adds one to an indicator of each.
+    """
+
+    total: np.ndarray
+    noised: np.ndarray
+    n_groups: int
 
 
 class Record:
@@ -46,7 +64,7 @@ class Record:
     def __init__(self, replaying: Record | None = None, erased: int | None = None):
         self.replaying = replaying
         self.erased = erased
-        self.counts: np.ndarray | None = None
+        self.counted: list[Counted] = []
         self.released: list[Released] = []
         self.states: list[dict[str, np.ndarray]] = []
         self.rows: dict[str, np.ndarray] = {}
@@ -61,11 +79,21 @@ class Record:
             self.rows[f"private view {i}"] = _array(view)
         self.rows |= {"the target": _array(rows.y), "the weights": _array(rows.weight)}
 
-    def keep_counts(self, noised: np.ndarray) -> np.ndarray:
-        """The counts, or the other fit's in their place."""
-        self.counts = noised
-        other = None if self.replaying is None else self.replaying.counts
-        return noised if other is None or other.shape != noised.shape else other.copy()
+    def keep_counts(self, noised: np.ndarray, cells: Any, table: Any, kept: np.ndarray) -> np.ndarray:
+        """The counts, or the other fit's in their place; and what they are without noise."""
+        total = np.zeros(len(noised))
+        for first, chunk in table.chunks(list(cells.domains)):
+            here = np.array(kept[first : first + len(chunk)], dtype=bool)
+            if self.erased is not None and first <= self.erased < first + len(chunk):
+                here[self.erased - first] = False
+            if here.any():
+                total += np.asarray((cells.features(chunk[here]).matrix() > 0).sum(axis=0)).ravel()
+        self.counted.append(Counted(total, np.array(noised), len(cells.sizes)))
+        n = len(self.counted)
+        if self.replaying is None or n > len(self.replaying.counted):
+            return noised
+        other = self.replaying.counted[n - 1].noised
+        return noised if other.shape != noised.shape else other.copy()
 
     def release(self, noise: _Recorded, total: Any) -> Any:
         """Let a sum through the noise, or the other fit's release in its place."""
@@ -105,8 +133,8 @@ class _Recorder(Driver):
     def __init__(self, record: Record):
         self.record = record
 
-    def counts(self, make: Callable[[], Any]) -> Any:
-        return self.record.keep_counts(make())
+    def counts(self, make: Callable[[], Any], cells: Any, table: Any, kept: Any) -> Any:
+        return self.record.keep_counts(make(), cells, table, kept)
 
     def rows(self, like: Hashable, make: Callable[[], Any]) -> Any:
         rows = make()

@@ -240,6 +240,19 @@ def _sums(one: Any, first: Record, second: Record, columns: tuple[str, ...]) -> 
         allowed = sensitivity if reads[a.tier] else 0.0
         share = gap / allowed if allowed else (0.0 if gap == 0 else math.inf)
         used = max(used, math.inf if math.isnan(share) else share)
+    if len(first.counted) != len(second.counted):
+        return math.inf, ReplayCheck(
+            name, False, f"{len(first.counted)} counts against {len(second.counted)}"
+        )
+    counts = one.plan_.before is not None and bool({*one.plan_.before.tiers[0].columns} & set(columns))
+    for x, z in zip(first.counted, second.counted, strict=True):
+        # Two versions of a row are in other groups of indicators; an erased one is in none.
+        allowed = math.sqrt(x.n_groups * (1 if relation(one.adjacency).erases else 2)) if counts else 0.0
+        gap = float(np.linalg.norm(x.total - z.total))
+        # Both fits have the same noise; what was released may differ by no more than two versions of a row.
+        apart = float(np.linalg.norm(x.noised - z.noised)) if x.noised.shape == z.noised.shape else math.inf
+        gap = max(gap, apart / math.sqrt(2 if relation(one.adjacency).erases else 1))
+        used = max(used, gap / allowed if allowed else (0.0 if gap == 0 else math.inf))
     found = f"at most {used:.3f} of the sensitivity apart"
     return used, ReplayCheck(name, bool(used <= 1 + _ROUNDING), found)
 
@@ -265,6 +278,10 @@ def _noise(one: Any, first: Record) -> ReplayCheck:
     if len(first.released) != expected:
         found = f"{len(first.released)} noised sums, where the plan has {expected}"
         return ReplayCheck(name, False, found)
+    of_count = _noise_of_counts(plan, first)
+    if of_count is not None and not of_count[0] > _LEVEL:
+        found = f"that of the count is {of_count[1]:.3f} times the plan's scale, p={of_count[0]:.2g}"
+        return ReplayCheck(name, False, found)
     if not first.released:
         return ReplayCheck(name, True, "no private step ran")
     z = np.stack([(r.noised - r.total) / plan.tiers[r.tier].noise_std for r in first.released])
@@ -274,6 +291,17 @@ def _noise(one: Any, first: Record) -> ReplayCheck:
     sizes = ", ".join(f"{t.std():.3f}" for t in _by_tier(z, len(plan.tiers)))
     found = f"{sizes} times the plan's scale, p={min(scale):.2g}; independence of steps, p={level[0]:.2g}"
     return ReplayCheck(name, passed, found)
+
+
+def _noise_of_counts(plan: Any, first: Record) -> tuple[float, float] | None:
+    """How likely the counts' noise is under their plan, and its size in units of it; None if none ran."""
+    from scipy import stats
+
+    if plan.before is None or not first.counted:
+        return None
+    std = plan.before.tiers[0].noise_std
+    z = np.concatenate([(c.noised - c.total) / (std * math.sqrt(c.n_groups)) for c in first.counted])
+    return _two_sided(stats.chi2, float(np.square(z).sum()), z.size), float(np.sqrt(np.square(z).mean()))
 
 
 def _by_tier(z: np.ndarray, n_tiers: int) -> list[np.ndarray]:
@@ -304,9 +332,13 @@ def _ledger(one: Any, other: Any, first: Record) -> ReplayCheck:
     tiers = 0 if plan is None else len(plan.tiers)
     ran = len(first.released) / max(tiers, 1)
     planned = 0 if plan is None else plan.steps
-    counted = () if plan is None or plan.before is None else plan.before.ledger(1, one._source).entries
+    counted = (
+        ()
+        if plan is None or plan.before is None
+        else plan.before.ledger(plan.before.steps, one._source).entries
+    )
     before, steps = one.ledger_.entries[: len(counted)], one.ledger_.entries[len(counted) :]
-    if before != counted or bool(counted) != (first.counts is not None):
+    if before != counted or len(first.counted) != sum(e.steps for e in counted):
         wrong.append("the count before the first step")
     kept = all(ran <= e.steps == planned for e in steps)
     if not kept or len(steps) != (tiers if ran or counted else 0):

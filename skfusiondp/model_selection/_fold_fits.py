@@ -126,7 +126,7 @@ class SharedWork(Driver):
         self._imputers.append((schema, make()))
         return self._imputers[-1][1]
 
-    def counts(self, make: Callable[[], Any]) -> Any:
+    def counts(self, make: Callable[[], Any], cells: Any, table: Any, kept: Any) -> Any:
         self._counted = True
         return make()
 

@@ -18,8 +18,11 @@ class Driver:
         """The imputer that is fitted for a schema."""
         return make()
 
-    def counts(self, make: Callable[[], Any]) -> Any:
-        """Noised counts of sensitive cells; the encoder and the rows that follow depend on them."""
+    def counts(self, make: Callable[[], Any], cells: Any, table: Any, kept: Any) -> Any:
+        """Noised counts of cells of a table's kept rows; the encoder and the rows that follow depend on them.
+
+        A fit hands on what is counted for those who audit it: they count again, without noise.
+        """
         return make()
 
     def encoder(self, like: Hashable, make: Callable[[], Any]) -> Any:

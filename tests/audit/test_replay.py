@@ -17,6 +17,7 @@ from skfusiondp import (
     Numeric,
 )
 from skfusiondp.audit import replay
+from skfusiondp.estimators.fusion import _count, _fusion_base
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute import PairedTable
 from skfusiondp.nets import MLP
@@ -138,3 +139,45 @@ def test_paired_tables():
 def test_what_cannot_be_replayed_is_refused(estimator, other, match):
     with pytest.raises(InvalidInputError, match=match):
         replay(estimator, X, other, TARGET)
+
+
+def counting(**parameters):
+    """A fit that counts where cells lie before its first step."""
+    settings = {"epsilon": 1.0, "steps": 3, "batch_size": 40, "public_epochs": 1, "random_state": 0}
+    return FusionDPClassifier({"age": Numeric(0, 1000)}, **{**settings, **parameters})
+
+
+ONE, TWO = X[["lab", "age"]], OTHER[["lab", "age"]]
+
+
+@pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+def test_a_count_is_replayed_too(adjacency):
+    report = replay(counting(adjacency=adjacency), ONE, TWO, TARGET)
+    assert report.passed, str(report)
+    assert 0 < report.sensitivity_used <= 1
+
+
+def failed(report):
+    return {check.name for check in report.checks if not check.passed}
+
+
+def test_a_count_of_less_noise_than_planned_is_found(monkeypatch):
+    plain = _count.Releases.counts
+    monkeypatch.setattr(
+        _count.Releases,
+        "counts",
+        lambda self, rows, groups: np.round(plain(self, rows, groups), -1) * 0 + 5.0,
+    )
+    assert "noise" in failed(replay(counting(), ONE, TWO, TARGET))
+
+
+def test_a_row_that_is_counted_many_times_is_found(monkeypatch):
+    plain = _fusion_base.count_cells
+
+    def many(cells, table, kept, releases):
+        counted = plain(cells, table, kept, releases)
+        row = next(table.chunks(list(cells.domains)))[1].iloc[[ROW]]
+        return counted + 100 * np.asarray((cells.features(row).matrix() > 0).sum(axis=0)).ravel()
+
+    monkeypatch.setattr(_fusion_base, "count_cells", many)
+    assert "sums before noise" in failed(replay(counting(), ONE, TWO, TARGET))

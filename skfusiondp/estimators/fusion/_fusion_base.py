@@ -270,8 +270,10 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         if not method.private or not (columns or method.protects_rows):
             return None
         counted = self._counted_columns(method, job)
+        # Where one tier holds all columns, as a count needs, the smallest budget of a column is that of all.
         epsilon = 1.0 if self.epsilon is None else float(self.epsilon)
-        before = count_plan(plan, counted, epsilon) if counted else None
+        target = min(epsilon if own is None else own for own in columns.values()) if columns else epsilon
+        before = count_plan(plan, counted, target) if counted else None
         return plan if before is None else make_plan(n_rows, **settings, before=before)
 
     def _counted_columns(self, method: Method, job: Job | None) -> tuple[str, ...]:
@@ -408,13 +410,14 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         named = {c: job.schema.domains[c] for c in plan.tiers[0].columns}
         cells = CountedCells({c: d for c, d in named.items() if isinstance(d, Ordered)})
         bits = RandomBits(None if self.random_state is None else seeds.spawn(1)[0])
+        kept = job.units.of(job.n_rows)
 
         def count() -> np.ndarray:
-            releases = Releases(COUNTS, plan, bits, lambda: None)
-            return count_cells(cells, job.table, job.units.of(job.n_rows), releases)
+            return count_cells(cells, job.table, kept, Releases(COUNTS, plan, bits, lambda: None))
 
         # One release: the other ranks learn what it has shown.
-        cells.learn(ranks.same(self._driver.counts(count) if ranks.rank == 0 else None))
+        counted = self._driver.counts(count, cells, job.table, kept) if ranks.rank == 0 else None
+        cells.learn(ranks.same(counted))
         self.schema_ = schema = with_knots(job.schema, cells)
         imputer = self._fitted_imputer(schema, warns=False)
         return replace(job, schema=schema, source=FitTable(job.table, schema, imputer))

@@ -129,7 +129,7 @@ def counts_of(model, cells=None):
     rows_of = model._training_rows
 
     class Counts(Driver):
-        def counts(self, make):
+        def counts(self, make, *counted):
             seen["counts"] = make() if cells is None else cells
             return seen["counts"]
 
@@ -357,3 +357,14 @@ def test_a_number_as_target_and_copies_repeat():
     again = copy.deepcopy(model).fit(TRAIN, number)
     assert np.array_equal(model.predict(TRAIN), again.predict(TRAIN))
     assert len(again.ledger_) == 4
+
+
+@pytest.mark.parametrize("own", [0.2, 0.35, 5.0])
+def test_a_count_costs_a_twelfth_of_the_columns_own_budget(own):
+    model = FusionDPClassifier({"age": Numeric(0, 1e4, epsilon=own)}, **QUICK)
+    planned = model.planned_ledger(len(TRAIN))
+    model.fit(TRAIN.drop(columns="sex"), Y)
+    count, _ = model.ledger_
+    assert model.ledger_.entries == planned.entries
+    assert 0.9 * own < model.epsilon_ <= own
+    assert compute_epsilon([replace(count, steps=12)], 1e-5) == pytest.approx(own, rel=0.02)
