@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import secrets
 import shutil
@@ -216,6 +217,8 @@ class PrivacyBudget(KnownKeywords):
         total = compute_epsilon((so_far + planned).entries, self.delta)
         if total > self.epsilon * (1 + _ROUNDING):
             cost = planned.epsilon(self.delta)
+            if math.isinf(cost):
+                raise PrivacyBudgetError(_unnoised(planned, self.epsilon))
             raise PrivacyBudgetError(
                 f"This fit would cost epsilon={cost:.4g} and bring the total to "
                 f"{total:.4g} at delta={self.delta:g} ({self.adjacency}), above the budget of "
@@ -329,6 +332,19 @@ def _make_lock(path: str) -> bool:
     except OSError as error:
         raise InvalidInputError(f"path={path!r} cannot hold a budget ({error}); name a file.") from error
     return True
+
+
+def _unnoised(planned: PrivacyLedger, epsilon: float) -> str:
+    """Why no budget covers a fit, whatever its own epsilon is."""
+    bare = [e for e in planned if math.isinf(compute_epsilon([e], 0.5))]
+    columns = ", ".join(dict.fromkeys(c for e in bare for c in e.protects)) or "the sensitive columns"
+    return (
+        f"This fit would read true cells of {columns} without noise, which costs epsilon=inf: a budget of "
+        f"{epsilon:g} does not cover it. That is so where domains are not declared, where rows of support= "
+        "are training rows, where a step in front learns from such cells, and where the method is not "
+        "private. Nothing was read. Declare the domains, give support rows of other people, or choose a "
+        "private method."
+    )
 
 
 def _vanished(path: str) -> InvalidInputError:

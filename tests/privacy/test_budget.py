@@ -340,3 +340,17 @@ def test_what_is_no_number_is_refused(wrong):
 def test_a_path_that_is_none_is_refused_in_words(use):
     with pytest.raises(InvalidInputError, match=r"path='a\\x00'|budget='a\\x00'"):
         use("a\0")
+
+
+def test_of_a_fit_without_noise_the_message_says_so_and_how_to_mend_it():
+    budget = PrivacyBudget(2.0, 1e-5)
+    bare = PrivacyLedger((LedgerEntry(0.0, 1.0, 1, "replace", ("age",), 100),))
+    with (
+        pytest.raises(
+            PrivacyBudgetError, match=r"true cells of age without noise.*support rows of other"
+        ) as said,
+        budget.spending(bare, 1e-4),
+    ):
+        pass
+    assert "Lower the fit's epsilon" not in str(said.value) and "give the fit delta" not in str(said.value)
+    assert budget.spent == 0 and not len(budget.ledger)

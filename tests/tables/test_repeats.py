@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from skfusiondp import FusionDPClassifier, Numeric
 from skfusiondp.datasets import load_adult
 from skfusiondp.tables._repeats import _repeated_cells
 
@@ -160,3 +162,17 @@ def test_what_is_copied_is_found_among_much_that_is_not():
     """Two hundred of 6,000 rows that no other row resembles."""
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(6000, 4))).add_prefix("x")
     assert _repeated_cells(pd.concat([frame, frame[:200]], ignore_index=True), tuple(frame)) == 2
+
+
+@pytest.mark.parametrize("method", ["non-private", "hybrid"])
+def test_where_nothing_is_paid_for_there_is_no_warning(method):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"lab": rng.normal(size=60), "ward": rng.normal(size=60), "age": rng.uniform(20, 80, 60)}
+    )
+    twice = pd.concat([table, table])
+    model = FusionDPClassifier({"age": Numeric(0, 100)}, method=method, public_epochs=1, epochs=1)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model.fit(twice, (twice["lab"] > 0).astype(int).to_numpy())
+    assert not [w for w in said if "rows of the same people" in str(w.message)]

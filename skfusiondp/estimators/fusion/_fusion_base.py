@@ -25,7 +25,7 @@ from ...privacy import Clipping, PrivatePlan, make_plan
 from ...privacy._random_bits import RandomBits
 from ...privacy._relations import ROW_RELATIONS
 from ...tables._frames import check_table
-from ...tables._groups import read_units, without_column
+from ...tables._groups import Units, read_units, without_column
 from ...tables._ordered import Ordered
 from ...tables._read_table import read_table
 from ...tables._repeats import repeated_rows
@@ -196,8 +196,9 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         self._require_rows(*table.shape)
         source = self._fit_table(table, lookup)
         table, schema = source.table, source.schema
-        if units is None:
-            units = repeated_rows(table, schema, self.on_leak)
+        if units is None:  # which matter where something is paid for
+            private = method_of(self.method).private
+            units = repeated_rows(table, schema, self.on_leak) if private else Units()
         if sample_weight is not None:
             weight = target.weight * self._row_weight(sample_weight, table)
             target = replace(target, weight=weight.astype(np.float32))
@@ -562,7 +563,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "expected_batch_size": plan.expected_batch_size,
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
-            "correction_kept": self.net_.correction_kept_,
+            "correction_kept_by_plan": self.net_.correction_kept_,
         }
 
     def _public_facts(self) -> list[str]:
