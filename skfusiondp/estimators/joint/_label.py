@@ -15,8 +15,9 @@ from ._public_features import Ranks
 
 # More whole numbers than this are numbers and no classes.
 _MOST_CLASSES = 20
-# Bends of a number, and quantiles of what the score leaves of it.
-_BENDS, _RESIDUALS = 3, 257
+# Bends of a number's rank; quantiles of what the score leaves of a number, and how many deviations of it are
+# told apart.
+_BENDS, _RESIDUALS, _FAR = 3, 257, 2.5
 
 
 class LabelKind:
@@ -35,6 +36,7 @@ class LabelKind:
 
     def __init__(self, task: str, classes: Any = (), ranks: Ranks | None = None):
         self.task, self.classes, self.ranks = task, np.asarray(classes), ranks
+        self._mean, self._spread = 0.0, 1.0
         self._residuals, self._shares = np.zeros(1), np.ones(1)
 
     @property
@@ -42,8 +44,12 @@ class LabelKind:
         """Scores of a public model."""
         return len(self.classes) if self.task == "multiclass" else 1
 
-    def features(self, target: np.ndarray) -> np.ndarray:
-        """Features of norm at most 1, of shape (n_rows, any)."""
+    def features(self, target: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """Features of norm at most 1, of shape (n_rows, any), after `learn`.
+
+        A number has, to equal shares, bends of its rank and what the score leaves of it: squared errors, by
+        which models of numbers are judged, rest on the latter.
+        """
         if self.task == "binary":
             return 2.0 * target[:, None] - 1
         if self.task == "multiclass":
@@ -51,7 +57,9 @@ class LabelKind:
         if self.task == "regression":
             assert self.ranks is not None
             rank = np.clip(self.ranks(target[:, None])[:, 0], -1, 1)
-            return legendre.legvander(rank, _BENDS)[:, 1:] / np.sqrt(_BENDS)
+            bends = legendre.legvander(rank, _BENDS)[:, 1:] / np.sqrt(2 * _BENDS)
+            left = np.clip(self._left(target, score) / (_FAR * self._spread), -1, 1) / np.sqrt(2)
+            return np.column_stack([left, bends])
         return np.zeros((len(target), 0))
 
     def learn(self, target: np.ndarray, score: np.ndarray) -> None:
@@ -59,14 +67,23 @@ class LabelKind:
         if self.task in ("binary", "multiclass"):
             self._shares = np.bincount(target.astype(int)) / len(target)
         if self.task == "regression":
-            left = target - (score[:, 0] if score.shape[1] else 0.0)
+            self._mean = float(target.mean())
+            left = self._left(target, score)
             self._residuals = np.quantile(left, np.linspace(0, 1, _RESIDUALS))
+            self._spread = max(float(left.std()), np.finfo(float).tiny)
+
+    def _guess(self, score: np.ndarray) -> Any:
+        return score[:, 0] if score.shape[1] else self._mean
+
+    def _left(self, target: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """What the score leaves of numbers."""
+        return target - self._guess(score)
 
     def drawn(self, score: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """Likely targets of rows with such scores."""
         if self.task == "regression":
             at = np.interp(uniforms, np.linspace(0, 1, len(self._residuals)), self._residuals)
-            return at + (score[:, 0] if score.shape[1] else 0.0)
+            return at + self._guess(score)
         if self.task == "":
             return np.zeros(len(score))
         if not score.shape[1]:
@@ -89,11 +106,6 @@ class Label:
 
     kind: LabelKind
     target: np.ndarray
-
-    @property
-    def features(self) -> np.ndarray:
-        """Features of the rows' labels."""
-        return self.kind.features(self.target)
 
 
 def classes(y: Any, n_rows: int) -> Label:

@@ -40,7 +40,8 @@ class DrawnCells:
             target, kind = training.target[:, 0], LabelKind(task, ranks=Ranks(training.target))
         else:
             target, kind = training.strata, LabelKind(task, np.arange(max(2, training.target.shape[1])))
-        label = kind.features(target)
+        kind.learn(target, score)
+        label = kind.features(target, score)
         features = PublicFeatures(encoded, score, label)
         self._features, self._group = features(encoded, score, label), features.group
 

@@ -147,8 +147,9 @@ class BaseSynthesis(Spender):
             score = self._score.fit(public, None, label.target, np.ones(job.n_rows), free)
         self._label.learn(label.target, score)
         encoded = self._columns.transform(public)
-        self._features = PublicFeatures(encoded, score, label.features)
-        self._training_features = self._features(encoded, score, label.features)
+        told = self._label.features(label.target, score)
+        self._features = PublicFeatures(encoded, score, told)
+        self._training_features = self._features(encoded, score, told)
         self.sums_released_, self._model = 0, JointModel({})
         plan, kept = self.plan_, job.units.of(job.n_rows)
         if plan is None:
@@ -196,7 +197,7 @@ class BaseSynthesis(Spender):
         if self._score is not None:
             score = self._score(public)
         label = self._label.drawn(score, uniforms_at([self._draw_seed, *_LABELS], n))
-        return self._features(self._columns.transform(public), score, self._label.features(label))
+        return self._features(self._columns.transform(public), score, self._label.features(label, score))
 
     def _mechanism(self) -> dict[str, Any]:
         if self.plan_ is None:
