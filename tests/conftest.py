@@ -1,6 +1,8 @@
 """What tests share: one thread, a small real table, and the table kinds that users bring."""
 
 import os
+import random
+from collections import defaultdict
 
 # Workers of pytest-xdist already are as many as there are cores: threads of linear algebra and of boosting
 # beside them would wait for one another. Before numpy is imported, and for what tests start.
@@ -67,3 +69,16 @@ def small_models(request):
         patch.setattr(_offset_base, "_BOOSTED", 12)
         patch.setattr(TreesHead, "__init__", few)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items):
+    """Of a test marked ``one_in(k)`` a k-th of the cases runs by default, drawn once for all; others are slow."""
+    cases = defaultdict(list)
+    for item in items:
+        if mark := item.get_closest_marker("one_in"):
+            cases[item.nodeid.partition("[")[0], mark.args[0]].append(item)
+    for (name, k), some in cases.items():
+        often = random.Random(name).sample(range(len(some)), -(-len(some) // k))
+        for i in set(range(len(some))) - set(often):
+            some[i].add_marker(pytest.mark.slow)

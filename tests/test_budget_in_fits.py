@@ -39,10 +39,8 @@ def by_hand(entries, delta):
 @pytest.mark.parametrize(
     ("search", "n_jobs"),
     [
-        (GridSearchCV, 2),
         (StackedGridSearchCV, 1),
-        pytest.param(GridSearchCV, 1, marks=pytest.mark.slow),
-        pytest.param(StackedGridSearchCV, 2, marks=pytest.mark.slow),
+        pytest.param(GridSearchCV, 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_grid_of_16_on_3_folds_costs_the_composition_of_its_49_fits(search, n_jobs):

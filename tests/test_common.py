@@ -105,6 +105,7 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     CHECKED, expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator), {})
 )
+@pytest.mark.one_in(3)
 def test_sklearn_checks(estimator, check):
     check(estimator)
 

@@ -142,6 +142,7 @@ def budget_for(spender, tmp_path):
 @pytest.mark.parametrize(
     "spender, place, make", CASES, ids=[f"{name_of(s)}-{place}" for s, place, _ in CASES]
 )
+@pytest.mark.one_in(4)
 def test_what_is_planned_is_what_every_account_says(spender, place, make, tmp_path):
     budget = budget_for(spender, tmp_path)
     spender = clone(spender).set_params(budget=budget)

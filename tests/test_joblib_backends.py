@@ -33,6 +33,7 @@ def made_imputer(adult, **parameters):
 
 
 @pytest.mark.parametrize("strategy", ["mean", "sample"])
+@pytest.mark.one_in(4)
 def test_batches_are_imputed_by_the_backend(backend, strategy, adult):
     rows = adult.table[200:600]
     imputer = made_imputer(adult, strategy=strategy, batch_size=64).fit(rows)

@@ -145,6 +145,7 @@ def test_the_first_public_gradient_is_bitwise_the_same(change, method, support, 
 @CHANGES
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
 @pytest.mark.parametrize("parameters", [{"method": "hybrid"}, {"alpha": 0.0}], ids=str)
+@pytest.mark.one_in(2)
 def test_without_the_private_gradient_the_model_is_bitwise_the_same(
     change, cls, parameters, support, train, target
 ):

@@ -121,6 +121,7 @@ def answers(estimator):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.one_in(4)
 def test_a_loaded_model_answers_alike(name, tmp_path):
     fitted = MODELS[name].fit(X, TARGET)
     save(fitted, tmp_path / "model")

@@ -66,6 +66,7 @@ def public_steps(adult):
     return steps.set_output(transform="pandas")
 
 
+@pytest.mark.one_in(3)
 def test_pipeline_with_column_transformer_and_grid_search(adult, split, df_module):
     _, X, y = split
     X = df_module(X)
@@ -80,6 +81,7 @@ def test_pipeline_with_column_transformer_and_grid_search(adult, split, df_modul
     assert search.predict(X).shape == (len(y),)
 
 
+@pytest.mark.one_in(3)
 def test_explicit_pipeline_and_grid_search(adult, split, df_module):
     support, X, y = split
     X, support = df_module(X), df_module(support)
@@ -247,6 +249,7 @@ def test_arrays_and_positions(split):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.one_in(3)
 def test_predicts_without_the_sensitive_columns(method, adult, split, df_module):
     support, X, y = split
     model = small(adult.sensitive, method=method, imputer=quick_imputer(adult, support)).fit(df_module(X), y)

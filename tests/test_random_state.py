@@ -69,6 +69,7 @@ def outcome(name, random_state):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning")
+@pytest.mark.one_in(4)
 def test_fits_take_every_kind_and_repeat(name, kind):
     one, again, other = (outcome(name, KINDS[kind](seed)) for seed in (7, 7, 8))
     assert np.array_equal(one, again)

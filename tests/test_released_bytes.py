@@ -576,11 +576,8 @@ READ_NOTHING = {"hybrid", "imputer", "imputer, default", "imputer, domain", "fus
 SUBSET = covering(every_case())
 
 
-# Every third one by default: the whole takes minutes.
-OFTEN = [c if i % 3 == 0 else pytest.param(c, marks=pytest.mark.slow) for i, c in enumerate(SUBSET)]
-
-
-@pytest.mark.parametrize("case", OFTEN, ids=" | ".join)
+@pytest.mark.parametrize("case", SUBSET, ids=" | ".join)
+@pytest.mark.one_in(9)
 def test_neighbours_release_the_same_bytes(case, tmp_path):
     check(case, tmp_path)
 
@@ -604,6 +601,7 @@ def test_neighbours_release_the_same_bytes_in_more_cases(estimator, tmp_path):
 
 
 @pytest.mark.parametrize("estimator", sorted(set(ESTIMATORS) - READ_NOTHING - SECONDS_LONG))
+@pytest.mark.one_in(3)
 def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     """Else the cases above would pass because nothing was read."""
     case = Case(estimator, "frame", "usual", "other values")
@@ -616,6 +614,7 @@ def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
 @pytest.mark.parametrize(
     "estimator", [e for e in ESTIMATORS if e not in {*SECONDS_LONG, "fusion, spent budget"}]
 )
+@pytest.mark.one_in(3)
 def test_using_a_model_leaves_nothing_in_it(estimator, tmp_path):
     """Rows that a model predicts, transforms or imputes are nobody's to find in it afterwards."""
     cells, _ = neighbours("usual", "other values", False)

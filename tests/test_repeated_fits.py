@@ -49,6 +49,7 @@ def heard(fit, *args):
     ],
     ids=lambda m: f"{type(m).__name__}{getattr(m, 'method', '')}",
 )
+@pytest.mark.one_in(3)
 def test_every_fit_after_the_first_says_so(made):
     made = clone(made)
     assert heard(made.fit, X, Y) == []

@@ -133,6 +133,7 @@ def released(model):
 @pytest.mark.parametrize("module", [Running, Keeps, KeepsInItsHead])
 @pytest.mark.parametrize("private", [["head.*"], ["*"]])
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd"])
+@pytest.mark.one_in(3)
 def test_buffers_and_attributes_are_those_of_public_rows(module, private, method):
     fits = [made(module=module, private_parameters=private, method=method).fit(t, y) for t in (X, OTHER)]
     one, two = (released(m) for m in fits)

@@ -1,6 +1,5 @@
 """A person in several rows: whose row it is, whose epsilon it is, and rows that are there twice."""
 
-import itertools
 import json
 import math
 import pickle
@@ -77,15 +76,10 @@ def fresh(name, **parameters):
     return clone(MODELS[name]).set_params(**parameters)
 
 
-def every_way():
-    """Each model with each way to name units and each bound; half of the pairs of these two by default."""
-    for i, name in enumerate(MODELS):
-        for how, most in itertools.product(["column", "array"], [None, 3]):
-            often = ((how == "array") + (most == 3) + i) % 2 == 0
-            yield pytest.param(name, how, most, marks=[] if often else [pytest.mark.slow])
-
-
-@pytest.mark.parametrize(("name", "how", "most"), every_way())
+@pytest.mark.parametrize("most", [None, 3])
+@pytest.mark.parametrize("how", ["column", "array"])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.one_in(4)
 def test_epsilon_is_the_units_and_everything_says_so(name, how, most):
     model = fresh(name, epsilon=1.0, max_rows_per_unit=most)
     with warnings.catch_warnings():
@@ -128,6 +122,7 @@ def test_a_transformer_passes_the_column_and_does_without_it_later(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.one_in(2)
 def test_rows_beyond_the_bound_are_in_no_private_branch(name, monkeypatch):
     """Other sensitive cells in the rows left out: the same release, bit by bit."""
     seen = []
@@ -311,6 +306,7 @@ TWICE = {
 
 @pytest.mark.parametrize("name", ["fusiondp", "offset", "scaler"])
 @pytest.mark.parametrize("case", TWICE)
+@pytest.mark.one_in(3)
 def test_repeated_rows_are_a_leak_and_epsilon_stays_true(name, case):
     table = TWICE[case](PLAIN)
     labels = (table["lab"] > 0).to_numpy().astype(int)

@@ -253,6 +253,7 @@ def test_members_are_told_the_names_that_their_arrays_have_lost(wrap):
 
 
 @pytest.mark.parametrize("steps", [(), (scaled().set_output(transform="pandas"),)])
+@pytest.mark.slow
 def test_members_in_worker_processes_are_told_too(steps):
     bagging = BaggingClassifier(model(on_leak="ignore"), n_estimators=2, bootstrap=False, max_samples=0.9)
     pipe = make_pipeline(*steps, bagging.set_params(n_jobs=2)).fit(X, Y)

@@ -41,6 +41,7 @@ def test_the_corpus_is_large_enough():
 
 
 @pytest.mark.parametrize("name", LEAKY)
+@pytest.mark.one_in(3)
 def test_a_leak_is_found_at_its_step(name):
     pipe, path = LEAKY[name]
     check = check_pipeline(pipe, sensitive=NAMES, X=table())
@@ -51,16 +52,19 @@ def test_a_leak_is_found_at_its_step(name):
 
 
 @pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.one_in(2)
 def test_a_clean_pipeline_is_not_accused(name):
     check = check_pipeline(CLEAN[name], sensitive=NAMES, X=table())
     assert check.ok, str(check)
 
 
 @pytest.mark.parametrize("name", LEAKY)
+@pytest.mark.one_in(4)
 def test_a_leak_is_found_without_the_table_too(name):
     assert not check_pipeline(LEAKY[name][0], sensitive=NAMES).ok
 
 
+@pytest.mark.slow
 def test_the_sensitive_columns_are_those_that_the_pipeline_states():
     for name, (_, path) in LEAKY.items():
         check = checked(name)
@@ -173,6 +177,7 @@ class Sealed(pd.DataFrame):
 
 
 @pytest.mark.parametrize("name", [*LEAKY, *CLEAN])
+@pytest.mark.one_in(4)
 def test_no_cell_is_read(name):
     pipe = LEAKY[name][0] if name in LEAKY else CLEAN[name]
     expected = checked(name)
@@ -260,6 +265,7 @@ def make_selector():
     return lambda X: [c for c in X.columns if X[c].dtype.kind == "f"]
 
 
+@pytest.mark.slow
 def test_a_rename_is_found_in_a_wide_table():
     wide = pd.concat([table(), *(table()[["lab"]].add_suffix(f"_{i}") for i in range(80))], axis=1)
     steps = then(

@@ -77,6 +77,7 @@ def test_hashes_of_a_column_carry_its_cells(encoders):
 # feature_engine ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_steps_that_learn_are_named_with_what_they_learn_from(engine):
     for step, column in (
         (engine.MeanMedianImputer(variables=["bmi"]), "bmi"),
@@ -89,6 +90,7 @@ def test_steps_that_learn_are_named_with_what_they_learn_from(engine):
         assert leaks(then(step, model())) == {("s0", (column,))}, step
 
 
+@pytest.mark.slow
 def test_steps_on_public_columns_alone_are_silent(engine):
     for step in (
         engine.MeanMedianImputer(variables=["lab"]),

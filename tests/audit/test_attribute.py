@@ -59,6 +59,7 @@ def audited(estimator, X, y, **parameters):
 
 @pytest.mark.parametrize("method", ["feature-dp", "dp-sgd"])
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+@pytest.mark.one_in(2)
 def test_a_sound_fit_is_bounded_from_below_and_its_claim_stands(rows, method, adjacency):
     found = audited(model(method=method, adjacency=adjacency, epsilon=4.0), *rows)
     assert 0 < found.epsilon_lower < found.claim <= 4.0
@@ -66,6 +67,7 @@ def test_a_sound_fit_is_bounded_from_below_and_its_claim_stands(rows, method, ad
     assert found.consistent and found.n_canaries == 1500
 
 
+@pytest.mark.slow
 def test_the_papers_method_under_both_relations(paired, adult):
     for adjacency, hops in (("replace", 1), ("zero-out", 1)):
         fit = FusionDPClassifier(epsilon=6.0, adjacency=adjacency, epochs=2, random_state=0)
@@ -157,6 +159,7 @@ def test_kinds_of_clipping_modules_and_targets(rows):
     assert 0 < audited(regressor, X, X[:, 1] + X[:, 0]).epsilon_lower < 6.0
 
 
+@pytest.mark.slow
 def test_black_box_works_in_pipelines_and_finds_what_overfitting_gives_away(adult):
     table, target = adult.table[:600], adult.target[:600]
     imputer = FoundationImputer(
@@ -196,6 +199,7 @@ def test_only_the_named_column_is_set_and_the_estimator_is_left_alone(paired, ad
     assert fit.get_params() == before and not hasattr(fit, "ledger_")
 
 
+@pytest.mark.one_in(3)
 def test_any_kind_of_table_and_a_table_whose_every_column_is_sensitive(df_module, adult, rows):
     table = df_module(adult.table[:300])
     fit = model(sensitive=adult.sensitive, epochs=1)
@@ -281,8 +285,8 @@ def test_what_predicts_nothing_is_refused_and_models_of_its_tables_are_audited(r
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epsilon", [1.0, 2.0, 4.0])
-def test_in_twenty_seeds_sound_fits_stand_and_loose_ones_fall(epsilon):
+@pytest.mark.parametrize("epsilon", [1.0, 4.0])
+def test_in_six_seeds_sound_fits_stand_and_loose_ones_fall(epsilon):
     from skfusiondp.datasets import load_adult
 
     adult = load_adult()
@@ -295,7 +299,7 @@ def test_in_twenty_seeds_sound_fits_stand_and_loose_ones_fall(epsilon):
     fit = FusionDPClassifier(epsilon=epsilon, epochs=3)
     calibrated = clone(fit).fit(whole, target).plan_.noise_multiplier
     loose = clone(fit).set_params(epsilon=None, noise_multiplier=0.1 * calibrated)
-    for seed in range(20):
+    for seed in range(6):
         sound = audited(fit.set_params(random_state=seed), whole, target, random_state=seed)
         assert 0 < sound.epsilon_lower < epsilon
         broken = audited(loose.set_params(random_state=seed), whole, target, claim=epsilon, random_state=seed)

@@ -39,6 +39,7 @@ def test_total_variation_is_what_shares_say():
     assert found.shares["sex"].loc["f"].tolist() == pytest.approx([share, 0])
 
 
+@pytest.mark.slow
 def test_cells_drawn_with_the_true_shares_differ_by_chance():
     rng = np.random.default_rng(1)
     drawn = TRUE.assign(age=rng.permutation(TRUE["age"]), sex=rng.choice(TRUE["sex"], len(TRUE)))

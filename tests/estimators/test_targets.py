@@ -85,6 +85,7 @@ GIVEN = {
 
 @CLASSIFIERS
 @pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.one_in(3)
 def test_labels_come_back_as_they_are(make, kind):
     y = GIVEN[kind]
     model = make().fit(X, y)
@@ -201,6 +202,7 @@ NO_SUPPORT_LABELS = {
 
 @CLASSIFIERS
 @pytest.mark.parametrize("kind", SUPPORT_LABELS)
+@pytest.mark.one_in(3)
 def test_labels_of_support_rows_may_be_of_another_type(make, kind):
     if make is offset and kind != "column":
         pytest.skip("a second each; read by the same function")
@@ -227,6 +229,7 @@ def test_other_labels_of_support_rows_are_refused_before_anything_is_paid(make, 
     ],
     ids=["narrow", "one", "twos", "negative", "short", "texts"],
 )  # fmt: skip
+@pytest.mark.one_in(2)
 def test_indicators_of_support_rows_are_those_of_y(target, message):
     with pytest.raises(InvalidInputError, match=message):
         fusion(support=S, support_target=target).fit(X, LABELS)
@@ -249,6 +252,7 @@ def test_numbers_of_support_rows_are_those_of_y(make, target, message):
 
 
 @pytest.mark.parametrize("make", [fusion, offset, numbers, offset_numbers])
+@pytest.mark.one_in(2)
 def test_support_rows_may_have_their_columns_in_any_order_and_others_beside(make):
     support = S[S.columns[::-1]].assign(note="a")
     one, other = (make(support=rows, support_target=T).fit(X, Y).predict(X) for rows in (S, support))
@@ -273,6 +277,7 @@ def test_the_name_of_the_target_is_no_target(make):
 
 @REGRESSORS
 @pytest.mark.parametrize("factor", [1e-300, 1e-160, 1.0, 1e38])
+@pytest.mark.one_in(2)
 def test_a_target_is_learnt_in_its_own_unit(make, factor):
     expected = make().fit(X, NUMBER).predict(X)
     assert np.allclose(make().fit(X, NUMBER * factor).predict(X) / factor, expected, rtol=1e-4)
@@ -280,6 +285,7 @@ def test_a_target_is_learnt_in_its_own_unit(make, factor):
 
 @REGRESSORS
 @pytest.mark.parametrize("kind", ["float16", "object", "Float64", "decimal", "column"])
+@pytest.mark.one_in(2)
 def test_numbers_of_every_type(make, kind):
     made = {
         "object": NUMBER.astype(object), "Float64": pd.Series(NUMBER).astype("Float64"),

@@ -104,6 +104,7 @@ def test_draws_are_reproducible(domains, support, train):
 
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "sample"])
+@pytest.mark.one_in(3)
 def test_batches_equal_one_pass(strategy, domains, support, train):
     imputer = FoundationImputer(domains, support=support, strategy=strategy, random_state=0)
     whole = imputer.fit(train).transform(train)

@@ -118,6 +118,7 @@ def fusion(cls=FusionDPClassifier, **parameters):
 
 
 @pytest.mark.parametrize("settings", [{}, {"eta": 0.0}, {"distribution": "poisson"}])
+@pytest.mark.one_in(2)
 def test_the_total_is_the_hand_computed_one_and_meets_the_target(settings):
     grid = {"steps": [10, 40], "rate": [0.1, 0.3]}
     model = search(grid, n_trials=8, **settings).fit(X, Y)
@@ -147,6 +148,7 @@ def test_a_single_candidate_by_the_theorem_alone():
 
 
 @pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.one_in(2)
 def test_the_number_of_trials_has_the_stated_distribution_and_no_other(secret):
     counts = []
     for seed in range(600):
@@ -367,6 +369,7 @@ def tables_of(cells):
 @pytest.mark.parametrize("how", ["table", "memory", "model", "default", "types", "raising", "warning"])
 @pytest.mark.parametrize("cell", [1, None, np.nan, 0.5, 7, 10**400, [3]], ids=lambda c: str(c)[:9])
 @pytest.mark.parametrize("kind", range(4), ids=["pandas", "polars", "array", "paired"])
+@pytest.mark.one_in(4)
 def test_one_row_moves_a_paid_score_by_its_own_share_whatever_the_scorer(how, cell, kind):
     """The worst scorer sees one row: another cell in row 3 moves the score of row 3."""
     model = Protects(noise_multiplier=1.0).fit(X, Y)

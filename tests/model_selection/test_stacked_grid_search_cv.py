@@ -83,6 +83,7 @@ def assert_same(stacked, plain, tolerance=2e-3, heads=True):
         ("hybrid", {}),
     ],
 )
+@pytest.mark.one_in(3)
 def test_with_a_seed_it_is_the_sequential_search(table, target, method, parameters):
     estimator = model(method=method, **parameters)
     stacked, plain = both(estimator, GRID, table, target, scoring="neg_log_loss")
@@ -95,6 +96,7 @@ def test_with_a_seed_it_is_the_sequential_search(table, target, method, paramete
 
 
 @pytest.mark.parametrize("kind", ["numpy", "polars", "paired"])
+@pytest.mark.one_in(3)
 def test_containers(table, target, kind):
     estimator, X = model(), table
     if kind == "numpy":
@@ -113,6 +115,7 @@ def test_containers(table, target, kind):
 
 
 @pytest.mark.parametrize("task", ["regression", "several", "multiclass", "multilabel"])
+@pytest.mark.one_in(2)
 def test_tasks(table, task):
     y = table["age"] + table["b"]
     scoring, cls = "neg_mean_squared_error", FusionDPRegressor
@@ -128,6 +131,7 @@ def test_tasks(table, task):
 
 @pytest.mark.parametrize("clipping", ["flat", "per-layer"])
 @pytest.mark.parametrize("seed", [0, None])
+@pytest.mark.one_in(2)
 def test_a_folds_model_has_the_weights_of_its_own_fit(table, target, clipping, seed):
     candidates = [
         {"noise_multiplier": s, "max_grad_norm": c, "alpha": a, "lr": r}
@@ -166,6 +170,7 @@ class Own(nn.Module):
 
 
 @pytest.mark.parametrize("case", ["module", "pipeline", "optimizer"])
+@pytest.mark.one_in(3)
 def test_falls_back_and_says_so_once(table, target, case):
     estimator, name = model(), "max_grad_norm"
     if case == "module":
@@ -209,6 +214,7 @@ def test_a_search_inside_a_search_is_counted_or_refused(table, target):
     assert not hasattr(lost, "ledger_")
 
 
+@pytest.mark.slow
 def test_mixed_grids_stack_what_they_can(table, target):
     grid = [
         {"method": ["fusiondp", "feature-dp"], "max_grad_norm": [0.1, 1.0]},
@@ -231,6 +237,7 @@ def test_a_bad_value_fails_its_own_fits_only(table, target):
         StackedGridSearchCV(model(), grid, cv=2, error_score="raise").fit(table, target)
 
 
+@pytest.mark.slow
 def test_labelled_support_rows_train_a_stack_too(table, target):
     imputer = FoundationImputer(support=table[:40])
     estimator = model(imputer=imputer, support_target=target[:40])
@@ -312,6 +319,7 @@ def test_a_fitted_search_pickles(tmp_path):
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
 @pytest.mark.parametrize("support", [False, True], ids=["no support", "support"])
 @pytest.mark.parametrize("epsilons", [(1.0, 3.0), (3.0, 1.0)], ids=["first all alike", "last all alike"])
+@pytest.mark.one_in(3)
 def test_fits_share_nothing_that_depends_on_who_pays_what(table, target, method, support, epsilons):
     """At epsilon 1 both columns have the same budget; at 3 one of them has its own, and a tier of its own."""
     sensitive = {"age": Numeric(0, 1, knots=[0.5], epsilon=1.0), "dose": Numeric(-1, 1, knots=[0.0])}

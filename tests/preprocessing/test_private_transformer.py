@@ -110,6 +110,7 @@ def with_row(cells):
 @each
 @given(rows, rows)
 @settings(max_examples=40)
+@pytest.mark.one_in(2)
 def test_neighbours_differ_by_no_more_than_the_norm_says(transformer, one, other):
     a, spy = total(transformer.set_params(noise_multiplier=1.0), with_row(one))
     b, _ = total(transformer, with_row(other))
@@ -136,6 +137,7 @@ def test_the_norm_is_attained_so_half_the_noise_would_be_caught(transformer, adj
 
 
 @each
+@pytest.mark.one_in(4)
 def test_the_noise_is_what_the_ledger_says_and_nothing_else(transformer):
     """Accept the stated scale, reject one that is 10 % off, on the released numbers themselves."""
     seen = []
@@ -412,6 +414,7 @@ def test_the_selector_keeps_what_says_something(continuous):
     assert model.domains_ == {"dose": DOMAINS["dose"]}
 
 
+@pytest.mark.slow
 def test_the_score_of_an_independent_column_is_zero_in_the_mean():
     table = made_table(500)
     y = np.random.default_rng(1).integers(0, 2, 500)

@@ -28,15 +28,16 @@ def assert_enough_and_not_more(sigma, plan, epsilon, delta, adjacency="replace",
 @pytest.mark.parametrize(
     ("plan", "delta"), [((1 / 32, 640), 1e-5), ((0.1, 1000), 1e-6), ((0.01, 1000), 1e-12)]
 )
+@pytest.mark.one_in(4)
 def test_calibrated_noise_is_within_half_a_percent(plan, delta, epsilon, adjacency):
     sigma = calibrate_noise_multiplier(epsilon, delta, *plan, adjacency)
     assert_enough_and_not_more(sigma, plan, epsilon, delta, adjacency)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("adjacency", ["replace", "zero-out", "add-remove"])
+@pytest.mark.parametrize("adjacency", ["replace", "add-remove"])
 @pytest.mark.parametrize("epsilon", EPSILONS)
-@pytest.mark.parametrize("delta", [1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("delta", [1e-5, 1e-12])
 @pytest.mark.parametrize("plan", [(1e-4, 10**5), (1e-3, 3000), (0.5, 30), (0.1, 10**5), (0.9, 500)])
 def test_calibrated_noise_is_within_half_a_percent_for_many_plans(plan, delta, epsilon, adjacency):
     sigma = calibrate_noise_multiplier(epsilon, delta, *plan, adjacency)
@@ -80,6 +81,7 @@ def test_units_of_several_rows(rows):
 
 @pytest.mark.parametrize("epsilon", SOME)
 @pytest.mark.parametrize(("q", "steps"), [(1e-4, 10), (0.01, 1), (0.5, 2), (1e-4, 10**5)])
+@pytest.mark.one_in(3)
 def test_few_compositions_are_evaluated_and_the_target_is_met(q, steps, epsilon, monkeypatch):
     plain, seen = _composition._compose, []
     monkeypatch.setattr(_composition, "_compose", lambda *args: seen.append(1) or plain(*args))

@@ -48,6 +48,7 @@ def one_step(epsilon, sigma, q, k, adjacency, points=60_001):
 @pytest.mark.parametrize("adjacency", RELATIONS)
 @pytest.mark.parametrize(("sigma", "q", "k"), [(0.8, 0.1, 3), (2.0, 0.3, 8), (5.0, 0.03, 40)])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0])
+@pytest.mark.one_in(4)
 def test_one_sampled_release_of_a_unit(adjacency, sigma, q, k, epsilon):
     exact = one_step(epsilon, sigma, q, k, adjacency)
     bound = compute_delta([entry(sigma, q, 1, adjacency, k)], epsilon)

@@ -133,6 +133,7 @@ def probabilities(eta, gamma, n):
 
 @pytest.mark.parametrize("seed", [0, None])
 @pytest.mark.parametrize("eta", [-0.5, 0.0, 1.0, 2.0])
+@pytest.mark.one_in(4)
 def test_the_number_of_trials_has_the_distribution_of_the_theorem_and_no_other(eta, seed):
     repetitions = Repetitions(4.0, eta=eta)
     p = probabilities(eta, repetitions.gamma, 4000)

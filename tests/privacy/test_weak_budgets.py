@@ -65,6 +65,7 @@ def said(run):
     ],
     ids=str,
 )
+@pytest.mark.one_in(4)
 def test_every_fit_says_what_a_weak_budget_allows(name, budget, named):
     kind, parameters = FITS[name]
     texts = said(lambda: kind(**{**parameters, **budget}).fit(X, y))
@@ -100,6 +101,7 @@ def test_searches_whose_noise_is_given_speak_too(search):
     assert texts and all(t.startswith("epsilon=") for t in texts)
 
 
+@pytest.mark.slow
 def test_how_often_the_private_search_warns_tells_not_how_many_trials_ran():
     model = FusionDPClassifier(AGE, **SMALL)
     for delta in (0.5, 1e-5):

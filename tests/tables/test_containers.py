@@ -66,6 +66,7 @@ EVERY = {**FITS, **TRANSFORMERS}
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.one_in(3)
 def test_numbers_of_another_byte_order(name):
     wanted = answer(name, lambda: EVERY[name](THIRD), ARRAY)
     y = swapped(T if "regressor" in name else Y)
@@ -79,6 +80,7 @@ def test_numbers_of_another_byte_order(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.one_in(3)
 def test_arrow_tables(name):
     wanted = answer(name, lambda: EVERY[name](AGE), FRAME)
     table = pa.table({c: FRAME[c].to_numpy() for c in FRAME})
@@ -99,6 +101,7 @@ PAIRS = pd.MultiIndex.from_tuples([("lab", "value"), ("lab", "kind"), ("who", "a
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.one_in(2)
 def test_labels_of_several_levels(name):
     wanted = answer(name, lambda: EVERY[name](AGE), FRAME)
     table = FRAME.set_axis(PAIRS, axis=1)

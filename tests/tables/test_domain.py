@@ -144,6 +144,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("name", MADE)
+@pytest.mark.one_in(3)
 def test_a_new_kind_is_fitted_reported_and_saved(name, tmp_path):
     pytest.importorskip("skops")
     model = MADE[name]().fit(TABLE[100:], Y[100:])

@@ -221,6 +221,7 @@ def free_parts(model):
 
 
 @pytest.mark.parametrize("cell", ["x", "30.5", None, 1j, [3], 10**30])
+@pytest.mark.one_in(2)
 def test_a_fit_on_a_list_depends_on_the_cell_in_its_own_row_only(cell):
     rows = [[float(v) for v in r] for r in np.nan_to_num(NUMBERS)]
     models = [
@@ -248,6 +249,7 @@ class Watching(LogisticRegression):
         return super().predict_proba(np.nan_to_num(X.to_numpy(dtype=float)))
 
 
+@pytest.mark.slow
 def test_a_public_model_is_handed_the_same_types():
     Watching.seen.clear()
     for _, X in containers(np.nan_to_num(NUMBERS)):

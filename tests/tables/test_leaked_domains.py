@@ -109,6 +109,7 @@ def bytes_in(dumped):
 
 
 @each
+@pytest.mark.one_in(3)
 def test_epsilon_is_infinite_wherever_it_is_shown(name, fitted):
     model = fitted[name]
     assert model.epsilon_ == np.inf
@@ -203,6 +204,7 @@ def test_searches_show_it_too():
 
 
 @each
+@pytest.mark.one_in(3)
 def test_no_cell_is_shown_or_pickled(name, fitted, tmp_path):
     model = fitted[name]
     report = model.privacy_report()

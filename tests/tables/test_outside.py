@@ -161,6 +161,7 @@ def test_a_budget_refuses_before_any_sensitive_cell_is_looked_at(made, monkeypat
 
 @each
 @pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
+@pytest.mark.one_in(3)
 def test_no_cell_of_a_sensitive_column_causes_a_refusal(made):
     cells = X.astype({"age": object, "sex": object})
     for i, value in enumerate(STRANGE):
@@ -173,6 +174,7 @@ def test_no_cell_of_a_sensitive_column_causes_a_refusal(made):
 @pytest.mark.parametrize("kind", NUMBERS)
 @pytest.mark.parametrize("domain", [Numeric(0, 100), Categorical(["1", "2"])], ids=["numeric", "categorical"])
 @pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
+@pytest.mark.one_in(4)
 def test_no_single_number_causes_a_refusal(kind, domain):
     age = [NUMBERS[kind] if i == 7 else v for i, v in enumerate(X["age"])]
     cells = X.assign(age=pd.Series(np.fromiter(age, dtype=object, count=N)))
@@ -320,6 +322,7 @@ def test_a_paid_fit_says_what_share_lies_outside(name):
 
 
 @pytest.mark.parametrize("name", SPENDERS)
+@pytest.mark.one_in(3)
 def test_nothing_of_it_is_kept(name, tmp_path):
     """At one output of the mechanism, a fit that warned is the same as one that did not."""
     cells = X.assign(age=np.where(np.arange(N) < 100, 500.0, X["age"]))

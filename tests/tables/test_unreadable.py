@@ -90,6 +90,7 @@ def in_arrow(table):
     ("make", "kind"), [(fusion, lambda table: table), (offset, in_arrow)], ids=["frame", "Arrow table"]
 )
 @pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.one_in(3)
 def test_a_fit_tells_nothing_of_them(column, make, kind):
     one, other = (outcome(make, kind(t), TARGET) for t in (usual(), changed(COLUMNS[column]())))
     assert "refusal" not in one.released

@@ -26,6 +26,7 @@ from skfusiondp.training._process_group import Ranks
 WHOLE_MODELS = True
 
 pytestmark = [
+    pytest.mark.slow,  # processes of their own take half a minute to come up
     pytest.mark.filterwarnings("ignore:No support rows:UserWarning"),
     pytest.mark.skipif(
         sys.platform == "win32" or not torch.distributed.is_available(), reason="needs gloo and spawn"

@@ -70,6 +70,7 @@ def assert_refused_unpaid(match, error=InvalidInputError, target=TARGET, **given
         (NeedsClosure, "optimizer=.*NeedsClosure.* cannot take a step"),
     ],
 )
+@pytest.mark.one_in(2)
 def test_optimizers_that_cannot_take_a_step(kind, optimizer, match):
     assert_refused_unpaid(match, optimizer=optimizer, **KINDS[kind])
 
@@ -85,6 +86,7 @@ def test_optimizers_that_cannot_take_a_step(kind, optimizer, match):
         (Fails(), r"callbacks=\['Fails'\] fails in on_batch_end on made-up rows \(KeyError: 'mine'\)"),
     ],
 )
+@pytest.mark.one_in(3)
 def test_callbacks_that_fail(kind, callback, match):
     assert_refused_unpaid(match, callbacks=[callback], **KINDS[kind])
 
@@ -186,6 +188,7 @@ def test_a_rehearsal_leaves_no_trace(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.one_in(2)
 def test_what_works_is_not_refused(kind):
     """Scores on held-out rows, schedules, gradient clipping, other optimizers, several classes."""
     given = {

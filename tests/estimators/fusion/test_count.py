@@ -62,6 +62,7 @@ def scrambled(table):
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
 @pytest.mark.parametrize("settings", [{}, {"support": SUPPORT}], ids=["no support", "support"])
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
+@pytest.mark.one_in(2)
 def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adjacency):
     model = FusionDPClassifier(DOMAINS, method=method, adjacency=adjacency, **{**QUICK, **settings})
     planned = model.planned_ledger(len(TRAIN))
@@ -93,6 +94,7 @@ def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adj
     ],
     ids=str,
 )
+@pytest.mark.one_in(2)
 def test_where_nothing_is_to_be_learnt_from_it_there_is_no_count(given):
     model = FusionDPClassifier(**{"sensitive": DOMAINS, **QUICK, **given})
     planned = model.planned_ledger(len(TRAIN))
@@ -111,6 +113,7 @@ def test_knots_lie_where_the_cells_do():
     assert max(np.diff([0, *shares, 1])) < 0.25
 
 
+@pytest.mark.slow
 def test_wide_bounds_cost_little():
     """Of ten thousand years a hundred hold the cells; the effect is no straight line."""
     (train, y), (test, y_test) = made(6_000, 3), made(3_000, 4)
@@ -303,6 +306,7 @@ FEW_TREES = FoundationImputer(support=SUPPORT, backend=ConditionalBackend(n_esti
     [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}, {"epsilon": [1e-3, 2.0]}],
     ids=["all count", "the first counts", "the second counts"],
 )
+@pytest.mark.one_in(6)
 def test_fits_of_a_search_count_each_for_itself(values, imputer):
     model = FusionDPClassifier(DOMAINS, imputer=imputer, **QUICK)
     grid, plain = (

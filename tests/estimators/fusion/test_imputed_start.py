@@ -157,6 +157,7 @@ def test_without_anything_to_impute_from_cells_add_nothing():
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "two targets"])
+@pytest.mark.one_in(2)
 def test_targets_of_every_kind(kind):
     cut = [-1.5, 1.5]
     three, test_three = np.digitize(NUMBER, cut), np.digitize(N_TEST, cut)
@@ -184,6 +185,7 @@ def test_a_label_that_is_constant_gets_no_effect():
     assert start[:, 0].any() and not start[:, 1].any()
 
 
+@pytest.mark.slow
 def test_weights_of_rows_count():
     rng = np.random.default_rng(3)
     noise = rng.integers(2, size=len(Y))
@@ -195,6 +197,7 @@ def test_weights_of_rows_count():
     assert weighed.std() > 1.5 * alike.std()
 
 
+@pytest.mark.slow
 def test_an_imputer_in_front_gives_the_same_start(model):
     """Its paired table has expected encodings; one of cells trains the network itself, as own modules do."""
     seed = model.imputer_.random_state

@@ -308,6 +308,7 @@ def test_support_rows_that_cannot_be_read_are_found_before_anything_is_paid():
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("at", [1, 2, 7, "shapes"])
+@pytest.mark.one_in(3)
 def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
     model = classifier(delta=1e-4).fit(TRAIN, Y)
     once = model.epsilon_
@@ -532,6 +533,7 @@ def test_a_correction_that_is_there_is_not_said_to_be_none():
     assert model._structure.shares.any() and "correction" not in model.privacy_report().mechanism
 
 
+@pytest.mark.slow
 def test_beats_the_public_columns_on_adult():
     adult = load_adult()
     train, test = slice(0, 8000), slice(8000, 16000)

@@ -69,6 +69,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", ["object", "str", "category"])
+@pytest.mark.one_in(4)
 def test_text_columns(name, kind):
     table = X.astype({"ward": kind})
     model = OffsetFusionClassifier(public_model=MODELS[name], **FAST).fit(table, Y)
@@ -89,6 +90,7 @@ def test_dates_are_no_nanoseconds(name):
 
 @pytest.mark.parametrize("name", ["linear", "forest", "boosting", "default"])
 @pytest.mark.parametrize("kind", [float, object])
+@pytest.mark.one_in(3)
 def test_columns_that_are_missing_as_a_whole_or_in_a_fold(name, kind):
     empty = pd.Series(np.full(N, np.nan)).astype(kind)
     few = empty.copy()

@@ -89,6 +89,7 @@ def parts(model):
 @each_label
 @pytest.mark.parametrize("step", [None, 1, 10], ids=["no step", "step", "few values"])
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.one_in(3)
 def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(
     monkeypatch, support, label, step
 ):
@@ -160,6 +161,7 @@ def test_one_row_moves_every_sum_of_a_fit_by_no_more_than_it_is_noised_for(monke
 @each_label
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1e4, 1e12])
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.one_in(3)
 def test_shares_that_follow_sums_keep_to_the_plan_whatever_is_released(monkeypatch, support, label, scale):
     """In exact arithmetic; the fit goes on with any numbers, and the ledger has what they spend."""
     sums = Replaced(monkeypatch, scale).sums
@@ -219,6 +221,7 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 @pytest.mark.parametrize("at", [1, 4, 10, "fit_family", "draws"])
+@pytest.mark.one_in(3)
 def test_an_interrupted_fit_pays_the_whole_plan_and_leaves_the_old_model(monkeypatch, error, at):
     budget = PrivacyBudget(9.0, 1e-3)
     model = PrivateSynthesizer(DOMAINS, delta=1e-5, budget=budget, random_state=0).fit(X, y)
