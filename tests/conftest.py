@@ -73,7 +73,7 @@ def small_models(request):
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items):
-    """Of a test marked ``one_in(k)`` a k-th of the cases runs by default, drawn once for all; others are slow."""
+    """Of a test marked ``one_in(k)`` a k-th of the cases, drawn once for all, runs by default."""
     cases = defaultdict(list)
     for item in items:
         if mark := item.get_closest_marker("one_in"):
