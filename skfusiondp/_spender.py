@@ -30,6 +30,7 @@ from .privacy._relations import RELATIONS, whose_rows
 from .privacy._weak_budgets import warn_of_plan
 from .tables._domain import Domain
 from .tables._groups import Units
+from .tables._mistyped import warn_of_mistyped
 from .tables._outside import warn_outside
 from .tables._schema import SensitiveSchema
 from .tables._table import Table
@@ -205,6 +206,8 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
         """Check, plan, reserve, pay, train; last, warn of what only the data holder may know."""
         check_parameters(self)
         job = self._read(X, y, **given)
+        if job.schema.public:
+            warn_of_mistyped(next(job.table.chunks(job.schema.public))[1])
         plan = self._plan(job.n_rows, self._budgets(job), job.units.rows_per_unit, job)
         unpaid = self._unpaid(job.schema.sensitive, job.schema.leaks)
         planned = _by_users_names(self._cost(plan, unpaid, job.n_rows), job.schema)

@@ -31,6 +31,8 @@ _OTHERS = frozenset(
         "collections.OrderedDict",
         "scipy.sparse._csr.csr_matrix",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.tree._tree.Tree",
         "torch.optim.adam.Adam",
         "torch.optim.adamw.AdamW",

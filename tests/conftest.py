@@ -55,7 +55,7 @@ def small_models(request):
     if getattr(request.module, "WHOLE_MODELS", False):
         yield
         return
-    from skfusiondp.estimators.offset import _offset_base, _trees
+    from skfusiondp.estimators.offset import _boosting, _trees
     from skfusiondp.impute._conditional_backend import TreesHead
 
     plain = TreesHead.__init__
@@ -66,7 +66,7 @@ def small_models(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_trees, "_TREES", 6)
         patch.setattr(_trees, "_FOREST", 6)
-        patch.setattr(_offset_base, "_BOOSTED", 12)
+        patch.setattr(_boosting, "_BOOSTED", 12)
         patch.setattr(TreesHead, "__init__", few)
         yield
 

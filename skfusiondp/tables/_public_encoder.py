@@ -74,9 +74,17 @@ class PublicEncoder:
     @property
     def category_positions(self) -> list[int]:
         """Which features are categories, in the ordinal form."""
+        return self.positions_of(-1)
+
+    def positions_of(self, many: int) -> list[int]:
+        """Which features are columns of more categories than this, in the ordinal form."""
         widths = [1 + len(known.column.calendar.parts) for known in self.learnt_]
         first = np.cumsum([0, *widths]).tolist()
-        return [i for i, known in zip(first, self.learnt_, strict=False) if not known.column.is_number]
+        return [
+            i
+            for i, known in zip(first, self.learnt_, strict=False)
+            if not known.column.is_number and len(known.categories) > many
+        ]
 
     def _learn(self, column: PublicColumn, tables: list[pd.DataFrame]) -> _Learnt:
         if not column.is_number:

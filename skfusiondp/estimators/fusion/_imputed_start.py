@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ...tables._domain import Domain
-from ..offset._offset_base import boosting
+from ..offset._boosting import settings
 
 # Penalty of a squared coefficient, where a number's noise is as large as that of a logistic model.
 _PENALTY, _LOGISTIC_VARIANCE = 10.0, np.pi**2 / 3
@@ -140,4 +140,4 @@ def _boosted(known: np.ndarray, said: np.ndarray, seed: int, outputs: int) -> An
     """A model of what imputed cells say, or a number where they say the same of all rows."""
     if np.ptp(said) < _CONSTANT:
         return float(said.mean())
-    return HistGradientBoostingRegressor(**boosting(seed, outputs, len(known))).fit(known, said)
+    return HistGradientBoostingRegressor(**settings(seed, outputs, len(known))).fit(known, said)

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from ...tables._public_encoder import PublicEncoder
-from ..offset._offset_base import boosting
+from ..offset._boosting import MANY_CATEGORIES, boosted_model, fitted
 from ..offset._public_view import PublicView
 
 _FOLDS = 5
@@ -86,17 +85,15 @@ class PublicScore:
     ) -> list[Any]:
         """A model for each output, or one of all classes; a number where a fold's labels are all the same."""
         single = target.ndim == 1
-        kind = HistGradientBoostingRegressor if self.task == "regression" else HistGradientBoostingClassifier
-        given = {"sample_weight": weight[rows]} if np.ptp(weight) else {}
+        task = "binary" if self.task == "multilabel" else self.task
+        many, outputs = self.columns.positions_of(MANY_CATEGORIES), self.n_outputs if single else 1
         models: list[Any] = []
         for aim in [target] if single else list(target.T):
-            constant = self.task != "regression" and np.ptp(aim[rows]) == 0
-            settings = boosting(seed, self.n_outputs if single else 1, len(rows))
-            models.append(
-                float(aim[rows][0])
-                if constant
-                else kind(**settings).fit(PublicView.rows(known, rows), aim[rows], **given)
-            )
+            if self.task != "regression" and np.ptp(aim[rows]) == 0:
+                models.append(float(aim[rows][0]))
+                continue
+            model = boosted_model(task, seed, outputs, len(rows), many)
+            models.append(fitted(model, PublicView.rows(known, rows), aim[rows], weight[rows]))
         return models
 
     def _of(self, models: list[Any], known: np.ndarray) -> np.ndarray:

@@ -34,6 +34,7 @@ from ...tables._repeats import repeated_rows
 from ...tables._schema import resolve_schema
 from .._private_estimator import PrivateEstimator
 from ..joint._releases import JointReleases, largest_norm
+from ._boosting import MANY_CATEGORIES, boosted_model, fitted
 from ._correction import ClippedLoss, Loss, Releases, accountant_clipping, release_noise
 from ._drawn_cells import DrawnCells
 from ._indicator_rows import IndicatorRows, Piece, read_pieces
@@ -52,34 +53,11 @@ _LEARNT_ROWS = 2**17
 _FROM_SUPPORT, _FROM_DRAWS = 1, 3
 # Rows and points of a shape function; of long lists fewer rows a point, down to so few.
 _SHAPE_ROWS, _SHAPE_POINTS, _LEAST_SHAPE_ROWS = 500, 25, 50
-# Trees of the public model: of one output, and fewer where there are many.
-_BOOSTED = 100
-# Rows of a leaf, at least; scikit-learn's default.
-_LEAF = 20
 
 
 def _gradients(steps: int) -> int:
     """How many of so many releases are gradients; the others make the joint model."""
     return max(steps // 3, min(steps - 1, 1))
-
-
-def boosting(seed: int, n_outputs: int, n_rows: int) -> dict[str, Any]:
-    """Settings of the default public model of so many rows; five of them are averaged.
-
-    Each class needs trees of its own: of many classes each gets fewer, which learn faster. Too few rows for
-    two leaves have no tree that splits: one says what all would.
-    """
-    trees = _BOOSTED if n_outputs <= 3 else max(10, 3 * _BOOSTED // n_outputs)
-    return {
-        "max_iter": trees if n_rows >= 2 * _LEAF else 1,
-        "min_samples_leaf": _LEAF,
-        "learning_rate": min(0.25, 0.1 * _BOOSTED / trees),
-        "max_leaf_nodes": 15,
-        "l2_regularization": 1.0,
-        "max_features": 0.3,
-        "early_stopping": False,
-        "random_state": seed,
-    }
 
 
 @dataclass(frozen=True)
@@ -134,10 +112,6 @@ class BaseOffsetFusion(PrivateEstimator):
     @abstractmethod
     def _encode_support_target(self, y: Any) -> OffsetTarget:
         """Targets of support rows, encoded as the training target was."""
-
-    @abstractmethod
-    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
-        """The public model where the user gives none."""
 
     @abstractmethod
     def _model_target(self, target: np.ndarray) -> np.ndarray:
@@ -257,7 +231,7 @@ class BaseOffsetFusion(PrivateEstimator):
         target, weight = job.target[rows], job.weight[rows]
         labelled = None if support is None or not support.labelled else support.frame[list(schema.public)]
         self._columns = PublicEncoder("ordinal", order="name").fit(public, labelled)
-        score = self._fit_public(public, target, weight, support, seeds[0])
+        score = self._fit_public(public, target, weight, support, job.loss.task, seeds[0])
         if support is not None and labelled is not None:
             own = score[len(public) :]
             support = replace(support, public=self._columns.transform(labelled), score=own)
@@ -321,6 +295,7 @@ class BaseOffsetFusion(PrivateEstimator):
         labels: OffsetTarget,
         weight: np.ndarray,
         support: SupportRows | None,
+        task: str,
         seed: int,
     ) -> np.ndarray:
         """Fit the public model on folds of public rows; return cross-fitted scores of all of them."""
@@ -339,11 +314,9 @@ class BaseOffsetFusion(PrivateEstimator):
         splitter = StratifiedKFold if self._stratified else KFold
         splits = list(splitter(folds, shuffle=True, random_state=seed).split(target, strata))
         if self.public_model is None:
-            # Equal weights are left out: boosting is much faster without any.
-            given = weight if np.ptp(weight) else None
-            rows = max(len(train) for train, _ in splits)
-            model = self._default_model(seed, target.shape[1], rows)
-            return self._fit_folds(model, self._view, public, target, splits, given)
+            rows, many = max(len(train) for train, _ in splits), self._columns.positions_of(MANY_CATEGORIES)
+            model = boosted_model(task, seed, target.shape[1], rows, many)
+            return self._fit_folds(model, self._view, public, target, splits, weight)
         said = []
         for view in views_for(self.public_model, self._columns, public):
             self._view = view
@@ -371,8 +344,10 @@ class BaseOffsetFusion(PrivateEstimator):
         models = []
         for k, (train, held) in enumerate(splits, 1):
             self._tell(1, f"public model, fold {k} of {len(splits)}")
-            given = {} if weight is None else {"sample_weight": weight[train]}
-            models.append(own(base).fit(view.rows(table, train), aims[train], **given))
+            rows, aim = view.rows(table, train), aims[train]
+            models.append(
+                own(base).fit(rows, aim) if weight is None else fitted(own(base), rows, aim, weight[train])
+            )
             score[held] = self._score_of(models[-1], view(public.iloc[held]))
         self.public_models_ = models
         return score

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ..._parameters import constraints, store_parameters
 from ..._privacy_parameters import CLASS_WEIGHT
@@ -13,7 +12,7 @@ from ...exceptions import InvalidInputError
 from ...tables._targets import read_labels
 from .._private_classifier import PrivateClassifier
 from ._correction import Loss
-from ._offset_base import BaseOffsetFusion, OffsetTarget, boosting
+from ._offset_base import BaseOffsetFusion, OffsetTarget
 from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters
 
@@ -110,9 +109,6 @@ class OffsetFusionClassifier(PrivateClassifier, BaseOffsetFusion):
     def _targets(self, codes: np.ndarray) -> OffsetTarget:
         two = len(self.classes_) == 2
         return OffsetTarget(codes.astype(float)[:, None] if two else np.eye(len(self.classes_))[codes], codes)
-
-    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
-        return HistGradientBoostingClassifier(**boosting(seed, n_outputs, n_rows))
 
     def _model_target(self, target: np.ndarray) -> np.ndarray:
         return self.classes_[target[:, 0].astype(int) if target.shape[1] == 1 else target.argmax(axis=1)]

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils.validation import _num_samples
 
 from ..._parameters import constraints, store_parameters
 from ...exceptions import InvalidInputError
 from ...tables._targets import mean_and_scale, one_column, read_numbers
 from ._correction import MAX_GRAD_NORM, Loss
-from ._offset_base import BaseOffsetFusion, OffsetTarget, boosting
+from ._offset_base import BaseOffsetFusion, OffsetTarget
 from ._offset_constraints import OFFSET, public_model
 from ._offset_doc import with_parameters
 
@@ -116,9 +115,6 @@ class OffsetFusionRegressor(RegressorMixin, BaseOffsetFusion):
         # Trees split where a sum is largest. The last digits of a number depend on its unit; without the
         # rounding they would decide between splits that are equally good.
         return np.round((y - self.target_mean_) / self.target_scale_, _DIGITS)
-
-    def _default_model(self, seed: int, n_outputs: int, n_rows: int) -> Any:
-        return HistGradientBoostingRegressor(**boosting(seed, n_outputs, n_rows))
 
     def _model_target(self, target: np.ndarray) -> np.ndarray:
         return target[:, 0]
