@@ -30,12 +30,12 @@ def run(check):
         check(own)
 
 
-def tested_elsewhere(variant):
+def is_tested_elsewhere(variant):
     """Whether what catches it is a test that runs on the sound library anyway."""
     return variant.caught_by.startswith("tests/") and "/broken/" not in variant.caught_by
 
 
-@pytest.mark.parametrize("variant", [v for v in VARIANTS if not tested_elsewhere(v)], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if not is_tested_elsewhere(v)], ids=lambda v: v.name)
 def test_the_sound_library_passes(variant):
     run(variant.check)
 
