@@ -269,6 +269,8 @@ def _libraries() -> tuple[Any, Any]:
 
 def _parts(path: str) -> tuple[dict, bytes, bytes]:
     """Stamp, object and weights of a file."""
+    if not os.path.exists(path):
+        raise InvalidInputError(f"path={path!r} does not exist; name a file that save has written.")
     try:
         with zipfile.ZipFile(path) as file:
             stamp = json.loads(file.read(_STAMP))

@@ -50,7 +50,9 @@ def completed(
     if imputer is None:
         raise InvalidInputError(
             f"X lacks the sensitive column(s) {list(absent)} and this model was fitted without an imputer of "
-            "its own; pass imputer=FoundationImputer(...) at construction, or a table with all columns."
+            f"its own; give them with missing cells, X.assign(**{{{absent[0]!r}: numpy.nan}}), with columns "
+            "in the fit's order, which costs nothing, or impute them before. A model that is fitted with "
+            "imputer=FoundationImputer(...) imputes them itself."
         )
     paired = imputer._pair(frame, np.arange(first, first + len(frame)))
     return Completed(paired.original, {c: paired.encoded[c] for c in absent})
