@@ -44,11 +44,11 @@ class LabelKind:
         """Scores of a public model."""
         return len(self.classes) if self.task == "multiclass" else 1
 
-    def features(self, target: np.ndarray, score: np.ndarray) -> np.ndarray:
-        """Features of norm at most 1, of shape (n_rows, any), after `learn`.
+    def features(self, target: np.ndarray, score: np.ndarray | None = None) -> np.ndarray:
+        """Features of norm at most 1, of shape (n_rows, any); with a score after `learn`.
 
-        A number has, to equal shares, bends of its rank and what the score leaves of it: squared errors, by
-        which models of numbers are judged, rest on the latter.
+        A number has bends of its rank, and with a score, to an equal share, what this leaves of it: squared
+        errors, by which models of numbers are judged, rest on that.
         """
         if self.task == "binary":
             return 2.0 * target[:, None] - 1
@@ -57,9 +57,11 @@ class LabelKind:
         if self.task == "regression":
             assert self.ranks is not None
             rank = np.clip(self.ranks(target[:, None])[:, 0], -1, 1)
-            bends = legendre.legvander(rank, _BENDS)[:, 1:] / np.sqrt(2 * _BENDS)
-            left = np.clip(self._left(target, score) / (_FAR * self._spread), -1, 1) / np.sqrt(2)
-            return np.column_stack([left, bends])
+            bends = legendre.legvander(rank, _BENDS)[:, 1:] / np.sqrt(_BENDS)
+            if score is None:
+                return bends
+            left = np.clip(self._left(target, score) / (_FAR * self._spread), -1, 1)
+            return np.column_stack([left, bends]) / np.sqrt(2)
         return np.zeros((len(target), 0))
 
     def learn(self, target: np.ndarray, score: np.ndarray) -> None:

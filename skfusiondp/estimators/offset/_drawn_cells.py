@@ -40,8 +40,7 @@ class DrawnCells:
             target, kind = training.target[:, 0], LabelKind(task, ranks=Ranks(training.target))
         else:
             target, kind = training.strata, LabelKind(task, np.arange(max(2, training.target.shape[1])))
-        kind.learn(target, score)
-        label = kind.features(target, score)
+        label = kind.features(target)  # the correction sees what the score leaves of it
         features = PublicFeatures(encoded, score, label)
         self._features, self._group = features(encoded, score, label), features.group
 

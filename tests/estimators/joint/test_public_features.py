@@ -68,6 +68,9 @@ def test_of_numbers_what_the_score_leaves_is_told_in_their_own_unit():
     inside = np.abs(left) < np.sqrt(0.5) - 1e-9
     assert inside.mean() > 0.9
     assert np.corrcoef(left[inside], (label.target - guessed[:, 0])[inside])[0, 1] > 1 - 1e-9
+    assert (
+        label.kind.features(label.target).shape[1] == label.kind.features(label.target, guessed).shape[1] - 1
+    )
     # Without a score it is the distance from the mean.
     label.kind.learn(label.target, np.zeros((N, 0)))
     left = label.kind.features(label.target, np.zeros((N, 0)))[:, 0]
