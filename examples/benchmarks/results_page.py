@@ -290,8 +290,7 @@ def released_tables() -> list[str]:
         "table, without any promise. No support rows otherwise. Total variation is that of one draw in at",
         "most 16 parts a column: of few thousand rows the draw's own chance is half of it or more. *The",
         "true cell* says how often a drawn cell lies in the part of the true one, beside how often a",
-        "guess does. Ours are from before joint models fitted rare labels better, and before columns of",
-        "lists were left out of the count of cells.",
+        "guess does. Ours on tables of full size are from before joint models fitted rare labels better.",
     ]
     for path in found:
         results = json.loads(path.read_text())["results"]
