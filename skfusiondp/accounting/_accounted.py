@@ -10,6 +10,7 @@ from ..privacy import PrivacyLedger
 _HARMLESS = {
     *("__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__repr__", "__dict__"),
     *("__weakref__", "__abstractmethods__", "__firstlineno__", "__static_attributes__", "__sklearn_tags__"),
+    "__slotnames__",  # Python keeps it in a class whose objects have been copied
     *("_abc_impl", "_sklearn_auto_wrap_output_keys", "_repr_html_", "_parameter_constraints"),
     *("predict", "predict_proba", "predict_log_proba", "decision_function", "score", "privacy_report"),
 }

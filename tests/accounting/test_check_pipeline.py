@@ -1,5 +1,6 @@
 """check_pipeline: every leak in the corpus is found at its step, and no clean pipeline is accused."""
 
+import copy
 import functools
 import pickle
 import sys
@@ -373,3 +374,18 @@ def test_bad_input():
         check_pipeline(model(), sensitive=["agee"], X=table())
     with pytest.raises(InvalidInputError, match="X="):
         check_pipeline(model(), sensitive=[True, False])
+
+
+def test_a_copy_of_a_step_is_judged_as_the_step_is():
+    """Python writes into a class what it has learnt when an object of it was copied."""
+
+    class OwnEncoder(OneHotEncoder):
+        """The same in other words."""
+
+    pipe = make_pipeline(
+        ColumnTransformer([("ward", OwnEncoder(handle_unknown="ignore"), ["ward"])]), model()
+    )
+    before = check_pipeline(pipe, X=table())
+    copy.deepcopy(pipe[0].transformers[0][1])
+    assert "__slotnames__" in vars(OwnEncoder)
+    assert check_pipeline(pipe, X=table()) == before
