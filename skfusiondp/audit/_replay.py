@@ -244,15 +244,19 @@ def _sums(one: Any, first: Record, second: Record, columns: tuple[str, ...]) -> 
         return math.inf, ReplayCheck(
             name, False, f"{len(first.counted)} counts against {len(second.counted)}"
         )
-    counts = one.plan_.before is not None and bool({*one.plan_.before.tiers[0].columns} & set(columns))
+    count = None if one.plan_.before is None else one.plan_.before.tiers[0]
+    erases = relation(one.adjacency).erases
     for x, z in zip(first.counted, second.counted, strict=True):
-        # Two versions of a row are in other groups of indicators; an erased one is in none.
-        allowed = math.sqrt(x.n_groups * (1 if relation(one.adjacency).erases else 2)) if counts else 0.0
+        # A row's one in each group of indicators has norm 1 when it is divided by the root of their number.
+        unit = 0.0 if count is None else count.clipping.sensitivity(one.adjacency) * math.sqrt(x.n_groups)
+        allowed = unit if count is not None and {*count.columns} & {*columns} else 0.0
         gap = float(np.linalg.norm(x.total - z.total))
-        # Both fits have the same noise; what was released may differ by no more than two versions of a row.
+        # Both fits have the same noise; what was released may differ by no more than two versions of a row,
+        # also where the sums are those with and without it.
         apart = float(np.linalg.norm(x.noised - z.noised)) if x.noised.shape == z.noised.shape else math.inf
-        gap = max(gap, apart / math.sqrt(2 if relation(one.adjacency).erases else 1))
-        used = max(used, gap / allowed if allowed else (0.0 if gap == 0 else math.inf))
+        gap = max(gap, apart / math.sqrt(2 if erases else 1))
+        share = gap / allowed if allowed else (0.0 if gap == 0 else math.inf)
+        used = max(used, math.inf if math.isnan(share) else share)
     found = f"at most {used:.3f} of the sensitivity apart"
     return used, ReplayCheck(name, bool(used <= 1 + _ROUNDING), found)
 

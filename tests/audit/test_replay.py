@@ -18,6 +18,7 @@ from skfusiondp import (
 )
 from skfusiondp.audit import replay
 from skfusiondp.estimators.fusion import _count, _fusion_base
+from skfusiondp.estimators.offset._correction import Loss
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.impute import PairedTable
 from skfusiondp.nets import MLP
@@ -182,3 +183,10 @@ def test_a_row_that_is_counted_many_times_is_found(monkeypatch):
 
     monkeypatch.setattr(_fusion_base, "count_cells", many)
     assert "sums before noise" in failed(replay(counting(), ONE, TWO, TARGET))
+
+
+def test_a_count_accounted_at_half_its_sensitivity_is_found(monkeypatch):
+    plain = Loss.noise_unit
+    monkeypatch.setattr(Loss, "noise_unit", lambda *args: plain(*args) / 2)
+    report = replay(counting(adjacency="zero-out"), ONE, TWO, TARGET)
+    assert failed(report) == {"sums before noise"} and report.sensitivity_used > 1.9

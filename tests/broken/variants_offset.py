@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.base import clone
-from variants import MONKEYPATCH, by_test
+from variants import MONKEYPATCH, SUMS, by_replay, by_test
 from variants_synthesis import columns_cut_by_the_cells_themselves
 
 from skfusiondp import FoundationImputer
@@ -83,6 +83,11 @@ def counts_with_a_share_of_the_noise(share):
         patch.setattr(correction, "release_noise", noise_of)
 
     return less
+
+
+def counts_accounted_at_half_their_sensitivity(patch):
+    plain = correction.Loss.noise_unit
+    patch.setattr(correction.Loss, "noise_unit", lambda self, *args: plain(self, *args) / 2)
 
 
 def a_fusion_count_that_nobody_pays_for(patch):
@@ -284,6 +289,14 @@ VARIANTS_OFFSET = [
         )
         for words, share in (("without noise", 0.0), ("with half of the noise", 0.5))
     ),
+    by_replay("a replayed FusionDP count without noise", counts_with_a_share_of_the_noise(0.0), "noise"),
+    by_replay(
+        "FusionDP counts accounted at half of their sensitivity",
+        counts_accounted_at_half_their_sensitivity,
+        SUMS,
+        adjacency="zero-out",
+    ),
+    by_replay("a FusionDP count more than planned", a_fusion_count_before_payment, "ledger"),
     by_test(
         "a FusionDP count that nobody pays for",
         a_fusion_count_that_nobody_pays_for,
