@@ -21,6 +21,7 @@ from .._parameters import Satisfies, as_float, check_parameters, constraints
 from ..exceptions import InvalidInputError, PrivacyBudgetError
 from ._accountant import compute_epsilon
 from ._constraints import ADJACENCY, DELTA, EPSILON
+from ._entries import LedgerEntry
 from ._ledger import PrivacyLedger
 from ._weak_budgets import warn_if_weak
 
@@ -218,7 +219,7 @@ class PrivacyBudget(KnownKeywords):
         if total > self.epsilon * (1 + _ROUNDING):
             cost = planned.epsilon(self.delta)
             if math.isinf(cost):
-                raise PrivacyBudgetError(_unnoised(planned, self.epsilon))
+                raise PrivacyBudgetError(_of_infinite(planned, self.epsilon))
             raise PrivacyBudgetError(
                 f"This fit would cost epsilon={cost:.4g} and bring the total to "
                 f"{total:.4g} at delta={self.delta:g} ({self.adjacency}), above the budget of "
@@ -334,16 +335,23 @@ def _make_lock(path: str) -> bool:
     return True
 
 
-def _unnoised(planned: PrivacyLedger, epsilon: float) -> str:
+def _of_infinite(planned: PrivacyLedger, epsilon: float) -> str:
     """Why no budget covers a fit, whatever its own epsilon is."""
-    bare = [e for e in planned if math.isinf(compute_epsilon([e], 0.5))]
+    noise = {e: e.noise_multiplier for e in planned if isinstance(e, LedgerEntry)}
+    bare = [e for e, multiplier in noise.items() if multiplier == 0]
+    if not bare:
+        return (
+            f"This fit's noise_multiplier={min(noise.values(), default=0):g} is so little noise that it "
+            f"costs epsilon=inf, which a budget of {epsilon:g} does not cover. Nothing was read. Take a "
+            "larger one, or give the fit an epsilon in its place."
+        )
     columns = ", ".join(dict.fromkeys(c for e in bare for c in e.protects)) or "the sensitive columns"
+    sources = ", ".join(dict.fromkeys(e.source for e in bare if e.source)) or "This fit"
     return (
-        f"This fit would read true cells of {columns} without noise, which costs epsilon=inf: a budget of "
-        f"{epsilon:g} does not cover it. That is so where domains are not declared, where rows of support= "
-        "are training rows, where a step in front learns from such cells, and where the method is not "
-        "private. Nothing was read. Declare the domains, give support rows of other people, or choose a "
-        "private method."
+        f"{sources} would read true cells of {columns} without noise, which costs epsilon=inf: a budget of "
+        f"{epsilon:g} does not cover it, whatever the fit's own epsilon is. Nothing was read. That is so "
+        "where domains were not declared or support rows are training rows, such as those of the imputer "
+        "that has made a paired table; declare the domains there, and give support rows of other people."
     )
 
 

@@ -181,7 +181,8 @@ def resolve_schema(
         If `on_leak` is "raise", and a domain would be read off the training cells or a public column
         determines a sensitive one.
     PrivacyBudgetError
-        If there is a budget and a domain would be read off the training cells.
+        If there is a budget, and a domain would be read off the training cells or support rows are
+        training rows.
     """
     ON_LEAK.check("on_leak", on_leak)
     public = None if support is None else as_frame(support, "support")
@@ -220,7 +221,7 @@ def resolve_schema(
     _warn_outside(public, schema)
     return replace(
         schema,
-        training_support=_training_support(table, schema, public, support, on_leak),
+        training_support=_training_support(table, schema, public, support, on_leak, budget),
         determined=() if whole_rows else _determined(schema, public, on_leak),
     )
 
@@ -240,7 +241,7 @@ def _determined(schema: SensitiveSchema, public: pd.DataFrame, on_leak: str) -> 
 
 
 def _training_support(
-    table: Table, schema: SensitiveSchema, public: pd.DataFrame, support: Any, on_leak: str
+    table: Table, schema: SensitiveSchema, public: pd.DataFrame, support: Any, on_leak: str, budget: Any
 ) -> str:
     """How training rows were found among the support rows, by public cells; empty if none were.
 
@@ -253,6 +254,12 @@ def _training_support(
     codes = [row_codes(piece, columns) for _, piece in table.chunks(names)]
     training = np.concatenate(codes) if codes else np.zeros(0, np.uint64)
     how = training_rows_given(training, row_codes(public, columns), (table.given, support))
+    if how and budget is not None and on_leak != "raise":
+        raise PrivacyBudgetError(
+            f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "
+            "cells would be released without noise: that costs an infinite epsilon, which no budget has. "
+            "Nothing was read. Give public rows of other people as support=, or none."
+        )
     if how:
         report_leak(
             f"support holds rows of the training table ({how}), so that what is learnt from their sensitive "

@@ -344,13 +344,23 @@ def test_a_path_that_is_none_is_refused_in_words(use):
 
 def test_of_a_fit_without_noise_the_message_says_so_and_how_to_mend_it():
     budget = PrivacyBudget(2.0, 1e-5)
-    bare = PrivacyLedger((LedgerEntry(0.0, 1.0, 1, "replace", ("age",), 100),))
+    bare = PrivacyLedger((LedgerEntry(0.0, 1.0, 1, "replace", ("age",), 100, "Paired.fit"),))
     with (
         pytest.raises(
-            PrivacyBudgetError, match=r"true cells of age without noise.*support rows of other"
+            PrivacyBudgetError, match=r"Paired.fit would read true cells of age without noise"
         ) as said,
         budget.spending(bare, 1e-4),
     ):
         pass
     assert "Lower the fit's epsilon" not in str(said.value) and "give the fit delta" not in str(said.value)
     assert budget.spent == 0 and not len(budget.ledger)
+
+
+def test_of_a_fit_of_next_to_no_noise_the_message_says_that():
+    budget = PrivacyBudget(2.0, 1e-5)
+    little = PrivacyLedger((LedgerEntry(1e-3, 1.0, 1, "replace", ("age",), 100),))
+    with pytest.raises(
+        PrivacyBudgetError, match=r"noise_multiplier=0.001 is so little.*a larger one"
+    ) as said:
+        budget._check(little, PrivacyLedger())
+    assert "without noise" not in str(said.value)

@@ -144,9 +144,16 @@ def test_it_can_be_an_error_and_no_budget_pays_for_it(fit):
         fit(X, on_leak="raise", budget=budget).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(PrivacyBudgetError):
+        with pytest.raises(PrivacyBudgetError, match=r"support holds rows .*infinite epsilon.*other people"):
             fit(X, budget=budget).fit(X, y)
     assert not len(budget.ledger)
+
+
+def test_a_budget_says_of_a_method_without_noise_what_it_is():
+    budget, model = PrivacyBudget(5.0, 1e-5), fusion(S, method="non-private")
+    with pytest.raises(PrivacyBudgetError, match=r"method='non-private'.*infinite epsilon.*Nothing was read"):
+        model.set_params(budget=budget).fit(X, y)
+    assert not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
 @pytest.mark.parametrize("fit", FITS)

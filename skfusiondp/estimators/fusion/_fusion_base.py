@@ -18,7 +18,7 @@ from ..._random_state import random_generator
 from ..._refit import all_or_nothing
 from ..._spender import Begin, Job
 from ...accounting._called import columns_called
-from ...exceptions import InvalidInputError
+from ...exceptions import InvalidInputError, PrivacyBudgetError
 from ...impute import FoundationImputer
 from ...impute._completed import completed
 from ...privacy import Clipping, PrivatePlan, make_plan
@@ -207,6 +207,11 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
 
     def _fit_table(self, table: Table, lookup: Lookup) -> FitTable:
         """The table that was passed, its schema, and the fitted imputer where one is needed."""
+        if self.budget is not None and method_of(self.method).free_view == "true":
+            raise PrivacyBudgetError(
+                f"method={self.method!r} reads true sensitive cells without noise: that costs an infinite "
+                "epsilon, which no budget has. Nothing was read. Take a private method, or leave budget=None."
+            )
         if table.views is not None:
             self._check_stated(table, table.views.schema)
             return FitTable(table, table.views.schema, None)
