@@ -162,7 +162,9 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
         -------
         PrivacyLedger
             What the fit will add to ``ledger_``, if each sensitive column has a declared domain. Columns that
-            `sensitive` does not name are called "?".
+            `sensitive` does not name are called "?", and positions from the end are as they were given. Of a
+            table that an imputer has paired, ask with ``sensitive=None``, as it is fitted: it needs no count
+            of cells (FusionDP), and has the noise of all of epsilon.
         """
         check_parameters(self)
         columns = {name: getattr(domain, "epsilon", None) for name, domain in self._declared().items()}
@@ -271,12 +273,19 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
         """Declared domains of columns whose cells were read."""
         return dict(job.schema.public_domains)
 
-    def _declared(self) -> dict[str, Domain | None]:
-        """Columns that `sensitive` names, with their domains; "?" where it does not name them."""
+    def _declared(self, n_columns: int | None = None) -> dict[str, Domain | None]:
+        """Columns that `sensitive` names, with their domains; "?" where it does not name them.
+
+        A position from the end has a column's own name where it is known how many columns there are.
+        """
         stated = self._stated_sensitive()
         if not isinstance(stated, Mapping):
             return {"?": None}
-        return {f"x{k}" if is_whole(k) else str(k): domain for k, domain in stated.items()}
+
+        def name(k: Any) -> str:
+            return str(k) if not is_whole(k) else f"x{k if n_columns is None else k % n_columns}"
+
+        return {name(k): domain for k, domain in stated.items()}
 
     def _stated_sensitive(self) -> Any:
         """The stated `sensitive`: this object's, or else its imputer's."""

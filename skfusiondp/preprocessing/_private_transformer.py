@@ -176,8 +176,8 @@ class PrivateTransformer(  # type: ignore[call-arg]
         """Columns whose cells a fit reads, of all sensitive ones; one without a known domain may be read."""
         return tuple(c for c, d in domains.items() if d is None or isinstance(d, self._needs))
 
-    def _declared(self) -> dict[str, Domain | None]:
-        declared = super()._declared()
+    def _declared(self, n_columns: int | None = None) -> dict[str, Domain | None]:
+        declared = super()._declared(n_columns)
         return {c: declared[c] for c in self._columns_to_read(declared)}
 
     def _strata(self, y: Any, n_rows: int) -> np.ndarray | None:

@@ -293,7 +293,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         given = self.module is not None or self.noise_multiplier is not None
         if given or method.free_view is None or starts or paired:
             return ()
-        stated = uncut(self._declared())
+        stated = uncut(self._declared(None if job is None else len(job.schema.columns)))
         if job is None:
             return stated
         return tuple(c for c in job.schema.public_domains if job.schema.name(c) in stated)

@@ -372,3 +372,14 @@ def test_a_count_costs_a_twelfth_of_the_columns_own_budget(own):
     assert model.ledger_.entries == planned.entries
     assert 0.9 * own < model.epsilon_ <= own
     assert compute_epsilon([replace(count, steps=12)], 1e-5) == pytest.approx(own, rel=0.02)
+
+
+@pytest.mark.parametrize("position", [1, -1])
+def test_what_is_planned_is_what_is_paid_whatever_end_a_position_is_counted_from(position):
+    table = TRAIN[["lab", "age"]].to_numpy()
+    model = FusionDPClassifier({position: DOMAINS["age"]}, **QUICK)
+    planned = model.planned_ledger(len(table))
+    model.fit(table, Y)
+    # How many columns there are is not known beforehand, and so not the name that the table has.
+    called = [replace(e, protects=("x1",)) for e in planned]
+    assert len(called) == 2 and list(model.ledger_) == called
