@@ -50,9 +50,10 @@ def completed(
     if imputer is None:
         raise InvalidInputError(
             f"X lacks the sensitive column(s) {list(absent)} and this model was fitted without an imputer of "
-            f"its own; give them with missing cells, X.assign(**{{{absent[0]!r}: numpy.nan}}), with columns "
-            "in the fit's order, which costs nothing, or impute them before. A model that is fitted with "
-            "imputer=FoundationImputer(...) imputes them itself."
+            "its own. Two ways cost nothing. Missing cells: "
+            f"X.assign(**dict.fromkeys({list(absent)}, numpy.nan))[model.feature_names_in_]. Cells imputed "
+            "by public rows that have all columns: FoundationImputer(sensitive, support=rows).fit(rows)"
+            ".transform(X)[model.feature_names_in_]."
         )
     paired = imputer._pair(frame, np.arange(first, first + len(frame)))
     return Completed(paired.original, {c: paired.encoded[c] for c in absent})
