@@ -59,6 +59,11 @@ MISTAKES = {
             kind=ValueError,
         ),
         refused(
+            "A sensitive column is missing when predicting",
+            lambda: offset().fit(X, y).predict(X.drop(columns="age")),
+            "'age'", "cost nothing", "numpy.nan)[model.feature_names_in_]", "FoundationImputer(sensitive",
+        ),
+        refused(
             "Columns come in another order when predicting",
             lambda: fusion().fit(X, y).predict(X[X.columns[::-1]]),
             "same order",
@@ -151,6 +156,12 @@ MISTAKES = {
             PrivacyLeakWarning,
             lambda: offset(support=X[:60]).fit(X, y),
             "support", "rows of the training table", "epsilon is infinite", "other people",
+        ),
+        refused(
+            "Training rows as support rows, under a budget",
+            lambda: offset(support=X[:60], budget=PrivacyBudget(2.0, 1e-5)).fit(X, y),
+            "support", "rows of the training table", "infinite epsilon", "Nothing was read", "other people",
+            kind=PrivacyBudgetError,
         ),
         refused(
             "Support rows without a sensitive column",
