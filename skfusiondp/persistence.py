@@ -135,7 +135,7 @@ def save(estimator: Any, path: str | os.PathLike, *, trusted: Sequence[str] = ()
             f"{type(estimator).__name__} holds something that skops cannot save ({error}); use pickle, which "
             "runs code when it is loaded."
         ) from error
-    _known(io, data, trusted, "save")
+    _known(io, data, trusted, "save", _searches(plain))
     weights = {f"{i}.{n}": t for i, net in enumerate(nets) for n, t in _weights(net).items()}
     stamp = {"layout": _LAYOUT, "class": type(estimator).__name__, "versions": _versions()}
     beside = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
@@ -291,7 +291,20 @@ def _parts(path: str) -> tuple[dict, bytes, bytes]:
         ) from error
 
 
-def _known(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> list[str]:
+def _searches(estimator: Any) -> str:
+    """How to save an estimator without the searches of other libraries inside; empty if there are none."""
+    found = [(where, s) for where, s in walk(estimator) if hasattr(s, "best_estimator_")]
+    remedies = []
+    for where, search in found:
+        kind = type(search)
+        if not _is_plain(f"{kind.__module__}.{kind.__qualname__}"):
+            place = "model" + where.removeprefix(type(estimator).__name__)
+            keep = f"{place} = {place}.best_estimator_"
+            remedies.append(f"{place} is a search, {kind.__name__}: keep what it has chosen, {keep}")
+    return "".join(f" {r}." for r in remedies)
+
+
+def _known(io: Any, data: bytes, trusted: Sequence[str], verb: str, remedy: str = "") -> list[str]:
     """Names of the classes in the file, all of which may be made; any other is refused."""
     try:
         named = sorted(set(io.get_untrusted_types(data=data)))
@@ -301,7 +314,7 @@ def _known(io: Any, data: bytes, trusted: Sequence[str], verb: str) -> list[str]
     if strange:
         raise InvalidInputError(
             f"It holds {', '.join(strange)}, which skfusiondp does not know to be plain values; if you trust "
-            f"them, call {verb}(..., trusted={strange!r})."
+            f"them, call {verb}(..., trusted={strange!r}).{remedy}"
         )
     return named
 

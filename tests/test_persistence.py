@@ -2,12 +2,14 @@
 
 import json
 import pickle
+import re
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -204,6 +206,19 @@ def test_support_rows_of_an_unfitted_part_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
     save(search.best_estimator_, tmp_path / "search")
     assert np.array_equal(load(tmp_path / "search").predict(X), search.predict(X))
+
+
+def test_of_a_search_inside_the_message_says_to_keep_what_it_has_chosen(tmp_path):
+    search = GridSearchCV(HistGradientBoostingClassifier(max_iter=3), {"max_depth": [2]}, cv=2)
+    model = SynthesizedClassifier(DOMAINS, estimator=search, noise_multiplier=2.0).fit(X, TARGET)
+    before = model.predict(X)
+    with pytest.raises(InvalidInputError, match="is a search, GridSearchCV: keep what") as said:
+        save(model, tmp_path / "model")
+    (remedy,) = re.findall(r"(\w+)\.estimator_ = \1\.estimator_\.best_estimator_", str(said.value))
+    assert remedy == "model"
+    model.estimator_ = model.estimator_.best_estimator_
+    save(model, tmp_path / "model")
+    assert np.array_equal(load(tmp_path / "model").predict(X), before)
 
 
 def test_a_shared_budget_stays_behind(tmp_path):
