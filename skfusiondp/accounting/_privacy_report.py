@@ -229,7 +229,7 @@ class PrivacyReport:
         if key.startswith("epsilon") and isinstance(value, float):
             _, under, relation = key.partition("epsilon_under_")
             return self._stated(value, relation if under else "").removeprefix("epsilon ")
-        return _number(value)
+        return _number(value) + _MEANS.get(key, "")
 
     def to_html(self) -> str:
         """The report as a self-contained HTML fragment."""
@@ -266,6 +266,10 @@ relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
         """Write the report as an HTML page."""
         text = page(f"Privacy report: {self.estimator}", self.to_html())
         Path(path).write_text(text, encoding="utf-8")
+
+
+# What is added to a figure that would be read as something else.
+_MEANS = {"correction_kept_by_plan": " (by the size of the noise, whatever was found)"}
 
 
 def _e(text: object) -> str:

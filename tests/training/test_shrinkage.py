@@ -64,7 +64,10 @@ def test_a_model_whose_noise_hides_all_is_the_free_one():
         settings = {**QUICK, "random_state": seed, "method": "feature-dp"}
         model = FusionDPClassifier(DOMAINS, epsilon=0.01, **settings).fit(TRAIN, Y)
         assert model.net_.correction_kept_ < 0.01
-        assert model.privacy_report().mechanism["correction_kept_by_plan"] == model.net_.correction_kept_
+        report = model.privacy_report()
+        assert report.mechanism["correction_kept_by_plan"] == model.net_.correction_kept_
+        for text in (str(report), report.to_html()):
+            assert "by the size of the noise, whatever was found" in text
         noisy.append(roc_auc_score(Y_TEST, model.predict_proba(TEST)[:, 1]))
         score = model.encoder_.score_(TEST)[:, 0]
         assert np.corrcoef(model._scores(TEST)[:, 0], score)[0, 1] > 0.97
