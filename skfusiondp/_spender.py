@@ -97,6 +97,8 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
     plan_: PrivatePlan | None
     n_rows_: int
     _relation: str
+    # Of a fit; models that were saved by earlier versions do not know.
+    _chosen_by: str = ""
 
     _constraints: ClassVar[Mapping[str, Constraint]]
     _rules: ClassVar[tuple[Rule, ...]] = ()
@@ -200,6 +202,7 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
             public=tuple(self._public_facts()),
             not_covered=(*self._not_covered(), *self._common_gaps()),
             surroundings=self._in_context(),
+            chosen_by=self._chosen_by,
         )
 
     # The fit -------------------------------------------------------------------------------
@@ -216,6 +219,7 @@ class Spender(KnownKeywords, ShowsShapes, BaseEstimator):
         delta = plan.delta if plan is not None else float(self.delta or 1 / (10 * job.n_rows))
         around = check_enclosing(self, X, self.on_leak)
         self._surroundings, self._spent_around = around.sentence, around.ledger
+        self._chosen_by = around.chosen_by
         if plan is not None:
             warn_of_plan(planned, delta, job.n_rows)
         spent_before = len(getattr(self, "ledger_", ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..exceptions import InvalidInputError
 from ..privacy import BoundEntry, PrivacyLedger
@@ -30,18 +30,15 @@ class Account:
     adjacency : str
         Neighbouring relation of the last part that has spent something.
     delta : float
-    lost : tuple of str
-        Fits whose ledgers are lost, in words.
-    depends_on_lost : bool
-        Whether what was released is made of such fits, and not only chosen by them.
+    lost : tuple of LostFits
+        Fits whose ledgers are lost.
     """
 
     parts: tuple[Part, ...]
     check: PipelineCheck
     adjacency: str
     delta: float
-    lost: tuple[str, ...] = ()
-    depends_on_lost: bool = False
+    lost: tuple[LostFits, ...] = ()
 
     @property
     def ledger(self) -> PrivacyLedger:
@@ -61,7 +58,7 @@ class Account:
     @property
     def unbounded(self) -> bool:
         """Whether the ledgers do not bound what the composite tells: something leaks, or a ledger is lost."""
-        return bool(self.check.leaks) or self.depends_on_lost
+        return bool(self.check.leaks) or any(fits.made_of for fits in self.lost)
 
     @property
     def epsilon_of_the_ledger(self) -> float:
@@ -128,7 +125,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         f"what was spent under {a}: it does not add to {account.adjacency}"
         for a in sorted(relations - {account.adjacency})
     ]
-    gaps += account.lost
+    gaps += [fits.text for fits in account.lost]
     gaps += [
         f"earlier fits of {part.path}: each fit around it makes a new one, with a ledger of its own; a "
         "shared PrivacyBudget counts them all"
@@ -147,6 +144,9 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
     gaps += [f"{path}: {gap}" if path else gap for path, report in reports for gap in report.not_covered]
     rows = RELATIONS[account.adjacency].protects_rows
     methods = dict.fromkeys(report.method for _, report in reports)
+    # Inside a search that is not handed over, its members remember it.
+    searches = [fits.kind for fits in account.lost if not fits.made_of]
+    searches += [report.chosen_by for _, report in reports if report.chosen_by]
     return PrivacyReport(
         estimator=type(fitted).__name__,
         method=", ".join(methods) or "none",
@@ -160,6 +160,7 @@ def privacy_report(fitted: Any, *, delta: float | None = None) -> PrivacyReport:
         unit=next((report.unit for _, report in reports if report.unit), ""),
         public=tuple(dict.fromkeys(facts)),
         not_covered=tuple(dict.fromkeys(gaps)),
+        chosen_by=", ".join(dict.fromkeys(searches)),
     )
 
 
@@ -211,11 +212,26 @@ def _lines(account: Account) -> dict[str, Any]:
     return lines
 
 
-def lost_fits(obj: Any, path: str) -> Iterator[tuple[str, bool]]:
-    """Fits whose ledgers went with the clones that a search or the like has thrown away.
+class LostFits(NamedTuple):
+    """Fits whose ledgers are lost.
 
-    In words, and whether the fitted object is made of them: a search only chooses by them.
+    Parameters
+    ----------
+    text : str
+        Which, in words.
+    made_of : bool
+        Whether what was released is made of them, and not only chosen by them.
+    kind : str
+        Class of what has fitted them.
     """
+
+    text: str
+    made_of: bool
+    kind: str
+
+
+def lost_fits(obj: Any, path: str) -> Iterator[LostFits]:
+    """Fits whose ledgers went with the clones that a search or the like has thrown away."""
     if spends(obj) or getattr(obj, "_counts_its_fits", False):
         return
     lost, made_of = "", False
@@ -225,13 +241,11 @@ def lost_fits(obj: Any, path: str) -> Iterator[tuple[str, bool]]:
         lost, made_of = str(meta_of(obj).loses), True
     if lost and private_parts(obj):
         place = f"{path} ({type(obj).__name__})" if path else type(obj).__name__
-        yield (
-            (
-                f"{place}: {lost} have read sensitive cells too, and their ledgers are lost with the clones, "
-                "unless a shared PrivacyBudget has recorded them"
-            ),
-            made_of,
+        text = (
+            f"{place}: {lost} have read sensitive cells too, and their ledgers are lost with the clones, "
+            "unless a shared PrivacyBudget has recorded them"
         )
+        yield LostFits(text, made_of, type(obj).__name__)
     for name, inner in members(obj):
         yield from lost_fits(inner, join(path, name))
 
@@ -262,8 +276,8 @@ def account_of(fitted: Any, delta: float | None = None) -> Account:
     adjacency = getattr(last, "_relation", None) or (
         spent[-1].ledger.entries[-1].adjacency if spent else "replace"
     )
-    lost = dict(lost_fits(fitted, ""))
-    return Account(parts, check_pipeline(fitted), adjacency, delta, tuple(lost), any(lost.values()))
+    lost = dict.fromkeys(lost_fits(fitted, ""))
+    return Account(parts, check_pipeline(fitted), adjacency, delta, tuple(lost))
 
 
 def _delta(parts: tuple[Part, ...]) -> float | None:

@@ -14,9 +14,10 @@ from typing import Any
 
 from ..exceptions import InvalidInputError, report_leak
 from ..privacy import PrivacyLedger
+from ._candidates import is_search
 from ._check_pipeline import PipelineCheck, look_at
 from ._finding import Finding
-from ._parts import private_parts
+from ._parts import private_parts, spends
 from ._probe import on_made_up_rows
 from ._provenance import flow_of
 from ._running_fits import RunningFit, running_fits
@@ -44,12 +45,15 @@ class Surroundings:
         What a report should say first: what was checked, and what could not be seen.
     ledger : PrivacyLedger
         What other parts around it had spent before this fit.
+    chosen_by : str
+        Searches around it that keep no ledger of their fits.
     """
 
     path: str
     findings: tuple[Finding, ...]
     sentence: str
     ledger: PrivacyLedger = field(default_factory=PrivacyLedger)
+    chosen_by: str = ""
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -77,20 +81,27 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     levels = running_fits(estimator, sys._getframe(1))
     if not levels or on_made_up_rows():
         return Surroundings("", (), _UNSEEN)
+    searches = [level.composite for level in levels if _forgets_fits(level.composite)]
+    chosen_by = ", ".join(dict.fromkeys(type(s).__name__ for s in searches))
     outermost = levels[-1]
     name = type(outermost.composite).__name__
     check, warned = outermost.frame.f_locals.get(_MARK, (None, False))
     check = check or _checked(outermost, X if outermost.composite is estimator else outermost.table)
     if check is None:
         sentence = f"{name}, in which this was fitted, cannot be checked. {_UNSEEN}"
-        return Surroundings(outermost.path, (), sentence)
+        return Surroundings(outermost.path, (), sentence, chosen_by=chosen_by)
     # The mark is dropped with the frame when that fit ends: the next fit is checked again, and warns again.
     # It adds an entry of its own to the frame's table of names, and touches no variable of any function.
     outermost.frame.f_locals[_MARK] = (check, warned or on_leak == "warn")
     if check.leaks and not (warned and on_leak == "warn"):
         report_leak("\n".join(str(f) for f in check.leaks), on_leak)
     sentence = _sentence(name, outermost.path, check)
-    return Surroundings(outermost.path, check.findings, sentence, _spent_before(levels, estimator))
+    return Surroundings(outermost.path, check.findings, sentence, _spent_before(levels, estimator), chosen_by)
+
+
+def _forgets_fits(composite: Any) -> bool:
+    """Whether a composite is a search that keeps no ledger of its fits."""
+    return is_search(composite) and not (spends(composite) or getattr(composite, "_counts_its_fits", False))
 
 
 def _sentence(name: str, path: str, check: PipelineCheck) -> str:

@@ -45,6 +45,8 @@ class PrivacyReport:
         What says whose row it is (the name of a public column, say); empty where each row is a unit.
     surroundings : str
         What was seen of the pipeline in which this was fitted, where the report speaks of one step alone.
+    chosen_by : str
+        Searches that have fitted others beside what the report speaks of, and kept no ledger of them.
     """
 
     estimator: str
@@ -60,6 +62,7 @@ class PrivacyReport:
     not_covered: tuple[str, ...] = ()
     unit: str = ""
     surroundings: str = ""
+    chosen_by: str = ""
 
     @property
     def what(self) -> str:
@@ -144,7 +147,16 @@ class PrivacyReport:
         return (
             f"({_up(self.epsilon)}, {_up(self.delta)})-differential privacy of {self.what}, between tables "
             f"in which {relation(self.adjacency).in_words(self.rows_per_unit)} (neighbouring relation: "
-            f"{self.adjacency}).{self._row_in_words}"
+            f"{self.adjacency}).{self._row_in_words}{self._search_in_words}"
+        )
+
+    @property
+    def _search_in_words(self) -> str:
+        if not self.chosen_by:
+            return ""
+        return (
+            f" This is of the released fit alone: the other fits of {self.chosen_by} read the same cells and "
+            "add to it, so that for what the search has told it is a lower bound."
         )
 
     @property
@@ -164,6 +176,7 @@ class PrivacyReport:
             "method": self.method,
             "promise": self.promise,
             "surroundings": self.surroundings,
+            "chosen_by": self.chosen_by,
             "protects": self.what,
             "sensitive_columns": {c: dict(d) for c, d in self.protected.items()},
             "adversary": self.adversary,
@@ -249,9 +262,12 @@ class PrivacyReport:
         tone, title = (
             ("bad", "Sensitive columns") if math.isinf(self.epsilon) else ("good", "What is protected")
         )
+        alone = ""
+        if self.chosen_by and not math.isinf(self.epsilon):
+            alone = f", of the released fit alone: the other fits of {_e(self.chosen_by)} add to it"
         surroundings = f"<p>{_e(self.surroundings)}</p>" if self.surroundings else ""
         return card(f"""<div><span class="eps {tone}">ε = {epsilon}</span> at δ = {_up(self.delta)},
-relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}</div>
+relation <b>{_e(self.adjacency)}</b>, of {_e(self.whose)}{alone}</div>
 <p>{_e(self.promise)} The adversary {_e(self.adversary)}. {_e(self.guessing)}</p>
 {surroundings}
 <h3>{title}</h3><table>{columns or f"<tr><td>{_e(self.what)}</td></tr>"}</table>

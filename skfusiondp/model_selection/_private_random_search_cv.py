@@ -285,6 +285,7 @@ class PrivateRandomSearchCV(MetaEstimatorMixin, Spender):
         plan = self._search_plan(n_rows, n_train, isinstance(X, PairedTable))
         around = check_enclosing(self, X, strictest_on_leak(self.estimator))
         self._surroundings, self._spent_around = around.sentence, around.ledger
+        self._chosen_by = around.chosen_by
         self._refuse_early(train, held_out)
         how_many = plan.repetitions.draw(bits)
         warn_if_weak(as_float(self.epsilon), plan.delta, n_rows)

@@ -158,7 +158,7 @@ class StackedGridSearchCV(GridSearchCV, KnownKeywords):
         candidates = list(ParameterGrid(self.param_grid))
         for parameters in candidates:
             clone(self.estimator).set_params(**clone(parameters, safe=False))  # refuses unknown names
-        for gap, _ in lost_fits(self.estimator, "estimator"):
+        for gap, *_ in lost_fits(self.estimator, "estimator"):
             raise InvalidInputError(
                 f"{gap}. The search could not count them: use GridSearchCV with such a budget, or "
                 "StackedGridSearchCV in place of a search inside."

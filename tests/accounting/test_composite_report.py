@@ -7,7 +7,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion
 
@@ -104,6 +104,29 @@ def test_a_plain_search_has_lost_its_ledgers():
     assert len(report.ledger) == 1 and report.epsilon == search.best_estimator_[-1].epsilon_
     gaps = " ".join(report.not_covered)
     assert "uncovered: GridSearchCV" in gaps and "ledgers are lost" in gaps and "PrivacyBudget" in gaps
+
+
+@pytest.mark.parametrize("jobs", [None, 2])
+@pytest.mark.parametrize("kind", [GridSearchCV, RandomizedSearchCV])
+def test_the_headline_after_a_plain_search_says_that_its_other_fits_add_to_it(kind, jobs):
+    more = {"n_iter": 2} if kind is RandomizedSearchCV else {}
+    search = kind(then(small()), {"s0__max_grad_norm": [0.5, 1.0]}, cv=2, n_jobs=jobs, **more).fit(X, Y)
+    own = search.best_estimator_[-1]
+    for report in (privacy_report(search), privacy_report(search.best_estimator_), own.privacy_report()):
+        assert f"of the released fit alone: the other fits of {kind.__name__} read" in report.promise
+        assert report.promise in str(report).splitlines()[1]
+        head = report.to_html().partition("</div>")[0]
+        assert f"of the released fit alone: the other fits of {kind.__name__}" in head
+        assert report.to_dict()["chosen_by"] == kind.__name__
+    own.fit(X, Y)
+    assert "alone" not in own.privacy_report().promise
+
+
+def test_a_fit_that_no_search_has_chosen_says_nothing_of_one():
+    for fitted in (then(small()), StackedGridSearchCV(small(), {"max_grad_norm": [0.5]}, cv=2)):
+        report = privacy_report(fitted.fit(X, Y), delta=1e-4)
+        assert report.chosen_by == "" and "alone" not in report.promise
+    assert "alone" not in fitted.best_estimator_.privacy_report().promise
 
 
 def test_a_search_with_a_ledger_has_lost_none():
