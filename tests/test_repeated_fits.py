@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import HuberRegressor
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from skfusiondp import (
     FusionDPClassifier,
@@ -68,6 +69,41 @@ def test_copies_and_searches_begin_anew():
     assert heard(cross_val_score, fitted, X, Y) == []
     assert heard(GridSearchCV(fitted, {"max_grad_norm": [0.5, 1.0]}, cv=2).fit, X, Y) == []
     assert heard(model(method="hybrid").fit(X, Y).fit, X, Y) == []  # it reads nothing, so nothing adds up
+
+
+@pytest.mark.parametrize("jobs", [None, 2])
+@pytest.mark.parametrize("kind", [GridSearchCV, RandomizedSearchCV])
+def test_a_search_over_noise_is_warned_of_once(kind, jobs):
+    for values, told in (
+        ({"noise_multiplier": [2.0, 4.0]}, "noise_multiplier"),
+        ({"last__noise_multiplier": [2.0, 4.0], "last__alpha": [0.5]}, "last__noise_multiplier"),
+    ):
+        fitted = model() if told == "noise_multiplier" else Pipeline([("last", model())])
+        search = kind(
+            fitted, values, cv=2, n_jobs=jobs, **({"n_iter": 2} if kind is not GridSearchCV else {})
+        )
+        for _ in range(2):
+            (text,) = heard(search.fit, X, Y)
+            assert text.startswith(f"{kind.__name__} compares fits that differ in {told}")
+            assert "least noise" in text and "PrivateRandomSearchCV" in text
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        GridSearchCV(model(noise_multiplier=2.0), {"max_grad_norm": [0.5, 1.0]}, cv=2),
+        GridSearchCV(model(), {"epsilon": [1.0]}, cv=2),
+        StackedGridSearchCV(model(), {"epsilon": [1.0, 2.0]}, cv=2),
+        GridSearchCV(
+            OffsetFusionRegressor(AGE, steps=1, public_model=make_pipeline(HuberRegressor())),
+            {"public_model__huberregressor__epsilon": [1.2, 1.5]},
+            cv=2,
+        ),
+    ],
+    ids=["settings", "one value", "counts its fits", "another epsilon"],
+)
+def test_other_searches_are_not_warned_of(search):
+    assert heard(clone(search).fit, X, Y) == []
 
 
 def test_a_pipeline_fits_its_last_step_again():

@@ -17,6 +17,8 @@ from ._accounted import is_ours
 SEARCHES = ("param_grid", "param_distributions", "search_spaces")
 _MOST = 300
 _DRAWS = 5
+# Parameters of this library's own steps that say how much noise a fit has.
+_NOISE = ("epsilon", "noise_multiplier")
 # Parameters of this library's own steps by which columns are read or handed on.
 _OF_OURS = {"sensitive", "imputer", "method", "support", "output", "callbacks"}
 
@@ -53,6 +55,18 @@ def candidates(search: Any) -> Candidates:
         for chosen in itertools.islice(itertools.product(*choices.values()), _MOST):
             made += _with(search.estimator, dict(zip(choices, chosen, strict=True)))
     return Candidates(made or [search.estimator], untold)
+
+
+def noise_choices(search: Any) -> list[str]:
+    """Parameters of a search that give the private fits which it compares different noise."""
+    parts = {"": search.estimator, **search.estimator.get_params(deep=True)}
+    stated: dict[str, set[str]] = {}
+    for grid in _grids(search):
+        for key, values in grid.items():
+            path, _, name = key.rpartition("__")
+            if name in _NOISE and is_ours(parts.get(path)):
+                stated.setdefault(key, set()).update(map(repr, values))
+    return [key for key, values in stated.items() if len(values) > 1]
 
 
 def _with(estimator: Any, parameters: dict[str, Any]) -> list[Any]:

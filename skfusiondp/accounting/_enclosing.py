@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..exceptions import InvalidInputError, report_leak
+from ..exceptions import InvalidInputError, RepeatedFitWarning, callers_level, report_leak
 from ..privacy import PrivacyLedger
-from ._candidates import is_search
+from ._candidates import is_search, noise_choices
 from ._check_pipeline import PipelineCheck, look_at
 from ._finding import Finding
 from ._parts import private_parts, spends
@@ -90,6 +91,8 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
     if check is None:
         sentence = f"{name}, in which this was fitted, cannot be checked. {_UNSEEN}"
         return Surroundings(outermost.path, (), sentence, chosen_by=chosen_by)
+    if _MARK not in outermost.frame.f_locals:
+        _warn_of_noise(searches)
     # The mark is dropped with the frame when that fit ends: the next fit is checked again, and warns again.
     # It adds an entry of its own to the frame's table of names, and touches no variable of any function.
     outermost.frame.f_locals[_MARK] = (check, warned or on_leak == "warn")
@@ -102,6 +105,21 @@ def check_enclosing(estimator: Any, X: Any, on_leak: str) -> Surroundings:
 def _forgets_fits(composite: Any) -> bool:
     """Whether a composite is a search that keeps no ledger of its fits."""
     return is_search(composite) and not (spends(composite) or getattr(composite, "_counts_its_fits", False))
+
+
+def _warn_of_noise(searches: list[Any]) -> None:
+    """Say of each search that compares fits with different noise what that chooses, and costs."""
+    for search in searches:
+        if names := noise_choices(search):
+            warnings.warn(
+                f"{type(search).__name__} compares fits that differ in {', '.join(names)}: it mostly chooses "
+                "the least noise, and the epsilon of the fit that it keeps is that fit's alone, while all "
+                "fits read the same cells and add up. Fix one noise_multiplier= beforehand and search over "
+                "other settings; PrivateRandomSearchCV searches under one epsilon, and a budget="
+                "PrivacyBudget(...) counts every fit.",
+                RepeatedFitWarning,
+                stacklevel=callers_level(),
+            )
 
 
 def _sentence(name: str, path: str, check: PipelineCheck) -> str:
