@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -23,6 +24,7 @@ from skfusiondp import (
     PrivacyBudget,
     PrivacyBudgetError,
     PrivacyLeakWarning,
+    RepeatedFitWarning,
     WeakPrivacyWarning,
     domains_from,
 )
@@ -265,6 +267,12 @@ MISTAKES = {
                 offset(AGE),
             ).fit(NUMBERS, y),
             "SimpleImputer", "age",
+        ),
+        warned(
+            "A plain search over the noise",
+            RepeatedFitWarning,
+            lambda: GridSearchCV(offset(), {"noise_multiplier": [9.0, 20.0]}, cv=2).fit(X, y),
+            "GridSearchCV", "noise_multiplier", "least noise", "add up", "PrivateRandomSearchCV",
         ),
         refused("A model that is not fitted", lambda: fusion().predict(X), "not fitted", kind=NotFittedError),
         refused(
