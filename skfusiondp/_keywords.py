@@ -72,6 +72,8 @@ class KnownKeywords:
         for name in given:
             if name not in known and not name.startswith(cls._prefixes or ("?",)):
                 raise UnknownParameterError(_message(cls, name))
+        if len(args) > 1 and (wrong := _by_position(cls, len(args))):
+            raise UnknownParameterError(wrong)
         return super().__new__(cls)
 
 
@@ -106,6 +108,18 @@ def _message(cls: type[KnownKeywords], name: str) -> str:
         return f"{start}, which is one of {', '.join(elsewhere[:_MOST_NAMED])}{more}."
     of_parts = f"; what starts with {', '.join(cls._prefixes)} goes to the torch parts"
     return f"{start}; it has {', '.join(known)}{of_parts if cls._prefixes else ''}."
+
+
+def _by_position(cls: type, given: int) -> str:
+    """What is wrong with so many values by position; empty if nothing is, or Python's own error says it."""
+    init = next(vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    others = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if given <= len(names) or not others or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return ""
+    taken = f"takes {', '.join(names) or 'nothing'} by position"
+    return f"{cls.__name__} {taken} and got {given} values; name the others, for example {others[0]}=..."
 
 
 def _parameters(cls: type) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from skfusiondp import (
     OffsetFusionClassifier,
     OffsetFusionRegressor,
     PrivacyBudget,
+    SynthesizedClassifier,
 )
 from skfusiondp._keywords import _HOMES, _NAMES, KnownKeywords, _parameters
 from skfusiondp.accounting import Clipping, LedgerEntry
@@ -71,6 +72,20 @@ def test_the_message_names_the_keyword_and_the_one_that_is_meant(cls, keyword, s
     assert says in str(caught.value)
     # Whoever catches Python's own error, or this library's, catches it.
     assert isinstance(caught.value, TypeError) and isinstance(caught.value, InvalidInputError)
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, OffsetFusionRegressor])
+def test_a_parameter_by_position_is_told_to_be_named(cls):
+    says = r"takes sensitive by position and got 2 values; .* epsilon=\.\.\."
+    with pytest.raises(UnknownParameterError, match=says):
+        cls({"age": Numeric(0, 1)}, 1.0)
+    assert cls({"age": Numeric(0, 1)}, epsilon=1.0).epsilon == 1.0
+
+
+@pytest.mark.parametrize("cls", [FusionDPClassifier, OffsetFusionRegressor, SynthesizedClassifier])
+def test_a_fit_without_target_is_told_so(cls):
+    with pytest.raises(InvalidInputError, match=rf"target y is None: {cls.__name__}\.fit\(X, y\)"):
+        cls({0: Numeric(0, 1)}).fit([[0.5]] * 20)
 
 
 def public_classes():

@@ -154,7 +154,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
         """Check and encode the support rows' targets as `_encode_target` did; return their weights too."""
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseFusionDP:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> BaseFusionDP:
         """Train under the budget.
 
         Parameters

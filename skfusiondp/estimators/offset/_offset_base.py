@@ -133,7 +133,7 @@ class BaseOffsetFusion(PrivateEstimator):
         return np.ones(n_rows)
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> BaseOffsetFusion:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> BaseOffsetFusion:
         """Train the public model for free, and the correction under the budget.
 
         Parameters

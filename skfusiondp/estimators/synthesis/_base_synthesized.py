@@ -47,7 +47,7 @@ class BaseSynthesized(BaseSynthesis):
         raise NotImplementedError
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Any:
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """Release the model of the sensitive columns, and fit the estimator on tables drawn from it.
 
         Parameters
