@@ -63,7 +63,7 @@ MISTAKES = {
         refused(
             "A sensitive column is missing when predicting",
             lambda: offset().fit(X, y).predict(X.drop(columns="age")),
-            "'age'", "cost nothing", "numpy.nan)[model.feature_names_in_]", "FoundationImputer(sensitive",
+            "'age'", "cost nothing", "numpy.nan))[model.feature_names_in_]", "FoundationImputer(sensitive",
         ),
         refused(
             "Columns come in another order when predicting",

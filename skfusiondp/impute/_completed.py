@@ -52,8 +52,8 @@ def completed(
             f"X lacks the sensitive column(s) {list(absent)} and this model was fitted without an imputer of "
             "its own. Two ways cost nothing. Missing cells: "
             f"X.assign(**dict.fromkeys({list(absent)}, numpy.nan))[model.feature_names_in_]. Cells imputed "
-            "by public rows that have all columns: FoundationImputer(sensitive, support=rows).fit(rows)"
-            ".transform(X)[model.feature_names_in_]."
+            "by public rows that have all columns: FoundationImputer(sensitive, support=rows).fit(table)"
+            ".transform(X)[model.feature_names_in_], where table is the one that the model was fitted on."
         )
     paired = imputer._pair(frame, np.arange(first, first + len(frame)))
     return Completed(paired.original, {c: paired.encoded[c] for c in absent})

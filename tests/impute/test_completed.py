@@ -1,6 +1,7 @@
 """A table without its sensitive columns is completed in one way, or refused in one sentence."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -41,10 +42,19 @@ def test_both_estimators_refuse_in_one_sentence_and_complete_alike(absent):
             model.predict(known)
         sentences.add(str(caught.value))
         # The remedies that the sentence names, word by word.
-        names = {"X": known, "numpy": np, "model": model, "sensitive": DOMAINS, "rows": SUPPORT}
+        names = {
+            "X": known,
+            "numpy": np,
+            "model": model,
+            "sensitive": DOMAINS,
+            "rows": SUPPORT,
+            "table": TABLE,
+        }
         names["FoundationImputer"] = FoundationImputer
         for remedy in re.findall(r"[XF]\S*\(.*?\[model\.feature_names_in_\]", str(caught.value)):
-            assert len(model.predict(eval(remedy, names))) == N
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                assert len(model.predict(eval(remedy, names))) == N
             sentences.add(remedy)
         assert len(model.ledger_) == 1
     assert len(sentences) == 3 and str(absent) in max(sentences, key=len)
