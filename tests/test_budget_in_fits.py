@@ -36,6 +36,7 @@ def by_hand(entries, delta):
     return PrivacyLedger(tuple(entries)).epsilon(delta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("search", "n_jobs"),
     [
@@ -60,6 +61,7 @@ def test_a_grid_of_16_on_3_folds_costs_the_composition_of_its_49_fits(search, n_
     assert budget.spent <= 8.0
 
 
+@pytest.mark.slow
 def test_the_fit_that_would_overdraw_is_stopped_and_nothing_before_is_lost():
     sigma = 2.0
     allowed = 5

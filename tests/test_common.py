@@ -102,10 +102,10 @@ EXPECTED_FAILURES = {
 }
 
 
+@pytest.mark.one_in(6)
 @parametrize_with_checks(
     CHECKED, expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator), {})
 )
-@pytest.mark.one_in(3)
 def test_sklearn_checks(estimator, check):
     check(estimator)
 

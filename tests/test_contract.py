@@ -139,10 +139,10 @@ def budget_for(spender, tmp_path):
     return PrivacyBudget(1e6, 2 * DELTA, relation, tmp_path / "budget.json")
 
 
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(
     "spender, place, make", CASES, ids=[f"{name_of(s)}-{place}" for s, place, _ in CASES]
 )
-@pytest.mark.one_in(4)
 def test_what_is_planned_is_what_every_account_says(spender, place, make, tmp_path):
     budget = budget_for(spender, tmp_path)
     spender = clone(spender).set_params(budget=budget)

@@ -114,6 +114,7 @@ def samples(path, folder, monkeypatch, steps):
     return table
 
 
+@pytest.mark.one_in(3)
 @each_path
 def test_each_step_reads_a_poisson_sample_of_its_own(path, tmp_path, monkeypatch):
     steps = 80
@@ -175,6 +176,7 @@ def noise(path, folder, monkeypatch, steps):
     return np.stack(model.net_.callbacks[0].seen)[None] / std
 
 
+@pytest.mark.one_in(3)
 @each_path
 def test_each_step_gets_the_plans_noise_once_and_afresh(path, tmp_path, monkeypatch):
     steps = 30
@@ -194,6 +196,7 @@ def test_each_step_gets_the_plans_noise_once_and_afresh(path, tmp_path, monkeypa
     assert len(np.unique(flat)) > 0.99 * flat.size
 
 
+@pytest.mark.one_in(3)
 @each_path
 def test_another_fit_gets_other_noise(path, tmp_path, monkeypatch):
     one, other = (noise(path, tmp_path, monkeypatch, 4) for _ in range(2))
@@ -202,6 +205,7 @@ def test_another_fit_gets_other_noise(path, tmp_path, monkeypatch):
     assert np.isin(one, other).mean() < 0.01  # single numbers of single precision may meet
 
 
+@pytest.mark.one_in(3)
 @each_path
 def test_all_noise_and_samples_are_the_operating_systems_bits(path, tmp_path, monkeypatch):
     """A generator that is seeded needs a few bytes; 64 bits a number cannot come out of a few bytes."""
@@ -293,6 +297,7 @@ def test_the_plan_is_paid_before_the_first_private_row_is_read(path, tmp_path, m
     assert before == [[5] * (2 if path == "tiers" else 1)] * (3 if path == "stack" else 1)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("path", [p for p in NET_PATHS if p != "stack"])
 def test_a_budget_is_charged_once_what_the_ledger_says(path, tmp_path):
     budget = PrivacyBudget(1.0, 1e-3)

@@ -58,6 +58,7 @@ def pipeline():
     return make_pipeline(FunctionTransformer(), model(sensitive=AGE, epsilon=50.0))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "call",
     [

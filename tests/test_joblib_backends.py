@@ -43,6 +43,7 @@ def test_batches_are_imputed_by_the_backend(backend, strategy, adult):
     pd.testing.assert_frame_equal(here, there)
 
 
+@pytest.mark.slow
 def test_a_grid_is_searched_by_the_backend(backend, adult):
     model = FusionDPClassifier(
         adult.sensitive,

@@ -93,6 +93,7 @@ def fitted_twice(support, train, target, change, **parameters):
     return [made(support, **parameters).fit(table, target) for table in (train, change(train))]
 
 
+@pytest.mark.one_in(2)
 @CHANGES
 def test_schema_imputer_encoder_and_plan_are_bitwise_the_same(change, support, train, target):
     one, two = fitted_twice(support, train, target, change, class_weight="balanced")
@@ -108,6 +109,7 @@ def test_schema_imputer_encoder_and_plan_are_bitwise_the_same(change, support, t
     assert pickle.dumps(one.encoder_._encode(train)) == pickle.dumps(two.encoder_._encode(train))
 
 
+@pytest.mark.one_in(3)
 @CHANGES
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "hybrid"])
 def test_the_free_view_and_weights_are_bitwise_the_same(change, method, support, train, target, monkeypatch):
@@ -131,6 +133,7 @@ def test_the_free_view_and_weights_are_bitwise_the_same(change, method, support,
         assert torch.equal(one.views[1], one.free)
 
 
+@pytest.mark.one_in(4)
 @CHANGES
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
 def test_the_first_public_gradient_is_bitwise_the_same(change, method, support, train, target):
@@ -142,10 +145,10 @@ def test_the_first_public_gradient_is_bitwise_the_same(change, method, support, 
         assert one and all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
+@pytest.mark.one_in(4)
 @CHANGES
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
 @pytest.mark.parametrize("parameters", [{"method": "hybrid"}, {"alpha": 0.0}], ids=str)
-@pytest.mark.one_in(2)
 def test_without_the_private_gradient_the_model_is_bitwise_the_same(
     change, cls, parameters, support, train, target
 ):
@@ -177,6 +180,7 @@ def test_the_loss_in_the_history_of_the_first_step_is_the_free_views(change, sup
     assert one.history_[0, "batches", 0, "train_loss"] == two.history_[0, "batches", 0, "train_loss"]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"])
 def test_missing_sensitive_cells_drop_no_row(method, support, train, target):
     holes = train.assign(age=train["age"].where(train.index > 80), sex=train["sex"].where(train.index > 40))
@@ -212,6 +216,7 @@ def floats_in(dumped, values):
     return sum(any(struct.pack(kind, v) in dumped for kind in ("<d", ">d", "<f", ">f")) for v in values)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "dp-sgd", "hybrid", "non-private"])
 def test_a_pickled_model_holds_no_rows(method, support, train, target):
     train = planted(train, 1.2345)

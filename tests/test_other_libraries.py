@@ -78,6 +78,7 @@ def test_shap_explains_a_mixed_frame(fitted):
     assert values.size == 8 and np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_skops_loads_what_trusted_types_names():
     skops = pytest.importorskip("skops.io")
     scaler = PrivateStandardScaler({"age": SENSITIVE["age"]}, random_state=0)

@@ -166,8 +166,8 @@ def on_disk(request, people, tmp_path):
     return tmp_path / "parts" if request.param == "folder" else ds.dataset(tmp_path / "parts")
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("ahead", [2**18, 300, 1])
-@pytest.mark.one_in(4)
 def test_arrow_trains_the_model_of_the_same_frame(ahead, people, on_disk, monkeypatch):
     """However many steps' rows a pass over the file fetches."""
     monkeypatch.setattr(ArrowTable, "rows_ahead", ahead)

@@ -122,8 +122,8 @@ def answers(estimator):
     return np.asarray(estimator.predict(X) if hasattr(estimator, "predict") else estimator.transform(X))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.one_in(4)
 def test_a_loaded_model_answers_alike(name, tmp_path):
     fitted = MODELS[name].fit(X, TARGET)
     save(fitted, tmp_path / "model")

@@ -231,6 +231,7 @@ def test_a_fit_leaves_the_users_random_streams_alone(adult, split):
 # Tables -----------------------------------------------------------
 
 
+@pytest.mark.one_in(9)
 def test_table_kinds_give_the_same_model(adult, split, df_module):
     support, X, y = split
     wanted = small(adult.sensitive, imputer=quick_imputer(adult, support)).fit(X, y).predict_proba(X)
@@ -292,6 +293,7 @@ def test_multilabel(adult, split):
     assert set(np.unique(model.predict(X))) <= {0, 1}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("n_targets", [None, 1, 3])
 def test_regression_in_the_targets_own_unit(n_targets, adult, split):
     _, X, _ = split

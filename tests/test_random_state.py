@@ -66,10 +66,10 @@ def outcome(name, random_state):
     return np.asarray(result, dtype=float)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning")
-@pytest.mark.one_in(4)
 def test_fits_take_every_kind_and_repeat(name, kind):
     one, again, other = (outcome(name, KINDS[kind](seed)) for seed in (7, 7, 8))
     assert np.array_equal(one, again)

@@ -576,14 +576,14 @@ READ_NOTHING = {"hybrid", "imputer", "imputer, default", "imputer, domain", "fus
 SUBSET = covering(every_case())
 
 
+@pytest.mark.one_in(18)
 @pytest.mark.parametrize("case", SUBSET, ids=" | ".join)
-@pytest.mark.one_in(9)
 def test_neighbours_release_the_same_bytes(case, tmp_path):
     check(case, tmp_path)
 
 
 # Of each estimator's cases; SKFUSIONDP_CASES=100000 tries every one of them, which takes hours.
-MANY = int(os.environ.get("SKFUSIONDP_CASES", "4"))
+MANY = int(os.environ.get("SKFUSIONDP_CASES", "2"))
 
 
 @pytest.mark.slow
@@ -600,8 +600,8 @@ def test_neighbours_release_the_same_bytes_in_more_cases(estimator, tmp_path):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("estimator", sorted(set(ESTIMATORS) - READ_NOTHING - SECONDS_LONG))
-@pytest.mark.one_in(3)
 def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     """Else the cases above would pass because nothing was read."""
     case = Case(estimator, "frame", "usual", "other values")
@@ -611,10 +611,10 @@ def test_the_change_is_felt_before_the_noise(estimator, tmp_path):
     assert felt and len(one.sums) == len(other.sums)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "estimator", [e for e in ESTIMATORS if e not in {*SECONDS_LONG, "fusion, spent budget"}]
 )
-@pytest.mark.one_in(3)
 def test_using_a_model_leaves_nothing_in_it(estimator, tmp_path):
     """Rows that a model predicts, transforms or imputes are nobody's to find in it afterwards."""
     cells, _ = neighbours("usual", "other values", False)

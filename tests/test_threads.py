@@ -57,9 +57,9 @@ FITS = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning")
 @pytest.mark.parametrize("name", FITS)
-@pytest.mark.one_in(2)
 def test_fits_in_threads_are_those_alone(name):
     def probabilities(seed):
         return FITS[name](seed).fit(TABLE, TARGET).predict_proba(TABLE)

@@ -76,10 +76,10 @@ def fresh(name, **parameters):
     return clone(MODELS[name]).set_params(**parameters)
 
 
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("most", [None, 3])
 @pytest.mark.parametrize("how", ["column", "array"])
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.one_in(4)
 def test_epsilon_is_the_units_and_everything_says_so(name, how, most):
     model = fresh(name, epsilon=1.0, max_rows_per_unit=most)
     with warnings.catch_warnings():
@@ -102,6 +102,7 @@ def test_epsilon_is_the_units_and_everything_says_so(name, how, most):
         assert ("person" if how == "column" else "groups") in text
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["fusiondp", "regressor", "dp-sgd", "offset"])
 def test_the_column_is_left_out_and_may_be_absent_afterwards(name):
     model = fresh(name, epsilon=1.0, groups="person", random_state=0).fit(X, y)
@@ -121,8 +122,8 @@ def test_a_transformer_passes_the_column_and_does_without_it_later(name):
     pd.testing.assert_frame_equal(model.transform(X.drop(columns="person")), out.drop(columns="person"))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.one_in(2)
 def test_rows_beyond_the_bound_are_in_no_private_branch(name, monkeypatch):
     """Other sensitive cells in the rows left out: the same release, bit by bit."""
     seen = []
@@ -224,6 +225,7 @@ def test_metadata_is_routed():
         assert search.best_estimator_.rows_per_unit_ == VISITS.max()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("search", [GridSearchCV, StackedGridSearchCV])
 def test_searches_that_refit_go_by_the_column(search):
     fitted = search(fresh("fusiondp", groups="person"), {"lr": [0.01, 0.02]}, cv=2).fit(X, y)

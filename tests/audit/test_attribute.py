@@ -93,6 +93,7 @@ def unnoised(self, gradient):
     return gradient
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("broken", [unscaled, unnoised])
 def test_a_step_that_adds_less_noise_than_it_says_is_caught(rows, monkeypatch, broken):
     from skfusiondp.privacy._noise import GaussianNoise
@@ -285,8 +286,8 @@ def test_what_predicts_nothing_is_refused_and_models_of_its_tables_are_audited(r
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epsilon", [1.0, 4.0])
-def test_in_six_seeds_sound_fits_stand_and_loose_ones_fall(epsilon):
+@pytest.mark.parametrize(("epsilon", "seeds"), [(1.0, range(3)), (4.0, range(3, 6))])
+def test_in_six_seeds_sound_fits_stand_and_loose_ones_fall(epsilon, seeds):
     from skfusiondp.datasets import load_adult
 
     adult = load_adult()
@@ -299,7 +300,7 @@ def test_in_six_seeds_sound_fits_stand_and_loose_ones_fall(epsilon):
     fit = FusionDPClassifier(epsilon=epsilon, epochs=3)
     calibrated = clone(fit).fit(whole, target).plan_.noise_multiplier
     loose = clone(fit).set_params(epsilon=None, noise_multiplier=0.1 * calibrated)
-    for seed in range(6):
+    for seed in seeds:
         sound = audited(fit.set_params(random_state=seed), whole, target, random_state=seed)
         assert 0 < sound.epsilon_lower < epsilon
         broken = audited(loose.set_params(random_state=seed), whole, target, claim=epsilon, random_state=seed)

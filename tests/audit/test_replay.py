@@ -61,10 +61,10 @@ def model(cls=FusionDPClassifier, sensitive=DOMAINS, **parameters):
     return cls(sensitive, **{**settings, **parameters})
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("private", [None, ["*"]], ids=["default", "all"])
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
-@pytest.mark.one_in(2)
 def test_a_sound_fit_passes_and_the_row_is_felt_before_the_noise(method, adjacency, private):
     report = replay(model(method=method, adjacency=adjacency, private_parameters=private), X, OTHER, TARGET)
     assert report.passed and not report.failed, str(report)

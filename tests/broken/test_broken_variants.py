@@ -35,13 +35,14 @@ def is_tested_elsewhere(variant):
     return variant.caught_by.startswith("tests/") and "/broken/" not in variant.caught_by
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if not is_tested_elsewhere(v)], ids=lambda v: v.name)
 def test_the_sound_library_passes(variant):
     run(variant.check)
 
 
+@pytest.mark.one_in(5)
 @each
-@pytest.mark.one_in(2)
 def test_a_broken_one_is_caught(variant, monkeypatch):
     try:
         variant.apply(monkeypatch)

@@ -41,6 +41,7 @@ def fitted(sensitive=TIERS, **change):
     return FusionDPClassifier(sensitive, **{"epsilon": 2.0, **SMALL, **change}).fit(X, y)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
 def test_each_column_costs_the_composition_of_its_tier_and_those_after(adjacency, method):

@@ -117,8 +117,8 @@ def fusion(cls=FusionDPClassifier, **parameters):
 # The bound --------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("settings", [{}, {"eta": 0.0}, {"distribution": "poisson"}])
-@pytest.mark.one_in(2)
 def test_the_total_is_the_hand_computed_one_and_meets_the_target(settings):
     grid = {"steps": [10, 40], "rate": [0.1, 0.3]}
     model = search(grid, n_trials=8, **settings).fit(X, Y)

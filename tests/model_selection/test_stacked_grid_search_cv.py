@@ -73,6 +73,7 @@ def assert_same(stacked, plain, tolerance=2e-3, heads=True):
     assert (stacked.stacked_["sequentially"] == 0) == heads
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("method", "parameters"),
     [
@@ -83,7 +84,6 @@ def assert_same(stacked, plain, tolerance=2e-3, heads=True):
         ("hybrid", {}),
     ],
 )
-@pytest.mark.one_in(3)
 def test_with_a_seed_it_is_the_sequential_search(table, target, method, parameters):
     estimator = model(method=method, **parameters)
     stacked, plain = both(estimator, GRID, table, target, scoring="neg_log_loss")
@@ -114,8 +114,8 @@ def test_containers(table, target, kind):
     stacked.predict(X)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("task", ["regression", "several", "multiclass", "multilabel"])
-@pytest.mark.one_in(2)
 def test_tasks(table, task):
     y = table["age"] + table["b"]
     scoring, cls = "neg_mean_squared_error", FusionDPRegressor

@@ -49,6 +49,7 @@ def said(run):
     return [str(w.message) for w in caught if issubclass(w.category, WeakPrivacyWarning)]
 
 
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize(
     ("budget", "named"),
@@ -65,7 +66,6 @@ def said(run):
     ],
     ids=str,
 )
-@pytest.mark.one_in(4)
 def test_every_fit_says_what_a_weak_budget_allows(name, budget, named):
     kind, parameters = FITS[name]
     texts = said(lambda: kind(**{**parameters, **budget}).fit(X, y))

@@ -285,6 +285,7 @@ MADE = {
 quiet = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.one_in(4)
 @quiet
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n == "offset with support" else n for n in MADE]

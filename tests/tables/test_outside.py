@@ -135,6 +135,7 @@ SPENDERS = {
 each = pytest.mark.parametrize("made", SPENDERS.values(), ids=SPENDERS)
 
 
+@pytest.mark.one_in(9)
 @each
 @pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
 def test_a_budget_refuses_before_any_sensitive_cell_is_looked_at(made, monkeypatch):

@@ -221,6 +221,7 @@ def test_cells_of_other_types_that_are_values_are_categories():
             assert len(np.unique(encode(X), axis=0)) == len(set(cells))
 
 
+@pytest.mark.slow
 def test_odd_cells_give_no_error_from_inside():
     for cells in ([Decimal("sNaN"), Decimal(1)], ["\ud800", "b"], [Decimal("NaN"), 2], [True, pd.NA]):
         X = table(pd.Series(cells * (N // 2), dtype=object))

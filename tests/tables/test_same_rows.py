@@ -126,6 +126,7 @@ def offset_imputer(support, **more):
 FITS = [fusion, offset, offset_imputer]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("fit", FITS)
 def test_a_fit_warns_and_its_epsilon_is_infinite_everywhere(fit):
     with pytest.warns(PrivacyLeakWarning, match="support holds rows of the training table"):
@@ -156,6 +157,7 @@ def test_a_budget_says_of_a_method_without_noise_what_it_is():
     assert not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("fit", FITS)
 def test_support_of_other_people_is_no_leak(fit):
     with warnings.catch_warnings():

@@ -68,6 +68,7 @@ def test_a_fitted_estimator_s_names_are_given_to_every_kind(given):
     np.testing.assert_array_equal(table.take(np.arange(5), ["dose", "lab"]), ARRAY[:5][:, [2, 0]])
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:X has feature names")
 @pytest.mark.parametrize("fitted_on", ["array", "frame"])
 def test_a_model_predicts_from_every_kind(fitted_on, given):

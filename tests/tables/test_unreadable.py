@@ -86,11 +86,11 @@ def in_arrow(table):
     return pa.Table.from_pandas(table, preserve_index=False)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("make", "kind"), [(fusion, lambda table: table), (offset, in_arrow)], ids=["frame", "Arrow table"]
 )
 @pytest.mark.parametrize("column", COLUMNS)
-@pytest.mark.one_in(3)
 def test_a_fit_tells_nothing_of_them(column, make, kind):
     one, other = (outcome(make, kind(t), TARGET) for t in (usual(), changed(COLUMNS[column]())))
     assert "refusal" not in one.released

@@ -82,6 +82,7 @@ def test_a_clear_correction_stays():
     assert roc_auc_score(Y_TEST, model.predict_proba(TEST)[:, 1]) > roc_auc_score(Y_TEST, TEST["lab"]) + 0.1
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("cls", [FusionDPClassifier, FusionDPRegressor])
 @pytest.mark.parametrize("module", [None, MLP, WideAndDeep])
 def test_only_a_head_that_corrects_is_shrunk(cls, module):

@@ -70,6 +70,7 @@ def probabilities(module):
     return model.fit(TABLE, TARGET).predict_proba(TABLE)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("module", [None, OfTheUser])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_model_is_the_same(mode, module):

@@ -144,6 +144,7 @@ def counts_of(model, cells=None):
     return seen
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp", "fusiondp with support"])
 def test_given_the_counts_all_that_is_free_is_the_same_whatever_sensitive_cells_are(method):
     method, *with_support = method.split(" with ")
@@ -300,13 +301,13 @@ def test_a_replay_of_neighbours_passes_with_a_count_and_counts_are_replayed():
 FEW_TREES = FoundationImputer(support=SUPPORT, backend=ConditionalBackend(n_estimators=5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imputer", [None, FEW_TREES], ids=["no support", "support"])
 @pytest.mark.parametrize(
     "values",
     [{"max_grad_norm": [0.5, 1.0]}, {"epsilon": [2.0, 1e-3]}, {"epsilon": [1e-3, 2.0]}],
     ids=["all count", "the first counts", "the second counts"],
 )
-@pytest.mark.one_in(6)
 def test_fits_of_a_search_count_each_for_itself(values, imputer):
     model = FusionDPClassifier(DOMAINS, imputer=imputer, **QUICK)
     grid, plain = (

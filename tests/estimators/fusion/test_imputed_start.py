@@ -88,6 +88,7 @@ def test_fusiondp_starts_from_it_and_a_small_budget_buys_much(kind):
     assert found["fusiondp"] > found["feature-dp"] + 0.03, found
 
 
+@pytest.mark.slow
 def test_of_fusiondp_too_no_training_cell_moves_it():
     rng = np.random.default_rng(5)
     other = TRAIN.assign(age=rng.uniform(-50, 500, len(TRAIN)), sex=rng.choice(["f", "?"], len(TRAIN)))
@@ -156,8 +157,8 @@ def test_without_anything_to_impute_from_cells_add_nothing():
     assert model.encoder_.n_scores == public.fit(TRAIN, Y).encoder_.n_scores == 1
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "two targets"])
-@pytest.mark.one_in(2)
 def test_targets_of_every_kind(kind):
     cut = [-1.5, 1.5]
     three, test_three = np.digitize(NUMBER, cut), np.digitize(N_TEST, cut)
@@ -211,6 +212,7 @@ def test_an_imputer_in_front_gives_the_same_start(model):
     assert type(own.encoder_) is TableEncoder
 
 
+@pytest.mark.slow
 def test_labelled_support_rows_teach_more(model):
     before = roc_auc_score(Y_TEST, model.predict_proba(TEST)[:, 1])
     given = {"support": SUPPORT, "support_target": Y_SUPPORT}

@@ -62,6 +62,7 @@ def views(model, table, y):
     return seen["rows"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("given", [{"support": SUPPORT}, LABELLED], ids=["support", "labelled support"])
 def test_all_that_is_learnt_for_free_is_the_same_whatever_sensitive_cells_are(given):
     one, two = (FusionDPClassifier(DOMAINS, **QUICK, **given) for _ in range(2))
@@ -139,6 +140,7 @@ def test_one_sensitive_column_gives_no_warning_of_scikit_learn_s(cls):
         model.fit(table, Y)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "two targets", "regression"])
 def test_targets_of_every_kind(kind):
     three = np.digitize(NUMBER, [-3, 3])

@@ -8,7 +8,6 @@ from skfusiondp import FusionDPClassifier, Numeric, OffsetFusionClassifier, Offs
 from skfusiondp.estimators.offset._boosting import boosted_model, fitted
 from skfusiondp.persistence import load, save
 
-WHOLE_MODELS = True
 pytestmark = pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 AGE = {"age": Numeric(0, 120)}
 
@@ -25,7 +24,7 @@ def made(n, k, seed):
 
 @pytest.mark.parametrize("kind", [OffsetFusionClassifier, OffsetFusionRegressor, FusionDPClassifier])
 def test_categories_are_told_apart_by_their_labels(kind, tmp_path):
-    (table, logit), (test, truth) = made(2000, 150, 0), made(4000, 150, 1)
+    (table, logit), (test, truth) = made(2000, 200, 0), made(1000, 200, 1)
     rng = np.random.default_rng(2)
     numbers = kind is OffsetFusionRegressor
     y = logit + rng.normal(size=2000) if numbers else (logit + rng.logistic(size=2000) > 0).astype(int)

@@ -80,6 +80,7 @@ def parts(model):
     return {name: pickle.dumps(getattr(model, name)) for name in names}
 
 
+@pytest.mark.one_in(3)
 @EVERY_SUPPORT
 def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(given, monkeypatch):
     """With any numbers in place of the releases, the same for two tables, a fit is the same for both."""
@@ -114,6 +115,7 @@ def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_
     assert np.array_equal(one.predict_proba(TRAIN), two.predict_proba(TRAIN))
 
 
+@pytest.mark.one_in(3)
 @EVERY_SUPPORT
 def test_no_sensitive_training_cell_moves_a_structure_learnt_from_labelled_support(given):
     one, two = (classifier(noise_multiplier=0.1, **given).fit(t, Y) for t in (TRAIN, scrambled(TRAIN)))
@@ -123,6 +125,7 @@ def test_no_sensitive_training_cell_moves_a_structure_learnt_from_labelled_suppo
         assert parts(one)[name] == parts(two)[name]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("given", "steps", "gradients"),
     [({}, 1, 0), ({}, 2, 1), ({}, 3, 1), ({"support": SUPPORT}, 7, 2), (LABELLED, 2, 2)],
@@ -150,6 +153,7 @@ def test_a_joint_model_has_two_thirds_of_the_releases_where_no_labelled_row_show
     assert model.steps_run_ == model.plan_.steps == steps == sum(e.steps for e in model.ledger_)
 
 
+@pytest.mark.one_in(3)
 @EVERY_SUPPORT
 def test_features_have_norm_one_and_no_sign_whatever_the_cells(given):
     model = classifier(noise_multiplier=3.0, **given).fit(TRAIN, Y)
@@ -181,6 +185,7 @@ def test_declared_knots_cut_a_column_where_its_parts_would_not():
     assert steps[1] > steps[0] + 2 and losses[1] < losses[0] - 0.01
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_ledger_is_the_loop_and_keeps_the_budget(adjacency, given):
@@ -306,9 +311,9 @@ def test_support_rows_that_cannot_be_read_are_found_before_anything_is_paid():
     assert not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("at", [1, 2, 7, "shapes"])
-@pytest.mark.one_in(3)
 def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
     model = classifier(delta=1e-4).fit(TRAIN, Y)
     once = model.epsilon_
@@ -392,6 +397,7 @@ def test_a_frozen_public_model_is_not_shared():
     assert np.array_equal(model.predict_proba(TRAIN.drop(columns="ward")), proba)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkeypatch):
     real, words = RandomBits.words, []
@@ -418,6 +424,7 @@ def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkey
     assert words and not any(secret for secret, _ in words)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("bound", [1e-19, 1e-9, 1e9, 1e19])
 def test_extreme_bounds_give_a_model(bound):
     model = classifier(max_grad_norm=bound).fit(TRAIN, Y)
@@ -487,6 +494,7 @@ def test_best_shares_are_the_least_losses(task):
         np.testing.assert_allclose(found, best, atol=0.15)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("few", [1, 2, 7])
 def test_few_labelled_support_rows_will_do(few):
     model = classifier(support=SUPPORT[:few], support_target=Y_SUPPORT[:few]).fit(TRAIN, Y)
@@ -513,6 +521,7 @@ def noise_columns(n, seed):
     return table.assign(age=rng.uniform(0, 100, n), sex=sex), y, number
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("cls", [OffsetFusionClassifier, OffsetFusionRegressor])
 @pytest.mark.parametrize("given", [{}, {"support": SUPPORT}], ids=["none", "support"])
 def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, given):
@@ -565,6 +574,7 @@ def test_regressor_uses_sensitive_columns(given):
     assert model.score(test, number) > public + 0.1
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("given", "bound"),
     [({}, 1.0), ({"support": SUPPORT, "support_target": N_SUPPORT}, 0.2), ({"max_grad_norm": 0.7}, 0.7)],

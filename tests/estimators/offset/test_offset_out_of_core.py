@@ -44,10 +44,10 @@ def fitted(table, y, labelled, cls=OffsetFusionClassifier, **parameters):
     return cls(domains, random_state=0, noise_multiplier=5.0, **given, **parameters).fit(table, y)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("labelled", "rows"), [(False, 2**17), (False, 400), pytest.param(True, 400, marks=pytest.mark.slow)]
 )
-@pytest.mark.one_in(2)
 def test_a_table_on_disk_gives_the_model_of_the_same_table_in_memory(on_disk, labelled, rows, monkeypatch):
     monkeypatch.setattr(_offset_base, "_LEARNT_ROWS", rows)
     stored = on_disk(MANY)

@@ -85,11 +85,11 @@ def parts(model):
     return {name: pickle.dumps(value) for name, value in vars(model).items()}
 
 
+@pytest.mark.one_in(9)
 @each_support
 @each_label
 @pytest.mark.parametrize("step", [None, 1, 10], ids=["no step", "step", "few values"])
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.one_in(3)
 def test_all_but_the_released_sums_is_bitwise_the_same_whatever_sensitive_cells_are(
     monkeypatch, support, label, step
 ):
@@ -128,6 +128,7 @@ def squared(vector):
     return sum(int(v) ** 2 for v in vector.ravel())
 
 
+@pytest.mark.one_in(2)
 @each_support
 @pytest.mark.filterwarnings("ignore")
 def test_one_row_moves_every_sum_of_a_fit_by_no_more_than_it_is_noised_for(monkeypatch, support):
@@ -219,9 +220,9 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 @pytest.mark.parametrize("at", [1, 4, 10, "fit_family", "draws"])
-@pytest.mark.one_in(3)
 def test_an_interrupted_fit_pays_the_whole_plan_and_leaves_the_old_model(monkeypatch, error, at):
     budget = PrivacyBudget(9.0, 1e-3)
     model = PrivateSynthesizer(DOMAINS, delta=1e-5, budget=budget, random_state=0).fit(X, y)
@@ -401,6 +402,7 @@ KINDS_OF_TABLES = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", KINDS_OF_TABLES)
 def test_tables_are_of_the_kind_that_was_given(kind, tmp_path):
     age, made = KINDS_OF_TABLES[kind]
