@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import math
 import os
 import secrets
 import warnings
@@ -51,19 +52,26 @@ class SavedNet:
     parameters : dict
         Of the net that is built on loading: the module's class and arguments, the task.
     private_steps : int
-    correction_kept : float
+    correction_kept, beyond_noise : float
     history : list of dict
     """
 
     _plain_values = True
 
     def __init__(
-        self, number: int, parameters: dict, private_steps: int, correction_kept: float, history: list
+        self,
+        number: int,
+        parameters: dict,
+        private_steps: int,
+        correction_kept: float,
+        beyond_noise: float,
+        history: list,
     ):
         self.number = number
         self.parameters = parameters
         self.private_steps = private_steps
         self.correction_kept = correction_kept
+        self.beyond_noise = beyond_noise
         self.history = history
 
 
@@ -365,7 +373,8 @@ def _described(net: Any, number: int) -> SavedNet:
     task, device = net.criterion_.task, str(net.device)
     parameters = {"module": net.module, "criterion__task": task, "device": device, **own}
     history = [json.loads(json.dumps(dict(epoch), default=float)) for epoch in net.history]
-    return SavedNet(number, parameters, int(net.private_steps_), float(net.correction_kept_), history)
+    found = float(net.correction_kept_), float(net.beyond_noise_)
+    return SavedNet(number, parameters, int(net.private_steps_), *found, history)
 
 
 def _weights(net: Any) -> dict[str, Any]:
@@ -394,6 +403,8 @@ def _built(saved: SavedNet, weights: dict[str, Any]) -> Any:
     net.module_.eval()
     net.private_steps_ = int(saved.private_steps)
     net.correction_kept_ = float(saved.correction_kept)
+    # Files of earlier versions do not say.
+    net.beyond_noise_ = float(getattr(saved, "beyond_noise", math.nan))
     net.history_ = History(saved.history)
     return net
 

@@ -71,6 +71,7 @@ def test_copies_and_searches_begin_anew():
     assert heard(model(method="hybrid").fit(X, Y).fit, X, Y) == []  # it reads nothing, so nothing adds up
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("jobs", [None, 2])
 @pytest.mark.parametrize("kind", [GridSearchCV, RandomizedSearchCV])
 def test_a_search_over_noise_is_warned_of_once(kind, jobs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from ._made_up import made_up_rows, made_up_views
 from ._own_randomness import OwnRandomness
 from ._phases import PhasedNet
 from ._process_group import Ranks
+from ._shrinkage import BeyondNoise
 from ._surroundings import refuse_anomaly_detection, usual_modes
 from ._throwaway import copied
 
@@ -81,6 +83,9 @@ class FusionDPNet(PhasedNet):
         Private steps that read sensitive rows so far.
     correction_kept_ : float
         The share of the head's private correction that is kept; see `shrink_head`.
+    beyond_noise_ : float
+        Standard deviations by which sums of noised gradients are longer than noise alone; nan where there
+        were none, or several tiers. See `BeyondNoise`.
     begin : callable or None
         Called once, before the first of them: that is when a fit pays for its plan.
     engine_ : PerRowEngine or None
@@ -158,7 +163,7 @@ class FusionDPNet(PhasedNet):
         self.ranks_ = Ranks() if self.ranks is None else self.ranks
         self.ranks_.broadcast(self.module_)
         self.private_steps_ = 0
-        self.correction_kept_ = 1.0
+        self.correction_kept_, self.beyond_noise_ = 1.0, math.nan
         self.begin: Callable[[], None] | None = None
         self.counted = False  # whether the plan was paid for by a count before
         check_module(self.module_, self._made_up, n_outputs)
@@ -201,6 +206,7 @@ class FusionDPNet(PhasedNet):
             noise = GaussianNoise.for_sums(tier, engine.n_numbers, size, precision, self._bits())
             self._tiers.append((engine, noise))
         self.engine_ = self._tiers[0][0]
+        self._beyond_noise = BeyondNoise(self._tiers[0][1].std)
 
     def _bits(self) -> RandomBits:
         """A separate source of bits for one use: the samples, the masks or the noise of a tier."""
@@ -349,7 +355,11 @@ class FusionDPNet(PhasedNet):
         """
         assert self.plan is not None
         scale = (self.alpha if beside_public else 1.0) / self.plan.expected_batch_size
-        return scale * self.ranks_.noised(self._tiers[tier][1], total)
+        noised = self.ranks_.noised(self._tiers[tier][1], total)
+        if len(self._tiers) == 1:
+            self._beyond_noise.add(noised)
+            self.beyond_noise_ = self._beyond_noise.deviations
+        return scale * noised
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Outputs, computed by a copy: what a forward pass writes to its module must not be saved."""
@@ -387,6 +397,7 @@ class FusionDPNet(PhasedNet):
             "_throwaway",
             "_made_up",
             "_public_masks",
+            "_beyond_noise",
             "begin",
         )
         return {k: v for k, v in state.items() if k not in running}

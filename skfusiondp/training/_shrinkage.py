@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -46,6 +47,49 @@ def kept_share(plan: PrivatePlan, steps: int) -> float:
     noise /= plan.expected_batch_size**2 * steps
     signal = (_USUAL_GRADIENT * min(1.0, plan.clipping.max_grad_norm)) ** 2
     return signal / (signal + noise)
+
+
+class BeyondNoise:
+    """How far sums of a training's noised gradients are longer than their noise alone would be.
+
+    Where what is noised adds nothing, the sum of the first t is normal with variance ``t * std**2`` in each of
+    d coordinates, so that its squared length, over that variance, is chi-square with mean d and variance 2 d.
+    Gradients of a training that nears its end no longer add up: the sums are looked at after 1, 2, 4, 8, ...
+    steps. A function of released sums: it costs nothing.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the noise of one step.
+
+    Attributes
+    ----------
+    deviations : float
+        The furthest so far, in standard deviations of that squared length; inf without noise.
+
+    Examples
+    --------
+    >>> import torch
+    >>> seen = BeyondNoise(0.5)
+    >>> seen.add(torch.ones(50))
+    >>> round(seen.deviations, 1)
+    15.0
+    """
+
+    def __init__(self, std: float):
+        self._std, self._steps, self._sum = std, 0, torch.zeros(())
+        self.deviations = -math.inf
+
+    def add(self, noised: Tensor) -> None:
+        """Look at one more noised gradient, of shape (d,)."""
+        self._steps += 1
+        self._sum = noised if self._steps == 1 else self._sum + noised
+        if self._steps & (self._steps - 1):
+            return
+        d, variance = noised.numel(), self._steps * self._std**2
+        longer = float(self._sum.double().square().sum()) - d * variance
+        now = longer / (variance * math.sqrt(2 * d)) if variance else math.inf
+        self.deviations = max(self.deviations, now)
 
 
 def shrink(parameters: Sequence[Tensor], start: Sequence[Tensor], share: float) -> None:

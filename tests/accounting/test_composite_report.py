@@ -106,6 +106,7 @@ def test_a_plain_search_has_lost_its_ledgers():
     assert "uncovered: GridSearchCV" in gaps and "ledgers are lost" in gaps and "PrivacyBudget" in gaps
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("jobs", [None, 2])
 @pytest.mark.parametrize("kind", [GridSearchCV, RandomizedSearchCV])
 def test_the_headline_after_a_plain_search_says_that_its_other_fits_add_to_it(kind, jobs):

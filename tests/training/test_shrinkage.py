@@ -10,9 +10,10 @@ from sklearn.model_selection import GridSearchCV
 from skfusiondp import Categorical, FusionDPClassifier, FusionDPRegressor, Numeric
 from skfusiondp.model_selection import StackedGridSearchCV
 from skfusiondp.nets import MLP, WideAndDeep
+from skfusiondp.persistence import load, save
 from skfusiondp.privacy import Clipping, make_plan
 from skfusiondp.training import _phases
-from skfusiondp.training._shrinkage import kept_share, shrink
+from skfusiondp.training._shrinkage import BeyondNoise, kept_share, shrink
 
 DOMAINS = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}
 QUICK = {"public_epochs": 1, "random_state": 0, "delta": 1e-5}
@@ -106,3 +107,36 @@ def test_fits_of_a_search_keep_what_they_would_alone(monkeypatch):
     np.testing.assert_allclose(stacked, alone, atol=2e-3)
     monkeypatch.setattr(_phases, "kept_share", lambda plan, steps: 1.0)
     assert abs(scores(StackedGridSearchCV)[1] - stacked[1]) > 0.005
+
+
+def test_sums_of_noise_are_no_longer_than_noise_and_others_are():
+    found = {}
+    for size in (0.0, 0.5):
+        rng = np.random.default_rng(0)
+        found[size] = []
+        for _ in range(400):
+            seen = BeyondNoise(2.0)
+            for _ in range(40):
+                seen.add(torch.from_numpy(size + rng.normal(scale=2.0, size=30)))
+            found[size].append(seen.deviations)
+    # The furthest of six looks, of which one alone goes beyond 2 in some 3 of 100.
+    assert 0.02 < np.mean(np.array(found[0.0]) > 2) < 0.2
+    assert np.mean(np.array(found[0.5]) > 2) > 0.99
+    exact = BeyondNoise(0.0)
+    exact.add(torch.zeros(3))
+    assert exact.deviations == np.inf
+
+
+@pytest.mark.parametrize("module", [None, MLP])
+def test_the_report_says_when_gradients_are_not_told_from_noise(module, tmp_path):
+    said = {}
+    table, y = made(2000, 2)
+    for of_age in (True, False):
+        target = y if of_age else (table["lab"] > 0).astype(int)
+        model = FusionDPClassifier(DOMAINS, epsilon=2.0, method="feature-dp", module=module, **QUICK)
+        model.fit(table, target)
+        save(model, tmp_path / f"{of_age}.skf")
+        reports = [m.privacy_report() for m in (model, load(tmp_path / f"{of_age}.skf"))]
+        assert str(reports[0]) == str(reports[1])
+        said[of_age] = "not told from noise" in str(reports[0])
+    assert said == {True: False, False: True}

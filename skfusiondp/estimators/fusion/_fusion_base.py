@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 # Rows by which a fit is rehearsed before a count is paid for, and by which its start is.
 _FEW_ROWS, _FEW_STARTS = 8, 500
+# Standard deviations beyond their noise from which on gradients show something.
+_SEEN = 2.0
+_NOTHING = "not told from noise: the gradients of sensitive cells add up to no more than their noise does"
 
 
 @dataclass(frozen=True)
@@ -569,6 +572,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
             "correction_kept_by_plan": self.net_.correction_kept_,
+            **({"correction": _NOTHING} if self.net_.beyond_noise_ < _SEEN else {}),
         }
 
     def _public_facts(self) -> list[str]:

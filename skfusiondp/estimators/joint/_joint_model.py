@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -89,6 +90,7 @@ class JointModel:
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
         self._shown: list[float] = []
+        self.goes_with_label = False
 
     @classmethod
     def released(
@@ -101,6 +103,7 @@ class JointModel:
         group: np.ndarray,
         releases: JointReleases,
         rng: np.random.Generator,
+        least_evidence: float = -math.inf,
     ) -> JointModel:
         """Cut columns where cells lie, by support rows or by a first count, and fit as `fit` does.
 
@@ -108,12 +111,12 @@ class JointModel:
         ----------
         domains : mapping of str to domain
         support : DataFrame of shape (n_support, n_columns) or None
-        cells, kept, features, group, releases, rng
+        cells, kept, features, group, releases, rng, least_evidence
             As in `fit`.
         """
         located = located_cells(domains, support, cells[kept], releases)
         model = cls({c: CodedColumn.of(d, c, located) for c, d in domains.items()})
-        model.fit(cells, kept, features, group, releases, rng)
+        model.fit(cells, kept, features, group, releases, rng, least_evidence)
         return model
 
     def fit(
@@ -124,6 +127,7 @@ class JointModel:
         group: np.ndarray,
         releases: JointReleases,
         rng: np.random.Generator,
+        least_evidence: float = -math.inf,
     ) -> None:
         """Release sums of true cells, and fit.
 
@@ -139,6 +143,8 @@ class JointModel:
         releases : JointReleases
         rng : Generator
             For draws that the fit rests on.
+        least_evidence : float
+            Cells go with the label only where `evidence` is above this.
         """
         rows = np.arange(len(features))
         if len(rows) > _FITTED_ROWS:
@@ -150,6 +156,12 @@ class JointModel:
         released = self._release(codes, public, releases)
         copies = min(_MOST_COPIES, max(1, _FITTED_ROWS // len(rows)))
         known, weight = np.tile(known, (copies, 1)), weight / copies
+        self.goes_with_label = self.evidence > least_evidence
+        if not self.goes_with_label:
+            # Sums of zero with features of zero: the parameters of what is of the label are zero then.
+            known[:, public.label] = 0.0
+            for sums in released:
+                sums.total[: len(group)][public.label] = 0.0
         self.theta = []
         self.has_missing = [
             shows_missing(sums, e.points, public) for sums, e in zip(released, self._embeddings, strict=True)

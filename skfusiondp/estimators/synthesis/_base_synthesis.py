@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +17,7 @@ from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT
 from ..._random_state import random_generator
 from ..._spender import Begin, Job, Spender
 from ...accounting._called import columns_called
-from ...exceptions import InvalidInputError
+from ...exceptions import InvalidInputError, callers_level
 from ...impute._draws import uniforms_at
 from ...privacy import Clipping, PrivatePlan, make_plan
 from ...privacy._noised_sums import noise_of_sums
@@ -35,6 +37,9 @@ from ..joint._releases import JointReleases, largest_norm
 # Releases of the plan, which sums share out.
 STEPS = 12
 _MIN_ROWS = 11
+_NOT_SHOWN = "cells are drawn without it: noise hides whether any sensitive column goes with it"
+# Log odds for a column that goes with the label, from which on cells are drawn given the label.
+_SHOWN = 0.3
 # The stream of drawn labels of new rows: of no draw of a column's cells. Zeros at its end would not tell it
 # from a shorter one.
 _LABELS = (0, 0, 2)
@@ -170,8 +175,24 @@ class BaseSynthesis(Spender):
             self._features.group,
             releases,
             np.random.default_rng(free + 1),
+            _SHOWN if self._label.task else -math.inf,
         )
         clear_padding([self._score, self._features, self._model])
+        if self._without_label:
+            of_a_unit = f", for a unit of {plan.rows_per_unit} rows" if plan.rows_per_unit > 1 else ""
+            warnings.warn(
+                f"Noise hides whether any sensitive column goes with the label: {plan.noise_multiplier:.3g} "
+                f"on sums over {job.n_rows} rows{of_a_unit}. Cells were drawn from public columns alone, and "
+                "teach nothing about the label. More rows, or a larger epsilon, may show it; support rows "
+                "help where domains are wide.",
+                UserWarning,
+                stacklevel=callers_level(),
+            )
+
+    @property
+    def _without_label(self) -> bool:
+        """Whether cells are drawn without the label, for no sum has shown that a column goes with it."""
+        return bool(self._label.task and self._model.columns) and not self._model.goes_with_label
 
     def _seeds(self) -> tuple[int, Any, int]:
         """Of the free part, of the noise (None: the operating system's), and of draws."""
@@ -207,6 +228,7 @@ class BaseSynthesis(Spender):
             "sampling_rate": 1.0,
             "steps_planned": self.plan_.steps,
             "sums_released": self.sums_released_,
+            **({"label": _NOT_SHOWN} if self._without_label else {}),
         }
 
     _method_name = "synthesis"

@@ -447,7 +447,7 @@ def test_absent_sensitive_columns_are_imputed_or_refused():
     assert np.isfinite(probability).all()
     assert not np.array_equal(probability, model.predict_proba(TRAIN))
     assert np.isfinite(model.predict_proba(TRAIN.assign(age=np.nan))).all()
-    with pytest.raises(InvalidInputError, match="imputer="):
+    with pytest.raises(InvalidInputError, match="FoundationImputer"):
         classifier().fit(TRAIN, Y).predict(TRAIN.drop(columns="age"))
 
 

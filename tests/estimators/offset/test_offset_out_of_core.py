@@ -65,6 +65,7 @@ def test_a_table_on_disk_gives_the_model_of_the_same_table_in_memory(on_disk, la
     )
 
 
+@pytest.mark.slow
 def test_a_regressor_and_a_model_of_the_user_and_an_imputer_on_disk(tmp_path):
     pytest.importorskip("pyarrow")
     MANY.drop(columns="ward").to_parquet(tmp_path / "x.parquet")
@@ -106,6 +107,7 @@ def test_the_free_part_of_a_large_table_is_learnt_from_a_sample_and_the_private_
     assert 600 <= same.sum() <= 650
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_nothing_of_the_free_part_of_a_large_table_moves_with_sensitive_cells(given, monkeypatch):
     monkeypatch.setattr(_offset_base, "_LEARNT_ROWS", 300)
@@ -122,6 +124,7 @@ def test_nothing_of_the_free_part_of_a_large_table_moves_with_sensitive_cells(gi
     assert models[0].epsilon_ == models[1].epsilon_
 
 
+@pytest.mark.slow
 def test_features_are_formed_for_a_few_rows_at_a_time(monkeypatch):
     monkeypatch.setattr(_indicator_rows, "PIECE_ROWS", 64)
     monkeypatch.setattr(_table, "CHUNK_ROWS", 200)
@@ -159,6 +162,7 @@ def test_a_public_cell_that_no_model_reads_is_found_before_anything_is_paid(monk
     assert not len(getattr(model, "ledger_", ()))
 
 
+@pytest.mark.slow
 def test_many_classes_take_few_trees_each():
     rng = np.random.default_rng(0)
     for classes in (2, 3, 8, 47):

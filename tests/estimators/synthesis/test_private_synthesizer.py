@@ -1,6 +1,7 @@
 """PrivateSynthesizer: what it depends on, what it costs, and the tables that it draws."""
 
 import pickle
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +10,17 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 
-from skfusiondp import Categorical, Date, Numeric, PrivacyBudget, PrivateSynthesizer
+from skfusiondp import (
+    Categorical,
+    DataHolderWarning,
+    Date,
+    Numeric,
+    PrivacyBudget,
+    PrivateSynthesizer,
+    WeakPrivacyWarning,
+)
 from skfusiondp.estimators.joint import _joint_model, _releases
+from skfusiondp.estimators.joint._public_features import LABEL_GROUPS
 from skfusiondp.estimators.synthesis import _base_synthesis
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.privacy._random_bits import RandomBits
@@ -402,6 +412,36 @@ KINDS_OF_TABLES = {
 }
 
 
+def test_where_noise_hides_the_label_cells_are_drawn_without_it_and_that_is_said():
+    table, label = rows(2000)
+    cells = {}
+    for noise in (1.0, 3000.0):
+        model = PrivateSynthesizer(DOMAINS, noise_multiplier=noise, random_state=2)
+        hidden = noise > 1
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            model.fit(table, label)
+        assert any("Noise hides" in str(w.message) for w in heard) == hidden
+        assert ("drawn without it" in str(model.privacy_report())) == hidden
+        drawn, classes = model.sample(n_draws=5)
+        # What there is of the public columns' part goes with the label by them.
+        age = drawn["age"] - drawn.groupby(pd.qcut(drawn["lab"], 10))["age"].transform("mean")
+        cells[hidden] = age[classes == 1].mean() - age[classes == 0].mean()
+        of_label = np.isin(model._features.group, LABEL_GROUPS)
+        for theta in model._model.theta:
+            assert (theta[: len(of_label)][of_label] == 0).all() == hidden
+    assert cells[False] > 3 and abs(cells[True]) < 1.5, cells
+
+
+def test_without_a_label_there_is_none_to_be_hidden():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", WeakPrivacyWarning)
+        warnings.simplefilter("ignore", DataHolderWarning)
+        model = PrivateSynthesizer(DOMAINS, noise_multiplier=300.0, random_state=0).fit(X)
+    assert "label" not in model.privacy_report().mechanism
+
+
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", KINDS_OF_TABLES)
 def test_tables_are_of_the_kind_that_was_given(kind, tmp_path):
@@ -453,6 +493,7 @@ def test_missing_cells_are_drawn_where_the_release_shows_some_and_nowhere_else(l
     assert drawn["age"].isna().mean() == pytest.approx(table["age"].isna().mean(), abs=0.03)
 
 
+@pytest.mark.slow
 def test_of_few_rows_noise_is_not_taken_for_missing_cells():
     table, classes = rows(100, 2)
     table = table.assign(age=table["age"].fillna(50))
