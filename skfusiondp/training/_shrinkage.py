@@ -52,8 +52,8 @@ def kept_share(plan: PrivatePlan, steps: int) -> float:
 class BeyondNoise:
     """How far sums of a training's noised gradients are longer than their noise alone would be.
 
-    Where what is noised adds nothing, the sum of the first t is normal with variance ``t * std**2`` in each of
-    d coordinates, so that its squared length, over that variance, is chi-square with mean d and variance 2 d.
+    Where what is noised adds nothing, the sum of the first t is normal with variance ``t * std**2`` in each
+    of d coordinates, so that its squared length, over that variance, is chi-square with mean d, variance 2 d.
     Gradients of a training that nears its end no longer add up: the sums are looked at after 1, 2, 4, 8, ...
     steps. A function of released sums: it costs nothing.
 
