@@ -102,7 +102,7 @@ EXPECTED_FAILURES = {
 }
 
 
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(9)
 @parametrize_with_checks(
     CHECKED, expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator), {})
 )

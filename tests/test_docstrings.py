@@ -146,7 +146,7 @@ def test_the_searches_above_find_something():
     assert len(OBJECTS) > 20 and any(n.endswith("FusionDPClassifier.fit") for n in CALLABLES)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.filterwarnings("ignore:No support rows:UserWarning")
 @pytest.mark.parametrize("module", [skfusiondp, *MODULES], ids=lambda m: m.__name__)
 def test_examples_run(module):

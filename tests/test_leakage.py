@@ -174,6 +174,7 @@ def test_target_scaling_is_bitwise_the_same(change, support, train):
     assert one.target_scale_ == two.target_scale_ == pytest.approx(y.std(ddof=0))
 
 
+@pytest.mark.one_in(2)
 @CHANGES
 def test_the_loss_in_the_history_of_the_first_step_is_the_free_views(change, support, train, target):
     one, two = fitted_twice(support, train, target, change, steps=1, public_epochs=0)

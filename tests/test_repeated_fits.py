@@ -63,6 +63,7 @@ def test_every_fit_after_the_first_says_so(made):
         assert f"epsilon {shown:.4g} at delta" in text
 
 
+@pytest.mark.slow
 def test_copies_and_searches_begin_anew():
     fitted = model().fit(X, Y)
     assert heard(clone(fitted).fit, X, Y) == []
@@ -71,7 +72,7 @@ def test_copies_and_searches_begin_anew():
     assert heard(model(method="hybrid").fit(X, Y).fit, X, Y) == []  # it reads nothing, so nothing adds up
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [None, 2])
 @pytest.mark.parametrize("kind", [GridSearchCV, RandomizedSearchCV])
 def test_a_search_over_noise_is_warned_of_once(kind, jobs):
@@ -89,6 +90,7 @@ def test_a_search_over_noise_is_warned_of_once(kind, jobs):
             assert "least noise" in text and "PrivateRandomSearchCV" in text
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "search",
     [

@@ -216,6 +216,7 @@ def test_judge_wants_every_peer_beaten_and_measures_the_gap(suite):
     assert suite._report.figure(two, "auroc")[1] == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_stopped(suite, tmp_path, monkeypatch, capsys):
     out = tmp_path / "suite.json"
     command = ["suite.py", "--tables", "adult_hours", "--seeds", "1", "--rows", "600", "--jobs", "1"]

@@ -71,6 +71,7 @@ def test_fits_in_threads_are_those_alone(name):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_search_on_threads_scores_as_one_without():
     search = GridSearchCV(fusion(), {"max_grad_norm": [0.1, 1.0]}, cv=2, n_jobs=2)
     with joblib.parallel_config(backend="threading"):

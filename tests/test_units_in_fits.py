@@ -179,6 +179,7 @@ def test_other_rows_stay_in_the_free_branch():
     assert capped.n_rows_ == N and capped.plan_.n_rows == N
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["fusiondp", "offset"])
 def test_a_column_of_a_table_on_disk_says_whose_row_it_is(name, tmp_path):
     pytest.importorskip("pyarrow")
@@ -306,9 +307,9 @@ TWICE = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["fusiondp", "offset", "scaler"])
 @pytest.mark.parametrize("case", TWICE)
-@pytest.mark.one_in(3)
 def test_repeated_rows_are_a_leak_and_epsilon_stays_true(name, case):
     table = TWICE[case](PLAIN)
     labels = (table["lab"] > 0).to_numpy().astype(int)

@@ -38,6 +38,10 @@ HONEST: dict[str, dict[str, Domain]] = {
     "sepsis": {"Age": Numeric(14, 100), "HospAdmTime": Numeric(-1000, 24), "ICULOS": Numeric(0, 340)},
 }
 
+# Tables of one row a person, as their description says, whose rows look like copies: members of a family have
+# the same public cells. Unless it is told whose row each is, the library promises for as many rows at once.
+ONE_ROW_A_PERSON = {"doctor_visits"}
+
 # Columns whose values are whole numbers, as their meaning says: counts, answers on a scale, ages and grades
 # in years. A synthesizer is told so, since it draws such values.
 WHOLE: dict[str, tuple[str, ...]] = {

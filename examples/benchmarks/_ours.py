@@ -100,4 +100,5 @@ def fit_ours(
         # The task itself, which is equal to itself alone.
         REMEMBERING.begin((task, seed, relation, support, sorted(map(str, params.items()))))
         model._driver = REMEMBERING
-    return score(task, model.fit(X, y), task.test)
+    groups = {} if protects_rows else task.groups(len(X))
+    return score(task, model.fit(X, y, **groups), task.test)

@@ -50,7 +50,8 @@ def ours(task: Task, epsilon: float, seed: int) -> list[pd.DataFrame]:
         c: replace(d, step=1) if c in WHOLE.get(task.name, ()) else d for c, d in task.sensitive.items()
     }
     model = PrivateSynthesizer(domains, epsilon=epsilon, delta=DELTA, random_state=seed)
-    return model.fit(task.train, task.y_train).sample(DRAWS, stacked=False)[0]
+    model.fit(task.train, task.y_train, **task.groups(len(task.train)))
+    return model.sample(DRAWS, stacked=False)[0]
 
 
 def local_answers(task: Task, epsilon: float, seed: int) -> list[pd.DataFrame]:

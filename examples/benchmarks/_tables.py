@@ -11,7 +11,7 @@ import _fresh
 import _tuning
 import numpy as np
 import pandas as pd
-from _honest import HONEST
+from _honest import HONEST, ONE_ROW_A_PERSON
 from sklearn.model_selection import train_test_split
 
 from skfusiondp import Categorical, FoundationImputer, datasets
@@ -88,6 +88,10 @@ class Task:
     @property
     def target_bounds(self) -> tuple[float, float] | None:
         return TARGET_BOUNDS.get(self.name)
+
+    def groups(self, n_rows: int) -> dict[str, np.ndarray]:
+        """Whose row each is, where the table does not show that it is another's."""
+        return {"groups": np.arange(n_rows)} if self.name in ONE_ROW_A_PERSON else {}
 
     @property
     def regression(self) -> bool:

@@ -94,6 +94,7 @@ def test_the_default_pipeline_is_the_model_of_the_one_with_named_output(last):
     assert plain[-1].schema_.called == {"x2": "bmi", "x3": "age"}
 
 
+@pytest.mark.slow
 def test_clones_searches_and_scores_take_the_same_columns():
     pipe = make_pipeline(scaled(), model())
     again, heard = quiet(clone(pipe).fit, X, Y)
@@ -232,6 +233,7 @@ def test_a_scaled_column_under_a_prefix_is_told_to_the_holder():
 # Composites that hand on arrays ------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "wrap",
     [

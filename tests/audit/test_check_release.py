@@ -64,6 +64,7 @@ def test_a_private_release_matches_no_more_often_than_anybody_could_guess():
     assert "Do not publish" in repr(found)
 
 
+@pytest.mark.slow
 def test_missing_and_undeclared_cells_dates_and_one_column_are_compared():
     days = pd.date_range("2000-01-01", periods=200, freq="D").to_series().reset_index(drop=True)
     table = pd.DataFrame({"lab": np.arange(200.0), "born": days, "sex": ["f", "?", None, "m"] * 50})
@@ -87,6 +88,7 @@ def test_a_page_shows_both_shares(tmp_path):
     assert found._repr_html_() in text
 
 
+@pytest.mark.slow
 def test_numbers_as_labels_are_parted():
     found = check_release(TRUE, TRUE, DOMAINS, TRUE["lab"])
     assert (found.columns["with_label"] == 0).all()

@@ -89,10 +89,10 @@ def test_a_synthesizer_predicts_nothing_and_is_refused(rows):
         attribute_inference(fitted, table, p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [lambda X: X.tolist(), pd.DataFrame, lambda X: pd.DataFrame(X, columns=["a", "b", "c"])]
 )
-@pytest.mark.one_in(3)
 def test_the_model_is_asked_about_tables_of_the_kind_that_was_given(kind, recwarn):
     X = np.random.default_rng(0).normal(size=(100, 3))
     y, table = X[:, 0] > 0, kind(X)

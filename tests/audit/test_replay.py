@@ -72,6 +72,7 @@ def test_a_sound_fit_passes_and_the_row_is_felt_before_the_noise(method, adjacen
     assert report.row == ROW and report.columns == ("age", "sex") and report.steps == 20
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("clipping", ["flat", "per-layer", "automatic"])
 def test_zero_out_needs_c_and_replace_two_of_it(clipping):
     """With every row clipped to C, an erased row moves the sum by C: half the sensitivity would be seen."""
@@ -82,6 +83,7 @@ def test_zero_out_needs_c_and_replace_two_of_it(clipping):
     assert replaced.passed and replaced.sensitivity_used <= 1
 
 
+@pytest.mark.slow
 def test_other_fits_pass_too():
     y = X["lab"].to_numpy() * 2 + 1
     assert replay(model(FusionDPRegressor, clipping="automatic", micro_batch_size=7), X, OTHER, y).passed

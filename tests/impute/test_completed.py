@@ -31,6 +31,7 @@ def offset(**parameters):
     return OffsetFusionClassifier(DOMAINS, noise_multiplier=1.0, steps=1, random_state=0, **parameters)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("absent", [["age"], ["age", "sex"]])
 @pytest.mark.filterwarnings("ignore::skfusiondp.DataHolderWarning")
 def test_both_estimators_refuse_in_one_sentence_and_complete_alike(absent):

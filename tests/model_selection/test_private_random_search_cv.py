@@ -444,6 +444,7 @@ def test_a_search_changes_neither_scorer_nor_estimator_nor_values_and_shares_non
     assert pickle.dumps((model.best_estimator_, model.best_params_)) == kept
 
 
+@pytest.mark.slow
 def test_names_score_rows_of_a_strange_step_alone_and_of_our_own_at_once(table, target):
     """A step that centres the table that it transforms mixes rows; alone, a row is centred by itself."""
     calls = []

@@ -95,8 +95,8 @@ def test_with_a_seed_it_is_the_sequential_search(table, target, method, paramete
     assert type(stacked.best_estimator_) is FusionDPClassifier
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "polars", "paired"])
-@pytest.mark.one_in(3)
 def test_containers(table, target, kind):
     estimator, X = model(), table
     if kind == "numpy":

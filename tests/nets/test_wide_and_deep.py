@@ -36,6 +36,7 @@ def test_outputs_are_the_formula_of_the_docstring(net):
     torch.testing.assert_close(net.eval()(x), wanted)
 
 
+@pytest.mark.slow
 def test_features_are_centred_by_the_hybrid_view():
     """By what anybody may know: other true cells, the same means."""
     rng = np.random.default_rng(0)

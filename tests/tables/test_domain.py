@@ -177,6 +177,7 @@ def test_transformers_read_it_by_what_it_can_do():
     assert set(MADE["selector"]().fit(TABLE, Y).scores_) == {"hour", "grade", "age"}
 
 
+@pytest.mark.slow
 def test_it_is_audited_and_checked():
     model = MADE["fusiondp"]().fit(TABLE, Y)
     for column in DOMAINS:

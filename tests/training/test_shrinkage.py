@@ -127,6 +127,7 @@ def test_sums_of_noise_are_no_longer_than_noise_and_others_are():
     assert exact.deviations == np.inf
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("module", [None, MLP])
 def test_the_report_says_when_gradients_are_not_told_from_noise(module, tmp_path):
     said = {}

@@ -235,6 +235,7 @@ def test_what_is_rehearsed_has_the_shape_of_what_is_trained(monkeypatch):
     assert before == after == 1
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("kind", ["one class", "no weight"])
 def test_a_start_of_rows_that_say_nothing_costs_no_fit(kind):
     """Every second row is of one class, or of no weight."""

@@ -157,7 +157,7 @@ def test_without_anything_to_impute_from_cells_add_nothing():
     assert model.encoder_.n_scores == public.fit(TRAIN, Y).encoder_.n_scores == 1
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "two targets"])
 def test_targets_of_every_kind(kind):
     cut = [-1.5, 1.5]

@@ -97,6 +97,7 @@ def test_one_of_many_columns_must_show_more_than_one_alone():
     assert model_of([9.0] + [0.0] * 59).evidence == pytest.approx(9 - np.log(60), abs=0.01)
 
 
+@pytest.mark.slow
 def test_columns_of_noise_are_not_believed():
     from skfusiondp import OffsetFusionClassifier
 

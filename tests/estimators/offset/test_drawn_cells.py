@@ -82,6 +82,7 @@ def test_a_number_is_predicted_alike_however_wide_the_bounds():
     assert max(found) - min(found) < 0.01 and min(found) > 0.9
 
 
+@pytest.mark.slow
 def test_effects_of_four_columns_are_found():
     def drawn(n, seed):
         rng = np.random.default_rng(seed)
@@ -158,6 +159,7 @@ def test_a_column_of_noise_mostly_leaves_the_public_score():
     assert model._structure.shares[0] > 0.5
 
 
+@pytest.mark.slow
 def test_drawn_cells_go_with_a_rare_label_as_true_ones_do():
     """Where nearly all labels are the same, the label's mean is no news beside the number of rows."""
     rng = np.random.default_rng(0)

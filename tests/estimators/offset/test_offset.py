@@ -165,6 +165,7 @@ def test_features_have_norm_one_and_no_sign_whatever_the_cells(given):
         np.testing.assert_allclose(np.asarray(phi.multiply(phi).sum(axis=1)).ravel(), 1.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_declared_knots_cut_a_column_where_its_parts_would_not():
     def drawn(seed, n):
         rng = np.random.default_rng(seed)
@@ -311,7 +312,7 @@ def test_support_rows_that_cannot_be_read_are_found_before_anything_is_paid():
     assert not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("at", [1, 2, 7, "shapes"])
 def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
@@ -431,6 +432,7 @@ def test_extreme_bounds_give_a_model(bound):
     assert np.isfinite(model.predict_proba(TRAIN)).all() and 0.9 < model.epsilon_ <= 1.0
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_pickle_predicts_alike_and_carries_no_rows(given):
     model = classifier(imputer=FoundationImputer(support=SUPPORT), **given).fit(TRAIN, Y)
@@ -566,6 +568,7 @@ def test_three_classes_any_public_model_weights_and_polars_like_arrays():
     assert model.decision_function(TRAIN.drop(columns="ward")).shape == (len(y), 3)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("given", [{}, {"support": SUPPORT, "support_target": N_SUPPORT}])
 def test_regressor_uses_sensitive_columns(given):
     model = OffsetFusionRegressor(DOMAINS, epsilon=20.0, random_state=0, **given).fit(TRAIN, NUMBER)

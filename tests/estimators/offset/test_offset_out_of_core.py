@@ -44,7 +44,7 @@ def fitted(table, y, labelled, cls=OffsetFusionClassifier, **parameters):
     return cls(domains, random_state=0, noise_multiplier=5.0, **given, **parameters).fit(table, y)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize(
     ("labelled", "rows"), [(False, 2**17), (False, 400), pytest.param(True, 400, marks=pytest.mark.slow)]
 )

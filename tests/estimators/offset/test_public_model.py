@@ -88,9 +88,9 @@ def test_dates_are_no_nanoseconds(name):
     assert OffsetFusionClassifier(public_model=MODELS[name], **FAST).fit(table, y).score(table, y) > 0.9
 
 
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("name", ["linear", "forest", "boosting", "default"])
 @pytest.mark.parametrize("kind", [float, object])
-@pytest.mark.one_in(3)
 def test_columns_that_are_missing_as_a_whole_or_in_a_fold(name, kind):
     empty = pd.Series(np.full(N, np.nan)).astype(kind)
     few = empty.copy()

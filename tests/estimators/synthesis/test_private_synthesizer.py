@@ -168,11 +168,11 @@ def test_one_row_moves_every_sum_of_a_fit_by_no_more_than_it_is_noised_for(monke
         assert 0 < squared(one - two) <= radius**2 * (1 + 1e-12)
 
 
+@pytest.mark.one_in(6)
 @each_support
 @each_label
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1e4, 1e12])
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.one_in(3)
 def test_shares_that_follow_sums_keep_to_the_plan_whatever_is_released(monkeypatch, support, label, scale):
     """In exact arithmetic; the fit goes on with any numbers, and the ledger has what they spend."""
     sums = Replaced(monkeypatch, scale).sums
@@ -230,7 +230,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
 @pytest.mark.parametrize("at", [1, 4, 10, "fit_family", "draws"])
 def test_an_interrupted_fit_pays_the_whole_plan_and_leaves_the_old_model(monkeypatch, error, at):
