@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import uniform
 from sklearn.base import clone
 from sklearn.linear_model import HuberRegressor
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
@@ -19,7 +20,9 @@ from skfusiondp import (
     PrivacyBudgetError,
     RepeatedFitWarning,
 )
+from skfusiondp.accounting._candidates import noise_choices
 from skfusiondp.model_selection import PrivateRandomSearchCV, StackedGridSearchCV
+from skfusiondp.nets import MLP, WideAndDeep
 from skfusiondp.preprocessing import PrivateStandardScaler
 
 AGE = {1: Numeric(0, 1)}
@@ -88,6 +91,26 @@ def test_a_search_over_noise_is_warned_of_once(kind, jobs):
             (text,) = heard(search.fit, X, Y)
             assert text.startswith(f"{kind.__name__} compares fits that differ in {told}")
             assert "least noise" in text and "PrivateRandomSearchCV" in text
+
+
+def test_every_way_to_compare_noise_is_seen():
+    step, other = Pipeline([("last", model(epsilon=1.0))]), model(epsilon=3.0)
+    own = [{"age": Numeric(0, 100, epsilon=e)} for e in (0.2, 0.5)]
+    for fitted, values in (
+        (step, {"last__epsilon": [1.0, 2.0]}),
+        (step, {"last": [model(epsilon=1.0), other]}),
+        (step, {"last": [Pipeline([("inside", model(epsilon=1.0))]), other]}),
+        (model(), {"sensitive": own}),
+        (step, {"last__epsilon": uniform(1, 2)}),
+    ):
+        assert noise_choices(GridSearchCV(fitted, values)) == list(values)
+    for fitted, values in (
+        (step, {"last": [model(epsilon=1.0), model(epsilon=1.0, alpha=0.5)]}),
+        (step, {"last": [other, "passthrough"]}),
+        (model(), {"sensitive": [AGE, {"age": Numeric(0, 120)}]}),
+        (model(), {"alpha": [0.5, 1.0], "module": [MLP, WideAndDeep]}),
+    ):
+        assert noise_choices(GridSearchCV(fitted, values)) == []
 
 
 @pytest.mark.one_in(4)

@@ -59,14 +59,33 @@ def candidates(search: Any) -> Candidates:
 
 def noise_choices(search: Any) -> list[str]:
     """Parameters of a search that give the private fits which it compares different noise."""
-    parts = {"": search.estimator, **search.estimator.get_params(deep=True)}
+    parts = _parts_of(search.estimator)
     stated: dict[str, set[str]] = {}
     for grid in _grids(search):
         for key, values in grid.items():
             path, _, name = key.rpartition("__")
-            if name in _NOISE and is_ours(parts.get(path)):
-                stated.setdefault(key, set()).update(map(repr, values))
+            told = [_noise(parts.get(path), name, v) for v in values]
+            stated.setdefault(key, set()).update(filter(None, told))
     return [key for key, values in stated.items() if len(values) > 1]
+
+
+def _parts_of(estimator: Any) -> dict[str, Any]:
+    return {"": estimator, **estimator.get_params(deep=True)}
+
+
+def _noise(owner: Any, name: str, value: Any) -> str:
+    """What a value of an owner's parameter says of the noise of private fits; empty if nothing."""
+    if is_ours(owner) and name in _NOISE:
+        return f"{name}={value!r}"
+    if is_ours(owner) and name == "sensitive" and isinstance(value, Mapping):
+        budgets = {c: e for c, d in value.items() if (e := getattr(d, "epsilon", None)) is not None}
+        return f"budgets of columns={budgets}"
+    if not hasattr(value, "get_params") or isinstance(value, type):
+        return ""
+    parts = _parts_of(value)
+    keys = [k.rpartition("__") for k in parts if k]
+    told = [(path, _noise(parts.get(path), n, parts[f"{path}{_}{n}"])) for path, _, n in keys]
+    return ", ".join(f"{path}: {said}" for path, said in told if said)
 
 
 def _with(estimator: Any, parameters: dict[str, Any]) -> list[Any]:

@@ -219,7 +219,7 @@ class PrivacyBudget(KnownKeywords):
         if total > self.epsilon * (1 + _ROUNDING):
             cost = planned.epsilon(self.delta)
             if math.isinf(cost):
-                raise PrivacyBudgetError(_of_infinite(planned, self.epsilon))
+                raise PrivacyBudgetError(_of_infinite(planned, self.epsilon, self.delta))
             raise PrivacyBudgetError(
                 f"This fit would cost epsilon={cost:.4g} and bring the total to "
                 f"{total:.4g} at delta={self.delta:g} ({self.adjacency}), above the budget of "
@@ -335,10 +335,18 @@ def _make_lock(path: str) -> bool:
     return True
 
 
-def _of_infinite(planned: PrivacyLedger, epsilon: float) -> str:
+def _of_infinite(planned: PrivacyLedger, epsilon: float, delta: float) -> str:
     """Why no budget covers a fit, whatever its own epsilon is."""
     noise = {e: e.noise_multiplier for e in planned if isinstance(e, LedgerEntry)}
     bare = [e for e, multiplier in noise.items() if multiplier == 0]
+    bounds = [e for e in planned if not isinstance(e, LedgerEntry) and e.delta >= delta]
+    if not bare and bounds:
+        source = bounds[0].source or "This fit"
+        return (
+            f"{source} is known to have epsilon={bounds[0].epsilon:.4g} at delta={bounds[0].delta:g} alone, "
+            f"which at the budget's delta={delta:g} is epsilon=inf. Nothing was read. Give it a delta= below "
+            "the budget's, or make a budget with a larger delta."
+        )
     if not bare:
         return (
             f"This fit's noise_multiplier={min(noise.values(), default=0):g} is so little noise that it "

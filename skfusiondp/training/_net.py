@@ -97,6 +97,9 @@ class FusionDPNet(PhasedNet):
     durations, which follow it; callbacks are given the public rows of a batch only.
     """
 
+    # Of nets that were saved by versions that did not know.
+    beyond_noise_: float = math.nan
+
     def __init__(
         self,
         module: Any,

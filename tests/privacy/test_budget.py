@@ -364,3 +364,14 @@ def test_of_a_fit_of_next_to_no_noise_the_message_says_that():
     ) as said:
         budget._check(little, PrivacyLedger())
     assert "without noise" not in str(said.value)
+
+
+def test_of_a_bound_at_too_large_a_delta_the_message_says_that():
+    budget = PrivacyBudget(5.0, 1e-5)
+    noised = LedgerEntry(1.0, 1.0, 1, "replace", ("age",), 100)
+    known = PrivacyLedger((noised, BoundEntry(1.0, 1e-3, "replace", ("age",), 100, "Search.fit")))
+    with pytest.raises(
+        PrivacyBudgetError, match=r"Search.fit is known to have epsilon=1 at delta=0.001 alone.*delta=1e-05"
+    ) as said:
+        budget._check(known, PrivacyLedger())
+    assert "noise_multiplier" not in str(said.value)

@@ -1,5 +1,7 @@
 """Of a private correction that its noise hides most is taken back, and of a clear one nothing."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,3 +143,16 @@ def test_the_report_says_when_gradients_are_not_told_from_noise(module, tmp_path
         assert str(reports[0]) == str(reports[1])
         said[of_age] = "not told from noise" in str(reports[0])
     assert said == {True: False, False: True}
+
+
+def test_gradients_of_whole_rows_are_called_so():
+    settings = {"noise_multiplier": 1e4, "steps": 4, "adjacency": "add-remove", **QUICK, "random_state": 1}
+    report = FusionDPClassifier(DOMAINS, method="dp-sgd", **settings).fit(TRAIN, Y).privacy_report()
+    assert report.mechanism["gradients"].startswith("not told from noise: those of rows add up")
+
+
+def test_models_of_versions_that_did_not_know_say_nothing():
+    model = FusionDPClassifier(DOMAINS, noise_multiplier=1e4, steps=4, **QUICK).fit(TRAIN, Y)
+    old = pickle.loads(pickle.dumps(model))
+    del old.net_.beyond_noise_
+    assert "gradients" not in old.privacy_report().mechanism

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 _FEW_ROWS, _FEW_STARTS = 8, 500
 # Standard deviations beyond their noise from which on gradients show something.
 _SEEN = 2.0
-_NOTHING = "not told from noise: the gradients of sensitive cells add up to no more than their noise does"
+_NOTHING = "not told from noise: those of {} add up to no more than their noise does"
 
 
 @dataclass(frozen=True)
@@ -558,6 +558,10 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _protected(self) -> dict[str, dict]:
         return {} if self._method.protects_rows else super()._protected()
 
+    @property
+    def _read_privately(self) -> str:
+        return "rows" if self._method.protects_rows else "sensitive cells"
+
     def _mechanism(self) -> dict[str, Any]:
         plan = self.plan_
         if plan is None:
@@ -572,7 +576,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
             "correction_kept_by_plan": self.net_.correction_kept_,
-            **({"correction": _NOTHING} if self.net_.beyond_noise_ < _SEEN else {}),
+            **({"gradients": _NOTHING.format(self._read_privately)} if self.net_.beyond_noise_ < _SEEN else {}),
         }
 
     def _public_facts(self) -> list[str]:
@@ -590,8 +594,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
                 "the hybrid view: it came with X, and whether true cells were read for it is not known"
             )
         if self.plan_ is not None:
-            what = "rows" if self._method.protects_rows else "sensitive cells"
-            gaps.append(f"choosing hyper-parameters by comparing fits on the same {what}")
+            gaps.append(f"choosing hyper-parameters by comparing fits on the same {self._read_privately}")
         return gaps
 
 

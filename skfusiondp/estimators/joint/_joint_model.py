@@ -79,6 +79,8 @@ class JointModel:
     """
 
     _plain_values = True
+    # As models were fitted that do not say, saved by earlier versions.
+    goes_with_label = True
 
     def __init__(self, columns: Mapping[str, CodedColumn]):
         self.columns = dict(columns)
@@ -90,7 +92,6 @@ class JointModel:
         self.theta: list[np.ndarray] = []
         self.has_missing: list[bool] = []
         self._shown: list[float] = []
-        self.goes_with_label = False
 
     @classmethod
     def released(

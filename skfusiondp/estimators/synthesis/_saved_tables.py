@@ -17,7 +17,7 @@ from ...tables._frames import as_frame
 
 FILE_FORMAT = OneOf(("csv", "parquet"))
 _WARNING = (
-    "Cells of the columns named here as drawn are guesses from a row's public columns and label. "
+    "Cells of the columns named here as drawn are guesses from the rest of a row. "
     "Never read one as a fact about a person."
 )
 
