@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 _FEW_ROWS, _FEW_STARTS = 8, 500
 # Standard deviations beyond their noise from which on gradients show something.
 _SEEN = 2.0
-_NOTHING = "not told from noise: those of {} add up to no more than their noise does"
 
 
 @dataclass(frozen=True)
@@ -562,6 +561,10 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
     def _read_privately(self) -> str:
         return "rows" if self._method.protects_rows else "sensitive cells"
 
+    @property
+    def _nothing_seen(self) -> str:
+        return f"not told from noise: those of {self._read_privately} add up to no more than their noise does"
+
     def _mechanism(self) -> dict[str, Any]:
         plan = self.plan_
         if plan is None:
@@ -576,7 +579,7 @@ class BaseFusionDP(NetParameters, PrivateEstimator):
             "steps_planned": plan.steps,
             "steps_run": self.net_.private_steps_,
             "correction_kept_by_plan": self.net_.correction_kept_,
-            **({"gradients": _NOTHING.format(self._read_privately)} if self.net_.beyond_noise_ < _SEEN else {}),
+            **({"gradients": self._nothing_seen} if self.net_.beyond_noise_ < _SEEN else {}),
         }
 
     def _public_facts(self) -> list[str]:
