@@ -30,6 +30,7 @@ _HOMES = {
     "PrivacyLeakError": ".exceptions",
     "PrivacyLeakWarning": ".exceptions",
     "PrivacyReport": ".accounting",
+    "PrivateResampler": ".estimators",
     "PrivateSynthesizer": ".estimators",
     "RepeatedFitWarning": ".exceptions",
     "SynthesizedClassifier": ".estimators",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from .estimators import FusionDPRegressor as FusionDPRegressor
     from .estimators import OffsetFusionClassifier as OffsetFusionClassifier
     from .estimators import OffsetFusionRegressor as OffsetFusionRegressor
+    from .estimators import PrivateResampler as PrivateResampler
     from .estimators import PrivateSynthesizer as PrivateSynthesizer
     from .estimators import SynthesizedClassifier as SynthesizedClassifier
     from .estimators import SynthesizedRegressor as SynthesizedRegressor

@@ -26,6 +26,7 @@ from skfusiondp import (
     OffsetFusionRegressor,
     PrivacyBudget,
     PrivacyLedger,
+    PrivateResampler,
     PrivateSynthesizer,
     SynthesizedClassifier,
     SynthesizedRegressor,
@@ -50,6 +51,7 @@ TRANSFORMERS = [
     PrivateQuantileTransformer(DOMAINS, **NOISE),
     PrivateCategories(DOMAINS, **NOISE),
     PrivateSelectKBest(DOMAINS, k=1, **NOISE),
+    PrivateResampler(DOMAINS, **NOISE),
     PrivateSynthesizer(DOMAINS, **NOISE),
 ]
 MODELS = [

@@ -10,9 +10,18 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skfusiondp import Categorical, FusionDPClassifier, Numeric, OffsetFusionClassifier
+from skfusiondp import (
+    Categorical,
+    FusionDPClassifier,
+    Numeric,
+    OffsetFusionClassifier,
+    PrivateResampler,
+    PrivateSynthesizer,
+)
 from skfusiondp.accounting import check_pipeline, privacy_report
 from skfusiondp.exceptions import InvalidInputError
 from skfusiondp.persistence import trusted_types
@@ -126,6 +135,42 @@ def test_imblearn_resamples_by_label_alone():
 
     pipe = sampled(under.RandomUnderSampler(random_state=0), fusion(on_leak="raise")).fit(X, Y)
     assert pipe.predict(X).shape == Y.shape and np.isfinite(privacy_report(pipe).epsilon)
+
+
+def test_a_private_table_is_drawn_in_the_fits_of_an_imblearn_pipeline():
+    pytest.importorskip("imblearn")
+    from imblearn.pipeline import make_pipeline as sampled
+
+    sensitive = {"age": Numeric(0, 100)}
+    numbers, seen = X[["lab", "age"]], []
+
+    class Recording(LogisticRegression):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(X, y)
+
+    resampler = PrivateResampler(sensitive, epsilon=5.0, on_leak="raise", random_state=0)
+    pipe = sampled(resampler, Recording()).fit(numbers, Y)
+    drawn = PrivateSynthesizer(sensitive, epsilon=5.0, random_state=0).fit(numbers, Y).sample()[0]
+    pd.testing.assert_frame_equal(seen[0].reset_index(drop=True), drawn)
+    assert check_pipeline(sampled(resampler, LogisticRegression()), X=numbers).ok
+    assert privacy_report(pipe).epsilon == pipe[0].epsilon_
+    # New rows are predicted from their true cells.
+    assert np.ptp(pipe.predict_proba(numbers.assign(lab=0.0))[:, 1]) > 0
+    search = GridSearchCV(
+        sampled(resampler, LogisticRegression()), {"logisticregression__C": [0.1, 1.0]}, cv=2
+    )
+    assert search.fit(numbers, Y).predict(numbers).shape == Y.shape
+
+
+def test_models_after_a_synthesizer_see_drawn_cells_and_that_is_said():
+    sensitive = {"age": Numeric(0, 100)}
+    synthesizer = PrivateSynthesizer(sensitive, epsilon=5.0, on_leak="raise", random_state=0)
+    pipe = make_pipeline(synthesizer, LogisticRegression())
+    found = check_pipeline(pipe, X=X[["lab", "age"]])
+    assert found.ok and any("drawn anew" in str(f) or "anew" in str(f) for f in found.findings)
+    pipe.fit(X[["lab", "age"]], Y)
+    assert privacy_report(pipe).epsilon == pipe[0].epsilon_
 
 
 def test_skrub_on_public_columns_and_its_tabular_pipeline():

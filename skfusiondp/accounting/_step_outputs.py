@@ -67,8 +67,8 @@ def around(flow: Flow) -> Flow:
 
 
 def imputed(imputer: Any, stated: Flow, treated_as_public: frozenset[str], flow: Flow) -> Flow:
-    """What a FoundationImputer hands on."""
-    if imputer.output == "paired":
+    """What a FoundationImputer or a PrivateSynthesizer hands on."""
+    if getattr(imputer, "output", "hybrid") == "paired":
         return replace(flow, protected=stated.sources)
     # Each guess is made from the row's public columns: what those carry, it carries.
     columns = tuple(

@@ -342,7 +342,14 @@ class Walk:
                     "beyond that is not covered"
                 )
                 self._say(estimator, path, flow.sources, why, severity="note")
-        if is_a(estimator, "FoundationImputer"):
+        if is_a(estimator, "PrivateSynthesizer") and path:
+            why = (
+                "draws the sensitive cells of rows to be predicted anew, from public columns: predictions do "
+                "not use those cells"
+            )
+            remedy = "SynthesizedClassifier, SynthesizedRegressor and PrivateResampler leave them."
+            self._say(estimator, path, flow.sources, why, remedy, severity="note")
+        if is_a(estimator, "FoundationImputer") or is_a(estimator, "BaseSynthesizer"):
             return imputed(estimator, stated, treated_as_public, flow)
         if is_a(estimator, "TableEncoder"):
             return after(estimator, flow, "mixed")

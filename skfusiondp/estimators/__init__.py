@@ -5,6 +5,7 @@ from .fusion._fusion_dp_regressor import FusionDPRegressor
 from .offset._offset_fusion_classifier import OffsetFusionClassifier
 from .offset._offset_fusion_regressor import OffsetFusionRegressor
 from .offset._shape_functions_display import ShapeFunctionsDisplay
+from .synthesis._private_resampler import PrivateResampler
 from .synthesis._private_synthesizer import PrivateSynthesizer
 from .synthesis._synthesized_classifier import SynthesizedClassifier
 from .synthesis._synthesized_regressor import SynthesizedRegressor
@@ -14,6 +15,7 @@ __all__ = [
     "FusionDPRegressor",
     "OffsetFusionClassifier",
     "OffsetFusionRegressor",
+    "PrivateResampler",
     "PrivateSynthesizer",
     "ShapeFunctionsDisplay",
     "SynthesizedClassifier",

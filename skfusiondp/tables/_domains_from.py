@@ -22,6 +22,7 @@ _BLANKS = {
     bool: "Categorical([False, True])",
 }
 _BLANK = "Categorical([...])"
+_WHOLE = "Numeric(low=..., high=..., step=1)"
 
 
 class DomainStub(dict):
@@ -88,7 +89,7 @@ def domains_from(columns: Any, *, support: Any = None) -> DomainStub:
     >>> domains_from(table.dtypes)
     {
         # Keep the sensitive columns, delete the others; put what everybody knows in the place of each ...
-        'age': Numeric(low=..., high=...),  # int64; or Categorical([...]) for codes
+        'age': Numeric(low=..., high=..., step=1),  # int64; or Categorical([...]) for codes
         'sex': Categorical([...]),  # str; or Date(low=..., high=...) for dates
         'born': Date(low=..., high=...),  # datetime64[us]
     }
@@ -120,7 +121,7 @@ def _blank(dtype: Any) -> tuple[str, str]:
     if texts:
         shown += f"; or {_BLANKS[Date]} for dates"
     if pd.api.types.is_integer_dtype(empty.dtype):
-        shown += f"; or {_BLANK} for codes"
+        return _WHOLE, f"{shown}; or {_BLANK} for codes"
     return _BLANKS.get(kind, _BLANK), shown
 
 

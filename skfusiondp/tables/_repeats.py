@@ -26,6 +26,8 @@ _RECUR = 0.1
 _FEW_NEIGHBOURS, _MANY_NEIGHBOURS = 2, 6
 # So many rows are needed to tell anything.
 _FEWEST = 5
+# So many different numbers of times have a divisor in common by chance in one table of 500 (1 - 1 / zeta(9)).
+_FEWEST_COUNTS = 9
 
 
 def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
@@ -57,7 +59,8 @@ def repeated_rows(table: Table, schema: SensitiveSchema, on_leak: str) -> Units:
     report_leak(
         f"X holds rows of the same people: {how} up to {most} times, far more than by chance, as after "
         f"over-sampling or a bootstrap. Epsilon is that of a unit of {most} rows. Say whose row it is by "
-        f"groups=, or pass each row once ({remedy}).",
+        "groups= (groups=numpy.arange(len(X)) in fit where each row is somebody else's), or pass each row "
+        f"once ({remedy}).",
         on_leak,
     )
     return Units(most, None, "repeated rows")
@@ -122,4 +125,4 @@ def _multiples(counts: np.ndarray) -> bool:
     In a designed experiment rows occur equally often, so only different numbers of times are evidence.
     """
     different = np.unique(counts)
-    return bool(len(different) >= _FEWEST and np.gcd.reduce(different) > 1)
+    return bool(len(different) >= _FEWEST_COUNTS and np.gcd.reduce(different) > 1)

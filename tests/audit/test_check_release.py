@@ -105,3 +105,19 @@ def test_numbers_as_labels_are_parted():
 def test_what_cannot_be_compared_is_refused(released, sensitive, message):
     with pytest.raises(InvalidInputError, match=message):
         check_release(TRUE, released, sensitive)
+
+
+def test_whole_numbers_that_the_domain_does_not_know_are_named():
+    whole = TRUE.assign(age=TRUE["age"].round())
+    found = check_release(whole, whole.assign(age=whole["age"] + 1e-7), DOMAINS, Y)
+    assert found.whole == ("age",) and "All true cells of age are whole numbers" in str(found)
+    assert "step=1" in found._repr_html_()
+    told = check_release(whole, whole, {**DOMAINS, "age": Numeric(0, 100, step=1)}, Y)
+    assert told.whole == () and check_release(TRUE, TRUE, DOMAINS, Y).whole == ()
+
+
+def test_rows_in_another_order_are_refused():
+    named = TRUE.set_axis([f"p{i}" for i in range(len(TRUE))])
+    with pytest.raises(InvalidInputError, match=r"other index labels than X.*released.loc\[X.index\]"):
+        check_release(named, named.sample(frac=1, random_state=0), DOMAINS, Y)
+    assert check_release(named, named.reset_index(drop=True), DOMAINS, Y).total_variation == 0

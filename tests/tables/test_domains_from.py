@@ -24,8 +24,8 @@ TABLE = pd.DataFrame(
     }
 )
 BLANKS = {
-    "age": "Numeric(low=..., high=...)", "dose": "Numeric(low=..., high=...)", "sex": "Categorical([...])",
-    "born": "Date(low=..., high=...)", "stay": "Numeric(low=..., high=...)",
+    "age": "Numeric(low=..., high=..., step=1)", "dose": "Numeric(low=..., high=...)",
+    "sex": "Categorical([...])", "born": "Date(low=..., high=...)", "stay": "Numeric(low=..., high=...)",
     "smoker": "Categorical([False, True])", "ward": "Categorical([...])", "odd": "Categorical([...])",
 }  # fmt: skip
 

@@ -152,10 +152,16 @@ def test_a_designed_experiment_is_no_alarm_and_a_table_there_twice_is_one():
     grid = pd.MultiIndex.from_product([range(4), range(3), range(5)]).to_frame(index=False).add_prefix("x")
     design = pd.concat([grid] * 6, ignore_index=True)
     assert _repeated_cells(design, tuple(design)) == 1
-    few = pd.DataFrame(np.random.default_rng(0).integers(0, 3, (400, 2))).add_prefix("x")
+    few = pd.DataFrame(np.random.default_rng(0).integers(0, 4, (400, 2))).add_prefix("x")
     assert _repeated_cells(few, ("x0", "x1")) == 1
     most = few.value_counts().iloc[0]
     assert _repeated_cells(pd.concat([few, few], ignore_index=True), ("x0", "x1")) == 2 * most
+
+
+def test_few_kinds_of_rows_that_occur_an_even_number_of_times_are_chance():
+    counts = [258, 146, 118, 90, 86, 78, 68, 56]
+    frame = pd.DataFrame({"x": np.repeat(np.arange(8), counts)})
+    assert _repeated_cells(frame, ("x",)) == 1
 
 
 def test_what_is_copied_is_found_among_much_that_is_not():
