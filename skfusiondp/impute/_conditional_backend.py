@@ -1,8 +1,9 @@
-"""The offline default: an ensemble of trees a sensitive column, fitted on the support rows."""
+"""Ensembles of trees, one set a sensitive column, fitted on the support rows."""
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -93,15 +94,29 @@ class TreesHead(Head):
 
     _plain_values = True
 
-    def __init__(self, domain: Domain, n_estimators: int, n_jobs: int | None, random_state: Any):
+    def __init__(
+        self,
+        domain: Domain,
+        n_estimators: int,
+        n_jobs: int | None,
+        random_state: Any,
+        leaves_out: bool = False,
+    ):
         super().__init__(domain)
+        self.leaves_out = leaves_out
         self.n_estimators = n_estimators
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> TreesHead:
         with _quiet_threads(len(target)):
-            self.models_ = [m.fit(features, target) for m in self._members(len(target))]
+            self.models_ = self._members(len(target))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+                for model in self.models_:
+                    model.fit(features, target)
+        if self.leaves_out:
+            self.left_out_ = self._take_left_out(target)
         if self.domain.task == "regressor":
             self.atoms_, bins = bin_values(target)
             self.leaf_weights_ = self._leaf_weights(features, bins)
@@ -115,6 +130,19 @@ class TreesHead(Head):
             mean = np.mean([m.predict(features) for m in self.models_], axis=0)
         weights = (self._leaves(features) @ self.leaf_weights_).toarray()
         return NumericPredictive(mean, self.atoms_, weights)
+
+    def _take_left_out(self, target: np.ndarray) -> np.ndarray:
+        """Each support row by those of the random forest's trees that have not seen it."""
+        forest = self.models_[0]
+        if self.domain.task == "regressor":
+            found, rest = forest.oob_prediction_, np.full(len(target), target.mean())
+        else:
+            found = np.zeros((len(target), len(self.domain.centers(0))))
+            found[:, forest.classes_.astype(int)] = forest.oob_decision_function_
+            rest = np.tile(np.bincount(target, minlength=found.shape[1]) / len(target), (len(target), 1))
+        for name in [n for n in vars(forest) if n.startswith("oob_") and n != "oob_score"]:
+            delattr(forest, name)
+        return np.where(np.isfinite(found), found, rest)
 
     def _members(self, n_rows: int) -> list:
         forest = {
@@ -135,6 +163,7 @@ class TreesHead(Head):
         }
         extra = {**forest, "min_samples_leaf": 3, "max_features": 0.5}
         random = {**forest, "min_samples_leaf": 5, "max_features": 0.33, "bootstrap": True}
+        random["oob_score"] = self.leaves_out
         if self.domain.task == "regressor":
             return [
                 RandomForestRegressor(**random),

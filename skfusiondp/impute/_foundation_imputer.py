@@ -71,11 +71,11 @@ class FoundationImputer(  # type: ignore[call-arg]
         What is learnt from them is released without noise; training rows found among them are a leak.
         It has the sensitive columns too; other columns of it are ignored.
     backend : str, backend, estimator or dict of str to estimator, default="conditional"
-        "conditional" (trees fitted on `support`), "sentence-transformers" (a language model
-        reads each row as a sentence; needs no `support`), "tabicl", "tabpfn" (tabular
-        foundation models; need their own package and weights) or "domain" (no knowledge). Or a
-        backend with parameters, as ``SentenceBackend(model="path")``; or a scikit-learn
-        regressor or classifier, or a mapping {column: estimator}.
+        "conditional" (trees fitted on `support`), "ensemble" (linear models, trees and a Gaussian process,
+        averaged), "sentence-transformers" (a language model reads each row as a sentence; needs no
+        `support`), "tabicl", "tabpfn" (tabular foundation models; need their own package and weights) or
+        "domain" (no knowledge). Or a backend with parameters, as ``SentenceBackend(model="path")``; or a
+        scikit-learn regressor or classifier, or a mapping {column: estimator}.
     strategy : {"mean", "median", "sample"}, default="mean"
         Which number of the predictive distribution is taken: its mean, its median or a draw, column by
         column. For categories both "mean" and "median" take the most probable one; with "mean", training

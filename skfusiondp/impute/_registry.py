@@ -37,6 +37,7 @@ class Registration:
 # By the name that ``backend=`` takes. A new backend is its own file and a line here.
 BACKENDS = {
     "conditional": Registration("._conditional_backend", "ConditionalBackend"),
+    "ensemble": Registration("._ensemble_backend", "EnsembleBackend"),
     "domain": Registration("._domain_backend", "DomainBackend"),
     "sentence-transformers": Registration("._sentence_backend", "SentenceBackend"),
     "tabicl": Registration("._tabicl_backend", "TabICLBackend"),

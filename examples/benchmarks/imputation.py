@@ -1,0 +1,247 @@
+"""Imputers of sensitive columns on real tables: how well few support rows let them guess.
+
+    SKFUSIONDP_SEPSIS=path/to/folder python examples/benchmarks/imputation.py
+
+Each column is guessed from the public ones, by support rows of the same table, on 1,200 other rows. The score
+of a number is R², of a category log-loss skill (1 - loss / loss of the support rows' shares), both at least
+-1; with them AUROC, CRPS skill, and the share of cells within 80 % intervals. Tables that no choice has seen
+count; the others are those on which choices were made. A finished fit is in the JSON file at once.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # one fit a core, set before numpy loads
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import _tables
+import _tuning
+import _unseen
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from skfusiondp import datasets
+from skfusiondp.impute import EnsembleBackend, EstimatorBackend
+from skfusiondp.impute._gaussian_process_head import GaussianProcessHead
+from skfusiondp.impute._heads import MarginalHead
+from skfusiondp.impute._registry import make_backend
+from skfusiondp.tables._domain import Domain
+
+ROOT = Path(__file__).parents[2]
+KEY = ("table", "support", "method", "seed")
+N_TEST = 1_200
+SEEN = {**_tuning.TABLES, "adult": datasets.load_adult, "sepsis": datasets.load_sepsis,
+        "support2": datasets.load_support2, "flchain": datasets.load_flchain,
+        "acs_massachusetts": datasets.load_acs_massachusetts, "nhis": datasets.load_nhis,
+        "alcohol": datasets.load_alcohol, "credit_default": datasets.load_credit_default}  # fmt: skip
+LEVELS = np.arange(1, 20) / 20
+
+
+class _Columnwise(EnsembleBackend):
+    """A head for each column."""
+
+    head: Any = None
+
+    def _make_head(self, column: str, domain: Domain) -> Any:
+        return self.head(domain)
+
+
+def _headed(head: Any) -> Any:
+    backend = _Columnwise(random_state=0)
+    backend.head = head
+    return backend
+
+
+def _per_task(regressor: Callable[[], Any], classifier: Callable[[], Any]) -> Callable:
+    def make(domains: dict[str, Domain]) -> Any:
+        return EstimatorBackend(
+            {c: regressor() if d.task == "regressor" else classifier() for c, d in domains.items()}
+        )
+
+    return make
+
+
+def _scaled(model: Any) -> Any:
+    return make_pipeline(StandardScaler(), model)
+
+
+METHODS: dict[str, Callable[[dict[str, Domain]], Any]] = {
+    "mean": lambda _: _headed(MarginalHead),
+    "linear": _per_task(
+        lambda: _scaled(RidgeCV(np.logspace(-1, 4, 16))),
+        lambda: _scaled(LogisticRegressionCV(Cs=np.logspace(-4, 1, 8), cv=5, scoring="neg_log_loss")),
+    ),
+    "ExtraTrees": _per_task(
+        lambda: ExtraTreesRegressor(300, min_samples_leaf=3, random_state=0),
+        lambda: ExtraTreesClassifier(300, min_samples_leaf=3, random_state=0),
+    ),
+    "HistGradientBoosting": _per_task(
+        lambda: HistGradientBoostingRegressor(early_stopping=False, random_state=0),
+        lambda: HistGradientBoostingClassifier(early_stopping=False, max_iter=60, random_state=0),
+    ),
+    "k-NN": _per_task(lambda: _scaled(KNeighborsRegressor(20)), lambda: _scaled(KNeighborsClassifier(20))),
+    "Gaussian process": lambda _: _headed(GaussianProcessHead),
+    "conditional": lambda _: make_backend("conditional").set_params(random_state=0),
+    "ensemble": lambda _: make_backend("ensemble").set_params(random_state=0),
+}
+# Its time grows with the cube of the support rows.
+MOST_ROWS = {"Gaussian process": 1_000}
+
+
+def load(name: str) -> datasets.SensitiveTable:
+    return _unseen.TABLES[name]() if name in _unseen.TABLES else SEEN[name]()
+
+
+def rows_of(name: str, seed: int, n_support: int) -> tuple[Any, pd.DataFrame, pd.DataFrame] | None:
+    """The table, support rows and rows to judge on; None where there are too few."""
+    table = load(name)
+    order = np.random.default_rng(1000 + seed).permutation(len(table.table))
+    if name == "sepsis":
+        own = table.support
+        if n_support > len(own):
+            return None
+        picked = np.random.default_rng(2000 + seed).permutation(len(own))[:n_support]
+        return table, own.iloc[picked], table.table.iloc[order[:N_TEST]]
+    if n_support + N_TEST > len(order):
+        return None
+    return table, table.table.iloc[order[:n_support]], table.table.iloc[order[-N_TEST:]]
+
+
+def judge(domain: Domain, guess: Any, support: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Figures of one column; cells that are missing are not judged."""
+    present = ~np.isnan(target)
+    if domain.task == "regressor":
+        y = target[present]
+        found = {"score": max(-1.0, 1 - float(np.mean((y - guess.mean[present]) ** 2) / y.var()))}
+        if guess.atoms is None:
+            return found
+        drawn = np.stack([guess.sample(np.full(len(target), u))[present] for u in LEVELS], axis=1)
+        shown = np.quantile(support[~np.isnan(support)], LEVELS)
+        found["crps skill"] = 1 - _pinball(y, drawn) / _pinball(y, np.tile(shown, (len(y), 1)))
+        low, high = (guess.sample(np.full(len(target), u))[present] for u in (0.1, 0.9))
+        found["coverage"] = float(np.mean((y >= low) & (y <= high)))
+        return found
+    y = target[present].astype(int)
+    p = _floored(guess.probabilities[present])
+    shares = np.bincount(support[~np.isnan(support)].astype(int), minlength=p.shape[1])
+    plain = _floored(shares[None].astype(float))[0]
+    loss, known = -np.log(p[np.arange(len(y)), y]).mean(), -np.log(plain[y]).mean()
+    found = {"score": max(-1.0, float(1 - loss / known))}
+    counts = np.bincount(y, minlength=p.shape[1])
+    judged = [k for k in range(p.shape[1]) if 5 <= counts[k] < len(y)]
+    if judged:
+        areas = [roc_auc_score(y == k, p[:, k]) for k in judged]
+        found["auroc"] = float(np.average(areas, weights=counts[judged]))
+    return found
+
+
+def _floored(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p / p.sum(axis=1, keepdims=True), 1e-3, None)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _pinball(y: np.ndarray, quantiles: np.ndarray) -> float:
+    """Mean pinball loss over levels: the continuous ranked probability score, but for a factor."""
+    error = y[:, None] - quantiles
+    return float(np.mean(np.maximum(LEVELS * error, (LEVELS - 1) * error)))
+
+
+def fit(job: dict) -> list[dict]:
+    """Impute all sensitive columns of a table and judge each."""
+    warnings.simplefilter("ignore")
+    name, n_support, method, seed = (job[k] for k in KEY)
+    found = rows_of(name, seed, n_support)
+    if found is None or n_support > MOST_ROWS.get(method, n_support):
+        return []
+    table, support, test = found
+    domains = table.sensitive
+    start = time.process_time()
+    results = []
+    try:
+        backend = METHODS[method](domains)
+        backend.fit(support[table.public], support[list(domains)], domains)
+        guesses = backend.predict(test[table.public])
+    except Exception as error:
+        return [{**job, "error": f"{type(error).__name__}: {error}"}]
+    seconds = time.process_time() - start
+    for column, domain in domains.items():
+        known, true = domain.target(support[column]), domain.target(test[column])
+        figures = judge(domain, guesses[column], known, true)
+        results.append({**job, "column": column, "kind": domain.task, "seconds": seconds, **figures})
+    return results
+
+
+def lines(results: list[dict], tables: list[str]) -> list[str]:
+    """Means over tables of the means over columns and draws, a row a method."""
+    frame = pd.DataFrame([r for r in results if r["table"] in tables])
+    if not len(frame):
+        return []
+    answer = []
+    for n_support, some in frame.groupby("support"):
+        shown = [k for k in ("score", "auroc", "crps skill", "coverage") if k in some]
+        by_table = some.groupby(["method", "table"])[shown].mean()
+        whole = by_table["score"].unstack().dropna(axis=1)
+        rank = whole.rank(ascending=False).mean(axis=1)
+        mean = by_table.loc[by_table.index.get_level_values("table").isin(whole.columns)]
+        mean = mean.groupby("method").mean().assign(rank=rank)
+        seconds = some.groupby(["method", "table", "seed"])["seconds"].first().groupby("method").mean()
+        answer += ["", f"{n_support} support rows, {whole.shape[1]} tables:", ""]
+        answer += ["| method | " + " | ".join(mean) + " | seconds |", "|---" * (mean.shape[1] + 2) + "|"]
+        for method in [m for m in METHODS if m in mean.index]:
+            cells = " | ".join(f"{v:.3f}" for v in mean.loc[method])
+            answer.append(f"| {method} | {cells} | {seconds[method]:.2f} |")
+    return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--tables", nargs="+", default=[*_unseen.TABLES, *SEEN])
+    parser.add_argument("--support", type=int, nargs="+", default=[64, 256, 1000, 4000])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="fits at once")
+    parser.add_argument("--json", type=Path, default=ROOT / "docs/results/imputation.json")
+    args = parser.parse_args()
+    results = json.loads(args.json.read_text())["results"] if args.json.exists() else []
+    done = {tuple(r[k] for k in KEY) for r in results}
+    tables = [t for t in args.tables if t != "sepsis" or not _tables.absent("sepsis")]
+    todo = [
+        dict(zip(KEY, (t, n, m, seed), strict=True))
+        for t in tables for seed in range(args.seeds) for n in args.support for m in args.methods
+    ]  # fmt: skip
+    todo = [j for j in todo if tuple(j.values()) not in done]
+    run = Parallel(n_jobs=args.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    failed = []
+    for found in tqdm(run(delayed(fit)(j) for j in todo), total=len(todo), unit="fit", mininterval=5):
+        failed += [r for r in found if "error" in r]
+        results += [r for r in found if "error" not in r]
+        args.json.write_text(json.dumps({"results": results}))
+    for r in failed:
+        print("failed:", r)
+    print("\n".join(["Tables that no choice has seen:", *lines(results, list(_unseen.TABLES))]))
+    print("\n".join(["", "The others:", *lines(results, list(SEEN))]))
+
+
+if __name__ == "__main__":
+    main()
