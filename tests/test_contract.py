@@ -26,7 +26,6 @@ from skfusiondp import (
     OffsetFusionRegressor,
     PrivacyBudget,
     PrivacyLedger,
-    PrivateResampler,
     PrivateSynthesizer,
     SynthesizedClassifier,
     SynthesizedRegressor,
@@ -51,7 +50,6 @@ TRANSFORMERS = [
     PrivateQuantileTransformer(DOMAINS, **NOISE),
     PrivateCategories(DOMAINS, **NOISE),
     PrivateSelectKBest(DOMAINS, k=1, **NOISE),
-    PrivateResampler(DOMAINS, **NOISE),
     PrivateSynthesizer(DOMAINS, **NOISE),
 ]
 MODELS = [

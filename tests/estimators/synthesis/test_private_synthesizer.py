@@ -13,6 +13,7 @@ from skfusiondp.estimators.joint import _joint_model, _releases
 from skfusiondp.estimators.joint._public_features import LABEL_GROUPS
 from skfusiondp.estimators.synthesis import _base_synthesis
 from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.persistence import load, save
 from skfusiondp.privacy._random_bits import RandomBits
 from skfusiondp.tables._groups import Units
 
@@ -432,6 +433,21 @@ def test_models_of_versions_that_did_not_know_were_fitted_with_the_label():
 def test_without_a_label_there_is_none_to_be_hidden():
     model = PrivateSynthesizer(DOMAINS, noise_multiplier=300.0, random_state=0).fit(X)
     assert "label" not in model.privacy_report().mechanism
+
+
+def test_a_resampler_pays_is_saved_and_reports_as_a_synthesizer(tmp_path):
+    budget = PrivacyBudget(5.0, 1e-4, path=tmp_path / "budget.json")
+    given = {"epsilon": 1.0, "delta": 1e-5, "random_state": 0}
+    resampler = PrivateResampler(DOMAINS, budget=budget, **given)
+    table, label = resampler.fit_resample(X, y)
+    synthesizer = PrivateSynthesizer(DOMAINS, **given).fit(X, y)
+    pd.testing.assert_frame_equal(table.reset_index(drop=True), synthesizer.sample()[0])
+    assert label is y and budget.ledger == resampler.ledger_ == resampler.planned_ledger(len(X))
+    assert resampler.epsilon_ == synthesizer.epsilon_
+    save(resampler, tmp_path / "resampler.skf")
+    for again in (load(tmp_path / "resampler.skf"), pickle.loads(pickle.dumps(resampler))):
+        assert str(again.privacy_report()) == str(resampler.privacy_report())
+        assert getattr(again, "_public_rows", None) is None
 
 
 @pytest.mark.one_in(3)
