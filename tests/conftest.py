@@ -60,8 +60,8 @@ def small_models(request):
 
     plain = TreesHead.__init__
 
-    def few(self, domain, n_estimators, *rest):
-        plain(self, domain, min(n_estimators, 6), *rest)
+    def few(self, domain, n_estimators, *rest, **more):
+        plain(self, domain, min(n_estimators, 6), *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_trees, "_TREES", 6)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..._parameters import check_int, store_parameters
 from ..._refit import all_or_nothing
 from ...exceptions import InvalidInputError
-from ...tables._containers import SetOutput, replace_columns
+from ...tables._containers import replace_columns
 from ...tables._frames import as_frame, check_table, is_arrow, is_frame, is_polars
 from ...tables._groups import without_column
 from ..joint._label import Label, any_label
@@ -21,8 +21,11 @@ from ._base_synthesis import BaseSynthesis
 from ._saved_tables import save_tables
 
 
-class BaseSynthesizer(OneToOneFeatureMixin, SetOutput, BaseSynthesis):
+class BaseSynthesizer(BaseSynthesis):
     """Tables of training rows whose sensitive cells are drawn. Not for users."""
+
+    # Of `SetOutput`, which has to come before scikit-learn's mixins.
+    _contain: Callable[[Any], Any]
 
     _kind = "synthesizer"
 

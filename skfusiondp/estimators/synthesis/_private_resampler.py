@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.base import OneToOneFeatureMixin
+
+from ...tables._containers import SetOutput
 from ._base_synthesizer import BaseSynthesizer
 from ._synthesis_doc import with_synthesis_docs
 
 
 @with_synthesis_docs
-class PrivateResampler(BaseSynthesizer):
+class PrivateResampler(OneToOneFeatureMixin, SetOutput, BaseSynthesizer):
     """Replace the table by a drawn one in the fits of an imbalanced-learn pipeline.
 
     Such a pipeline resamples when it is fitted, and hands on the rows that it is to predict as they are: what

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ...tables._containers import replace_columns
+from ...tables._containers import SetOutput, replace_columns
 from ...tables._frames import check_table
 from ...tables._groups import without_column
 from ._base_synthesizer import BaseSynthesizer
@@ -16,7 +16,7 @@ from ._synthesis_doc import with_synthesis_docs
 
 @with_synthesis_docs
 class PrivateSynthesizer(  # type: ignore[call-arg]
-    TransformerMixin, BaseSynthesizer, auto_wrap_output_keys=None
+    OneToOneFeatureMixin, SetOutput, TransformerMixin, BaseSynthesizer, auto_wrap_output_keys=None
 ):
     """Release a table once: true public columns and labels, sensitive cells drawn from a private model.
 

@@ -435,6 +435,15 @@ def test_without_a_label_there_is_none_to_be_hidden():
     assert "label" not in model.privacy_report().mechanism
 
 
+@pytest.mark.parametrize("wanted", ["pandas", "polars"])
+def test_it_gives_the_kind_of_table_that_is_asked_for(wanted):
+    library = pytest.importorskip(wanted)
+    model = PrivateSynthesizer({1: Numeric(0, 120)}, random_state=0).set_output(transform=wanted)
+    numbers = X[["lab", "age"]].to_numpy()
+    for table in (model.fit_transform(numbers, y), model.transform(numbers)):
+        assert isinstance(table, library.DataFrame) and list(table.columns) == ["x0", "x1"]
+
+
 def test_a_resampler_pays_is_saved_and_reports_as_a_synthesizer(tmp_path):
     budget = PrivacyBudget(5.0, 1e-4, path=tmp_path / "budget.json")
     given = {"epsilon": 1.0, "delta": 1e-5, "random_state": 0}
