@@ -83,9 +83,12 @@ def _noise(owner: Any, name: str, value: Any) -> str:
     if not hasattr(value, "get_params") or isinstance(value, type):
         return ""
     parts = _parts_of(value)
-    keys = [k.rpartition("__") for k in parts if k]
-    told = [(path, _noise(parts.get(path), n, parts[f"{path}{_}{n}"])) for path, _, n in keys]
-    return ", ".join(f"{path}: {said}" for path, said in told if said)
+    told = []
+    for key, inner in parts.items():
+        path, _, parameter = key.rpartition("__")
+        if parameter in (*_NOISE, "sensitive") and (said := _noise(parts.get(path), parameter, inner)):
+            told.append(f"{path}: {said}")
+    return ", ".join(told)
 
 
 def _with(estimator: Any, parameters: dict[str, Any]) -> list[Any]:
