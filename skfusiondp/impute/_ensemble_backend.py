@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from .._parameters import N_JOBS, Integer, constraints
-from .._random_state import RANDOM_STATE, seed_of
+from .._random_state import seed_of
 from ..tables._domain import Domain
 from ._backend import Predictive
 from ._categorical_predictive import CategoricalPredictive
-from ._columnwise import ColumnwiseBackend
-from ._conditional_backend import TreesHead
+from ._conditional_backend import ConditionalBackend, TreesHead
 from ._gaussian_process_head import GaussianProcessHead
 from ._heads import Head
 from ._linear_head import LinearHead
@@ -27,7 +25,7 @@ _STEPS = 50
 _LEAST = 1e-3
 
 
-class EnsembleBackend(ColumnwiseBackend):
+class EnsembleBackend(ConditionalBackend):
     """Linear models, trees and a Gaussian process, averaged, one set a sensitive column.
 
     Parameters
@@ -65,13 +63,6 @@ class EnsembleBackend(ColumnwiseBackend):
     """
 
     _plain_values = True
-
-    _constraints = constraints(n_estimators=Integer(1), n_jobs=N_JOBS, random_state=RANDOM_STATE)
-
-    def __init__(self, n_estimators: int = 60, *, n_jobs: int | None = None, random_state: Any = None):
-        self.n_estimators = n_estimators
-        self.n_jobs = n_jobs
-        self.random_state = random_state
 
     def _make_head(self, column: str, domain: Domain) -> Head:
         return EnsembleHead(domain, self.n_estimators, self.n_jobs, seed_of(self.random_state))
