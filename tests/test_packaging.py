@@ -52,3 +52,9 @@ def test_it_states_licences_and_addresses(wheel):
     assert stated["License-Expression"] == "BSD-3-Clause AND CC-BY-4.0"
     assert any("arxiv.org" in url for url in stated.get_all("Project-URL"))
     assert stated["Description-Content-Type"].startswith("text/markdown")
+
+
+def test_it_is_small_and_holds_the_weights_with_their_card(wheel):
+    assert sum(i.compress_size for i in wheel.infolist()) < 20e6
+    held = {Path(n).name for n in wheel.namelist() if "/pretrained/" in n and not n.endswith(".py")}
+    assert held == {"kernel_network.safetensors", "MODEL_CARD.md"}

@@ -35,7 +35,6 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
-from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -45,6 +44,7 @@ from skfusiondp import datasets
 from skfusiondp.impute import EnsembleBackend, EstimatorBackend
 from skfusiondp.impute._gaussian_process_head import GaussianProcessHead
 from skfusiondp.impute._heads import MarginalHead
+from skfusiondp.impute._judged import judge_classes, judge_numbers
 from skfusiondp.impute._registry import make_backend
 from skfusiondp.tables._domain import Domain
 
@@ -55,7 +55,6 @@ SEEN = {**_tuning.TABLES, "adult": datasets.load_adult, "sepsis": datasets.load_
         "support2": datasets.load_support2, "flchain": datasets.load_flchain,
         "acs_massachusetts": datasets.load_acs_massachusetts, "nhis": datasets.load_nhis,
         "alcohol": datasets.load_alcohol, "credit_default": datasets.load_credit_default}  # fmt: skip
-LEVELS = np.arange(1, 20) / 20
 
 
 class _Columnwise(EnsembleBackend):
@@ -128,45 +127,6 @@ def rows_of(name: str, seed: int, n_support: int) -> tuple[Any, pd.DataFrame, pd
     return table, table.table.iloc[order[:n_support]], table.table.iloc[order[-N_TEST:]]
 
 
-def judge(domain: Domain, guess: Any, support: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Figures of one column; cells that are missing are not judged."""
-    present = ~np.isnan(target)
-    if domain.task == "regressor":
-        y = target[present]
-        found = {"score": max(-1.0, 1 - float(np.mean((y - guess.mean[present]) ** 2) / y.var()))}
-        if guess.atoms is None:
-            return found
-        drawn = np.stack([guess.sample(np.full(len(target), u))[present] for u in LEVELS], axis=1)
-        shown = np.quantile(support[~np.isnan(support)], LEVELS)
-        found["crps skill"] = 1 - _pinball(y, drawn) / _pinball(y, np.tile(shown, (len(y), 1)))
-        low, high = (guess.sample(np.full(len(target), u))[present] for u in (0.1, 0.9))
-        found["coverage"] = float(np.mean((y >= low) & (y <= high)))
-        return found
-    y = target[present].astype(int)
-    p = _floored(guess.probabilities[present])
-    shares = np.bincount(support[~np.isnan(support)].astype(int), minlength=p.shape[1])
-    plain = _floored(shares[None].astype(float))[0]
-    loss, known = -np.log(p[np.arange(len(y)), y]).mean(), -np.log(plain[y]).mean()
-    found = {"score": max(-1.0, float(1 - loss / known))}
-    counts = np.bincount(y, minlength=p.shape[1])
-    judged = [k for k in range(p.shape[1]) if 5 <= counts[k] < len(y)]
-    if judged:
-        areas = [roc_auc_score(y == k, p[:, k]) for k in judged]
-        found["auroc"] = float(np.average(areas, weights=counts[judged]))
-    return found
-
-
-def _floored(p: np.ndarray) -> np.ndarray:
-    p = np.clip(p / p.sum(axis=1, keepdims=True), 1e-3, None)
-    return p / p.sum(axis=1, keepdims=True)
-
-
-def _pinball(y: np.ndarray, quantiles: np.ndarray) -> float:
-    """Mean pinball loss over levels: the continuous ranked probability score, but for a factor."""
-    error = y[:, None] - quantiles
-    return float(np.mean(np.maximum(LEVELS * error, (LEVELS - 1) * error)))
-
-
 def fit(job: dict) -> list[dict]:
     """Impute all sensitive columns of a table and judge each."""
     warnings.simplefilter("ignore")
@@ -187,7 +147,8 @@ def fit(job: dict) -> list[dict]:
     seconds = time.process_time() - start
     for column, domain in domains.items():
         known, true = domain.target(support[column]), domain.target(test[column])
-        figures = judge(domain, guesses[column], known, true)
+        judge = judge_numbers if domain.task == "regressor" else judge_classes
+        figures = judge(guesses[column], known, true)
         results.append({**job, "column": column, "kind": domain.task, "seconds": seconds, **figures})
     return results
 

@@ -15,6 +15,7 @@ from ._categorical_predictive import CategoricalPredictive
 from ._configurable import Configurable
 from ._estimator_backend import EstimatorBackend
 from ._foundation_imputer import FoundationImputer
+from ._imputation_quality import ImputationQuality
 from ._numeric_predictive import NumericPredictive
 from ._registry import BACKENDS
 
@@ -26,6 +27,7 @@ __all__ = [
     "Configurable",
     "EstimatorBackend",
     "FoundationImputer",
+    "ImputationQuality",
     "NumericPredictive",
     "PairedTable",
     *_REGISTERED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.model_selection import KFold
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,6 +29,7 @@ from .._parameters import (
     Satisfies,
     check_parameters,
     constraints,
+    shown,
 )
 from .._random_state import RANDOM_STATE, random_generator
 from .._refit import all_or_nothing
@@ -39,9 +42,11 @@ from ..tables._paired_table import PairedTable
 from ..tables._schema import Selector, SensitiveSchema, resolve_schema
 from ..tables._table import FrameTable
 from ._backend import PREDICTIVES, Predictive
+from ._chain import Chain
 from ._domain_backend import DomainBackend
 from ._draws import uniforms_at
 from ._expected_encoding import expected_encoding
+from ._imputation_quality import ImputationQuality, quality_of
 from ._registry import BACKEND, make_backend
 
 
@@ -70,15 +75,15 @@ class FoundationImputer(  # type: ignore[call-arg]
         Public rows: of other people than the training table's, or of people who agreed to publish theirs.
         What is learnt from them is released without noise; training rows found among them are a leak.
         It has the sensitive columns too; other columns of it are ignored.
-    backend : str, backend, estimator or dict of str to estimator, default="conditional"
-        "conditional" (trees fitted on `support`), "ensemble" (linear models, trees and a Gaussian process,
-        averaged), "sentence-transformers" (a language model reads each row as a sentence; needs no
+    backend : str, backend, estimator or dict of str to estimator, default="ensemble"
+        "ensemble" (linear models, trees and a Gaussian process with a pretrained kernel, averaged),
+        "conditional" (the trees alone), "sentence-transformers" (a language model reads each row as a sentence; needs no
         `support`), "tabicl", "tabpfn" (tabular foundation models; need their own package and weights) or
         "domain" (no knowledge). Or a backend with parameters, as ``SentenceBackend(model="path")``; or a
         scikit-learn regressor or classifier, or a mapping {column: estimator}.
     strategy : {"mean", "median", "sample"}, default="mean"
-        Which number of the predictive distribution is taken: its mean, its median or a draw, column by
-        column. For categories both "mean" and "median" take the most probable one; with "mean", training
+        Which number of the predictive distribution is taken: its mean, its median or a draw. Draws of
+        several columns hang together as in support rows: each column is drawn given those before it. For categories both "mean" and "median" take the most probable one; with "mean", training
         sees the probabilities of all of them.
     output : {"hybrid", "paired"}, default="hybrid"
         A table like the one given, or a `PairedTable` of the original and the hybrid view.
@@ -136,6 +141,7 @@ class FoundationImputer(  # type: ignore[call-arg]
     """
 
     _plain_values = True
+    _chain: Chain | None = None
 
     _constraints = constraints(
         sensitive=SENSITIVE,
@@ -155,7 +161,7 @@ class FoundationImputer(  # type: ignore[call-arg]
         sensitive: Selector = None,
         *,
         support: Any = None,
-        backend: Any = "conditional",
+        backend: Any = "ensemble",
         strategy: str = "mean",
         output: str = "hybrid",
         batch_size: int = 4096,
@@ -227,25 +233,94 @@ class FoundationImputer(  # type: ignore[call-arg]
         names = list(self.schema_.columns)
         return self._contain(replace_columns(X, frame, imputed, names))
 
+    @one_thread_after_fork()
+    def quality(self, n_folds: int = 5) -> ImputationQuality:
+        """Judge the guesses on the support rows, each guessed by a backend that has not seen it.
+
+        It costs no privacy: support rows are public.
+
+        Parameters
+        ----------
+        n_folds : int, default=5
+            Parts of the support rows, of which each is guessed from the others.
+
+        Returns
+        -------
+        ImputationQuality
+            Text when printed, tables and curves in a notebook; ``plot()`` draws calibration curves. It holds
+            figures, no rows.
+
+        Raises
+        ------
+        InvalidInputError
+            Without support rows, or with fewer than twice `n_folds`.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> from skfusiondp import Categorical, FoundationImputer, Numeric
+        >>> rng = np.random.default_rng(0)
+        >>> lab, coin = rng.uniform(size=300), rng.choice(["heads", "tails"], 300)
+        >>> support = pd.DataFrame({"lab": lab, "age": 20 + 60 * lab + rng.normal(0, 9, 300), "coin": coin})
+        >>> domains = {"age": Numeric(20, 80), "coin": Categorical(["heads", "tails"])}
+        >>> imputer = FoundationImputer(domains, support=support, random_state=0).fit(support)
+        >>> imputer.quality().to_frame()["guessed"].to_dict()
+        {'age': True, 'coin': False}
+        """
+        check_is_fitted(self, "backend_")
+        if isinstance(n_folds, bool) or not isinstance(n_folds, numbers.Integral) or n_folds < 2:
+            raise InvalidInputError(f"n_folds={shown(n_folds)} is no whole number of at least 2.")
+        if self.support is None:
+            raise InvalidInputError(
+                "support=None leaves no rows to judge guesses on; fit with support rows first (a pickled "
+                "imputer leaves them out)."
+            )
+        public, sensitive = self._split_support(self.schema_)
+        if len(public) < 2 * n_folds:
+            raise InvalidInputError(
+                f"support has {len(public)} rows, too few for n_folds={n_folds}; give at least {2 * n_folds}."
+            )
+        folds = []
+        for some, rest in KFold(n_folds, shuffle=True, random_state=self._seed).split(public):
+            backend = self._unfitted_backend()
+            backend.fit(public.iloc[some], sensitive.iloc[some], self.schema_.domains)
+            guesses = backend.predict(public.iloc[rest])
+            folds.append(
+                (
+                    {c: _checked(guesses, c, d, len(rest), backend) for c, d in self.schema_.domains.items()},
+                    {c: d.target(sensitive[c].iloc[some]) for c, d in self.schema_.domains.items()},
+                    {c: d.target(sensitive[c].iloc[rest]) for c, d in self.schema_.domains.items()},
+                )
+            )
+        return quality_of(self.schema_.domains, folds)
+
+    def _unfitted_backend(self) -> Any:
+        """A backend of this imputer's kind and seed."""
+        backend = make_backend(self.backend)
+        parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}
+        if "random_state" in parameters and parameters["random_state"] is None:
+            backend.set_params(random_state=self._seed)
+        return backend
+
     def _fit_schema(self, schema: SensitiveSchema, warns: bool = True) -> FoundationImputer:
         """Fit with a schema that the caller has resolved; the training table itself is not needed.
 
         Without support rows it `warns`, unless a fit of the same estimator has done so.
         """
         check_parameters(self)
-        backend = make_backend(self.backend)
         public, sensitive = self._split_support(schema)
+        self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
+        backend = self._unfitted_backend()
         if self.support is None and backend.needs_support:
             if warns:
                 _warn_no_knowledge(self.strategy)
             backend = DomainBackend()
-        self._seed = int(random_generator(self.random_state).randint(2**31 - 1))
-        parameters = backend.get_params(deep=False) if hasattr(backend, "get_params") else {}
-        if "random_state" in parameters and parameters["random_state"] is None:
-            backend.set_params(random_state=self._seed)
         self.schema_ = schema
         self.backend_ = backend.fit(public, sensitive, schema.domains)
-        clear_padding(self.backend_)
+        self._chain = None
+        if self.strategy == "sample" and len(public) and len(schema.domains) > 1:
+            self._chain = Chain(schema.domains).fit(self._unfitted_backend, public, sensitive)
+        clear_padding([self.backend_, self._chain])
         self.n_features_in_ = len(schema.columns)
         if schema.columns != tuple(f"x{i}" for i in range(len(schema.columns))):
             self.feature_names_in_ = np.array(schema.columns, dtype=object)
@@ -315,13 +390,28 @@ class FoundationImputer(  # type: ignore[call-arg]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Chosen cells and expected encodings of one batch."""
         predicted = self.backend_.predict(public)
+        drawn = self._drawn_together(public, predicted, uniforms)
         values, expected = {}, {}
         for column, domain in self.schema_.domains.items():
             guess = _checked(predicted, column, domain, len(public), self.backend_)
-            values[column] = domain.restore(guess.choose(self.strategy, uniforms[column]))
+            chosen = drawn[column] if drawn else guess.choose(self.strategy, uniforms[column])
+            values[column] = domain.restore(chosen)
             mean = expected_encoding(guess, domain) if self.strategy == "mean" else None
             expected[column] = domain.encode(values[column]) if mean is None else mean
         return values, expected
+
+    def _drawn_together(
+        self, public: pd.DataFrame, predicted: Mapping[str, Predictive], uniforms: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Draws of a chain, if one was fitted and draws are asked for."""
+        if self.strategy != "sample" or self._chain is None:
+            return {}
+        domains = self.schema_.domains
+
+        def check(found: Mapping[str, Predictive], column: str, n: int, backend: Any) -> Predictive:
+            return _checked(found, column, domains[column], n, backend or self.backend_)
+
+        return self._chain.draw(public, predicted, uniforms, check)
 
     def _pair(self, frame: pd.DataFrame, positions: np.ndarray | None = None) -> PairedTable:
         """Both views of a table, of which absent sensitive columns take the imputed values."""

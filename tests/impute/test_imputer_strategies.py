@@ -82,14 +82,41 @@ def test_samples_match_the_conditional_distribution(backend, two_wards):
     assert (mean["sex"] == median["sex"]).all()
 
 
-def test_columns_are_drawn_independently(two_wards):
+def test_columns_are_drawn_together(two_wards):
     support, train = two_wards
     twins = {"age": Numeric(0, 100), "twin": Numeric(0, 100)}
     support, train = support.assign(twin=support["age"]), train.assign(twin=train["age"])
     imputer = FoundationImputer(twins, support=support, strategy="sample", random_state=0)
     drawn = imputer.fit_transform(train.drop(columns="sex").assign(sex="f"))
     within = drawn[train["ward"] == "a"]
-    assert abs(np.corrcoef(within["age"], within["twin"])[0, 1]) < 0.1
+    assert np.corrcoef(within["age"], within["twin"])[0, 1] > 0.9
+    # Fitted for means, it knows nothing of how columns hang together.
+    alone = FoundationImputer(twins, support=support, random_state=0).fit(train)
+    drawn = alone.set_params(strategy="sample").transform(train)[train["ward"] == "a"]
+    assert abs(np.corrcoef(drawn["age"], drawn["twin"])[0, 1]) < 0.1
+
+
+def test_a_chain_never_sees_a_true_sensitive_cell(domains, support, train):
+    imputer = FoundationImputer(domains, support=support, strategy="sample", random_state=0).fit(train)
+    drawn = imputer.transform(train)
+    other = train.assign(age=train["age"].to_numpy()[::-1], sex="f")
+    pd.testing.assert_frame_equal(imputer.transform(other), drawn)
+    refitted = FoundationImputer(domains, support=support, strategy="sample", random_state=0).fit(other)
+    pd.testing.assert_frame_equal(refitted.transform(train), drawn)
+    whole = imputer.set_params(batch_size=7).transform(train)
+    pd.testing.assert_frame_equal(whole, drawn)
+
+
+def test_a_chain_keeps_each_columns_distribution_and_gaps_are_no_obstacle(domains, support, train):
+    support = pd.concat([support] * 3, ignore_index=True)
+    support.loc[::5, "age"] = np.nan
+    support.loc[1::5, "sex"] = None
+    drawn = FoundationImputer(domains, support=support, strategy="sample", random_state=0).fit_transform(
+        train
+    )
+    assert drawn["age"].notna().all() and set(drawn["sex"]) <= {"f", "m"}
+    north = train["ward"] == "north"
+    assert (drawn["sex"][north] == "f").mean() > 0.6 > (drawn["sex"][~north] == "f").mean() + 0.2
 
 
 def test_draws_are_reproducible(domains, support, train):

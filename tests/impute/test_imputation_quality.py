@@ -1,0 +1,106 @@
+"""What is said of how well columns can be guessed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, cross_val_predict
+
+from skfusiondp import Categorical, FoundationImputer, InvalidInputError, Numeric
+from skfusiondp.impute import ImputationQuality
+
+DOMAINS = {"age": Numeric(0, 100), "coin": Categorical(["heads", "tails"]), "sex": Categorical(["f", "m"])}
+
+
+def people(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    lab = rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "lab": lab,
+            "age": np.clip(50 + 12 * lab + 6 * rng.normal(size=n), 0, 100),
+            "coin": rng.choice(["heads", "tails"], n),
+            "sex": np.where(lab + rng.normal(size=n) > 0, "f", "m"),
+        }
+    )
+
+
+@pytest.fixture
+def imputer():
+    backend = {"age": LinearRegression(), "coin": LogisticRegression(), "sex": LogisticRegression()}
+    return FoundationImputer(DOMAINS, support=people(), backend=backend, random_state=0).fit(people(5))
+
+
+def test_scores_are_those_of_rows_that_were_left_out(imputer):
+    found, support = imputer.quality(), people()
+    folds = KFold(5, shuffle=True, random_state=imputer._seed)
+    lab = imputer.backend_.encoder_.transform(support[["lab"]])
+    guess = cross_val_predict(LinearRegression(), lab, support["age"], cv=folds)
+    each = [r2_score(support["age"].iloc[i], guess[i]) for _, i in folds.split(support)]
+    assert found.columns.loc["age", "score"] == pytest.approx(np.mean(each), abs=1e-3)
+    assert found.n_rows == 300 and isinstance(found, ImputationQuality)
+    assert 0.7 < found.columns.loc["age", "coverage"] < 0.9
+    assert 0.65 < found.columns.loc["sex", "auroc"] < 0.9
+
+
+def test_words_say_what_can_be_guessed(imputer):
+    found = imputer.quality()
+    assert found.to_frame()["guessed"].to_dict() == {"age": True, "coin": False, "sex": True}
+    for text in (repr(found), found._repr_html_()):
+        assert "coin cannot be told from the public columns" in text
+        assert "age can be guessed: public columns explain" in text
+        assert "at whatever epsilon" in text
+
+
+def test_noise_is_rarely_said_to_be_guessed():
+    called = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        support = pd.DataFrame({"lab": rng.normal(size=80), "age": rng.uniform(0, 100, 80)})
+        imputer = FoundationImputer({"age": Numeric(0, 100)}, support=support, backend=LinearRegression())
+        called += bool(imputer.fit(support).quality().columns.loc["age", "guessed"])
+    assert called <= 6
+
+
+def test_it_is_drawn_and_written(imputer, tmp_path):
+    found = imputer.quality(n_folds=3)
+    axes = found.plot()
+    assert [ax.get_title() for ax in axes] == list(DOMAINS)
+    found.save_html(tmp_path / "quality.html")
+    page = (tmp_path / "quality.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 3 and "heads" not in page
+    for points in found.curves.values():
+        assert len(points) == 8 and points["predicted"].is_monotonic_increasing
+
+
+def test_gaps_and_constant_columns_are_no_obstacle():
+    support = people()
+    support.loc[::3, "age"] = np.nan
+    support["sex"] = "f"
+    support["coin"] = None
+    imputer = FoundationImputer(DOMAINS, support=support, backend="conditional", random_state=0).fit(support)
+    columns = imputer.quality(n_folds=2).columns
+    assert columns.loc["age", "guessed"] and not columns.loc[["sex", "coin"], "guessed"].any()
+
+
+@pytest.mark.parametrize("folds", [1, 2.5, True, "five", None])
+def test_folds_are_whole_numbers(imputer, folds):
+    with pytest.raises(InvalidInputError, match="n_folds"):
+        imputer.quality(n_folds=folds)
+
+
+def test_without_rows_there_is_nothing_to_judge():
+    few = FoundationImputer(DOMAINS, support=people(8), random_state=0).fit(people(5))
+    with pytest.raises(InvalidInputError, match="support has 8 rows"):
+        few.quality()
+    none = FoundationImputer(DOMAINS, backend="domain").fit(people(5))
+    with pytest.raises(InvalidInputError, match="support=None"):
+        none.quality()
+
+
+def test_nothing_changes(imputer):
+    before, support = imputer.transform(people(20, 3)), imputer.support.copy()
+    imputer.quality()
+    pd.testing.assert_frame_equal(imputer.transform(people(20, 3)), before)
+    pd.testing.assert_frame_equal(imputer.support, support)
