@@ -102,3 +102,17 @@ def fit_ours(
         model._driver = REMEMBERING
     groups = {} if protects_rows else task.groups(len(X))
     return score(task, model.fit(X, y, **groups), task.test)
+
+
+def fit_paid_view(task: Task, epsilon: float, seed: int, relation: str | None) -> np.ndarray:
+    """FusionDP without support rows, whose imputer learns from a released table: half of the budget each."""
+    half = {"epsilon": epsilon / 2, "delta": DELTA / 2, "adjacency": relation, "random_state": seed}
+    groups = task.groups(len(task.train))
+    synthesizer = skfusiondp.PrivateSynthesizer(task.sensitive, **half).fit(
+        task.train, task.y_train, **groups
+    )
+    REMEMBERING.begin(object())
+    model = getattr(skfusiondp, "FusionDP" + ("Regressor" if task.regression else "Classifier"))(
+        task.sensitive, support=synthesizer.transform(task.train), **half
+    )
+    return score(task, model.fit(task.train, task.y_train, **groups), task.test)

@@ -22,18 +22,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _guesses
 import _tables
 import _tuning
 import _unseen
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -42,10 +46,10 @@ from tqdm import tqdm
 
 from skfusiondp import datasets
 from skfusiondp.impute import EnsembleBackend, EstimatorBackend
-from skfusiondp.impute._gaussian_process_head import GaussianProcessHead
 from skfusiondp.impute._heads import MarginalHead
 from skfusiondp.impute._judged import judge_classes, judge_numbers
 from skfusiondp.impute._registry import make_backend
+from skfusiondp.impute.pretrained._head import PretrainedHead
 from skfusiondp.tables._domain import Domain
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +89,25 @@ def _scaled(model: Any) -> Any:
     return make_pipeline(StandardScaler(), model)
 
 
+def _process() -> GaussianProcessRegressor:
+    """One length for all features, amplitude and noise by marginal likelihood."""
+    kernel = ConstantKernel(0.3, (1e-3, 1e2)) * RBF(8.0, (1.0, 1e3)) + WhiteKernel(0.7, (1e-2, 1.5))
+    return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+
+
+class _Indicators(ClassifierMixin, BaseEstimator):
+    """Gaussian process regression on the indicators of classes."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> _Indicators:
+        self.classes_ = np.unique(y)
+        self.process_ = _process().fit(X, (y[:, None] == self.classes_).astype(float))
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        p = np.clip(self.process_.predict(X).reshape(len(X), -1), 0.01, 1.0)
+        return p / p.sum(axis=1, keepdims=True)
+
+
 METHODS: dict[str, Callable[[dict[str, Domain]], Any]] = {
     "mean": lambda _: _headed(MarginalHead),
     "linear": _per_task(
@@ -100,7 +123,8 @@ METHODS: dict[str, Callable[[dict[str, Domain]], Any]] = {
         lambda: HistGradientBoostingClassifier(early_stopping=False, max_iter=60, random_state=0),
     ),
     "k-NN": _per_task(lambda: _scaled(KNeighborsRegressor(20)), lambda: _scaled(KNeighborsClassifier(20))),
-    "Gaussian process": lambda _: _headed(GaussianProcessHead),
+    "Gaussian process": _per_task(lambda: _scaled(_process()), lambda: _scaled(_Indicators())),
+    "pretrained process": lambda _: _headed(PretrainedHead),
     "conditional": lambda _: make_backend("conditional").set_params(random_state=0),
     "ensemble": lambda _: make_backend("ensemble").set_params(random_state=0),
 }
@@ -153,28 +177,6 @@ def fit(job: dict) -> list[dict]:
     return results
 
 
-def lines(results: list[dict], tables: list[str]) -> list[str]:
-    """Means over tables of the means over columns and draws, a row a method."""
-    frame = pd.DataFrame([r for r in results if r["table"] in tables])
-    if not len(frame):
-        return []
-    answer = []
-    for n_support, some in frame.groupby("support"):
-        shown = [k for k in ("score", "auroc", "crps skill", "coverage") if k in some]
-        by_table = some.groupby(["method", "table"])[shown].mean()
-        whole = by_table["score"].unstack().dropna(axis=1)
-        rank = whole.rank(ascending=False).mean(axis=1)
-        mean = by_table.loc[by_table.index.get_level_values("table").isin(whole.columns)]
-        mean = mean.groupby("method").mean().assign(rank=rank)
-        seconds = some.groupby(["method", "table", "seed"])["seconds"].first().groupby("method").mean()
-        answer += ["", f"{n_support} support rows, {whole.shape[1]} tables:", ""]
-        answer += ["| method | " + " | ".join(mean) + " | seconds |", "|---" * (mean.shape[1] + 2) + "|"]
-        for method in [m for m in METHODS if m in mean.index]:
-            cells = " | ".join(f"{v:.3f}" for v in mean.loc[method])
-            answer.append(f"| {method} | {cells} | {seconds[method]:.2f} |")
-    return answer
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=[*_unseen.TABLES, *SEEN])
@@ -200,8 +202,8 @@ def main() -> None:
         args.json.write_text(json.dumps({"results": results}))
     for r in failed:
         print("failed:", r)
-    print("\n".join(["Tables that no choice has seen:", *lines(results, list(_unseen.TABLES))]))
-    print("\n".join(["", "The others:", *lines(results, list(SEEN))]))
+    print("\n".join(["Tables that no choice has seen:", *_guesses.lines(results, _unseen.TABLES)]))
+    print("\n".join(["", "The others:", *_guesses.lines(results, SEEN)]))
 
 
 if __name__ == "__main__":

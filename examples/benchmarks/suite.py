@@ -6,7 +6,7 @@
 
 A finished fit is in the JSON file at once: a killed run goes on where it stopped, and a run with more
 budgets or seeds adds to what is there (`--epsilon 1 --seeds 5` first, others later). `--only` picks groups of
-methods, `--again` fits those anew. Tables come out of installed wheels (each loader's error says which
+methods, `--methods` single ones, `--again` fits those anew. Tables come out of installed wheels (each loader's error says which
 command installs it) and, for sepsis, out of the folder that SKFUSIONDP_SEPSIS names; what cannot be had is
 named and left out. Peers: pip install "skfusiondp[bench]".
 """
@@ -93,6 +93,8 @@ def methods(python: Path) -> dict[str, Method]:
             for name, family, params in FAMILIES
             for support in _ours.SUPPORT
         },
+        # What a release is worth as support rows of the imputer, within the same budget.
+        "FusionDP, paid view": Method("ours", _ours.fit_paid_view, both, grid=ONE),
         "dp-sgd": Method("ours", ours("FusionDP", _ours.NONE, method="dp-sgd"), rows, grid=(0.5, 1.0, 4.0)),
         "Opacus DP-SGD": peer(_peers.opacus),
         "Opacus DP-SGD, warm start on support": Method("peers", _peers.opacus_warm, rows, grid=(4.0,)),
@@ -190,6 +192,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=ROOT / "docs/results/suite.json")
     parser.add_argument("--quick", action="store_true", help="small settings, results/suite_quick.json")
     parser.add_argument("--only", nargs="+", choices=("ours", "peers", "free"), help="groups of methods")
+    parser.add_argument("--methods", nargs="+", help="of these names only")
     parser.add_argument("--again", action="store_true", help="fit the chosen methods anew")
     parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-peers/bin/python")
     parser.add_argument("--build-peers", action="store_true", help="make that environment, and stop")
@@ -212,6 +215,7 @@ def main() -> None:
     results = {key(r): r for r in stored["results"] if r["method"] in known}
     missing = {t: why for t in args.tables if (why := _tables.absent(t))}
     chosen = {n: m for n, m in known.items() if m.group in (args.only or [m.group])}
+    chosen = {n: m for n, m in chosen.items() if n in (args.methods or [n])}
     missing |= {n: why for n in chosen if (why := absent(n, args.peers_python))}
     for name, why in missing.items():
         print(f"absent: {name} ({why})")

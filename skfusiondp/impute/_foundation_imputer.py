@@ -77,14 +77,16 @@ class FoundationImputer(  # type: ignore[call-arg]
         It has the sensitive columns too; other columns of it are ignored.
     backend : str, backend, estimator or dict of str to estimator, default="ensemble"
         "ensemble" (linear models, trees and a Gaussian process with a pretrained kernel, averaged),
-        "conditional" (the trees alone), "sentence-transformers" (a language model reads each row as a sentence; needs no
-        `support`), "tabicl", "tabpfn" (tabular foundation models; need their own package and weights) or
-        "domain" (no knowledge). Or a backend with parameters, as ``SentenceBackend(model="path")``; or a
-        scikit-learn regressor or classifier, or a mapping {column: estimator}.
+        "conditional" (the trees alone), "sentence-transformers" (a language model reads each row as a
+        sentence; needs no `support`), "tabicl", "tabpfn" (tabular foundation models; need their own package
+        and weights) or "domain" (no knowledge). Or a backend with parameters, as
+        ``SentenceBackend(model="path")``; or a scikit-learn regressor or classifier, or a mapping
+        {column: estimator}.
     strategy : {"mean", "median", "sample"}, default="mean"
-        Which number of the predictive distribution is taken: its mean, its median or a draw. Draws of
-        several columns hang together as in support rows: each column is drawn given those before it. For categories both "mean" and "median" take the most probable one; with "mean", training
-        sees the probabilities of all of them.
+        Which number of the predictive distribution is taken, column by column: its mean, its median or a
+        draw. Draws hang together as in support rows: each column is drawn given those before it. For
+        categories both "mean" and "median" take the most probable one; with "mean", training sees the
+        probabilities of all of them.
     output : {"hybrid", "paired"}, default="hybrid"
         A table like the one given, or a `PairedTable` of the original and the hybrid view.
     batch_size : int, default=4096
