@@ -152,6 +152,7 @@ def test_what_is_planned_is_what_every_account_says(spender, place, make, tmp_pa
     check_accounts(pickle.loads(pickle.dumps(fitted)), planned, budget)
 
 
+@pytest.mark.slow
 def test_worker_processes_spend_like_this_one(tmp_path):
     budget = PrivacyBudget(1e6, 2 * DELTA, path=tmp_path / "budget.json")
     models = [clone(s).set_params(budget=budget) for s in (TRANSFORMERS[0], MODELS[3])]

@@ -134,6 +134,7 @@ def fitted(cls: type) -> Any:
     return fast(cls).fit(PLAIN, target_of(cls))
 
 
+@pytest.mark.slow
 @generated("judged", pairs(), st.sampled_from(ESTIMATORS))
 def test_a_public_column_is_its_values_whatever_holds_them(pair, cls):
     said, one, other = pair

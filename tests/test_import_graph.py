@@ -50,6 +50,7 @@ def loaded_by(statement):
     return set(done.stdout.split())
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -61,13 +62,13 @@ def loaded_by(statement):
         "from skfusiondp.preprocessing import TableEncoder",
     ],
 )
-@pytest.mark.one_in(3)
 def test_light_imports_stay_light(statement):
     loaded = loaded_by(statement)
     assert "skfusiondp" in loaded
     assert not loaded & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_the_light_import_test_would_notice():
     assert "torch" in loaded_by("from skfusiondp import nets")
 

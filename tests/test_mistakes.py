@@ -80,6 +80,7 @@ def escaped(message: str) -> str:
     return re.sub(r"([*_`<\[\]])", r"\\\1", message)
 
 
+@pytest.mark.slow
 def test_the_page_is_this_table():
     assert PAGE.read_text(encoding="utf-8") == page(), "python tests/test_mistakes.py writes it anew"
 

@@ -59,6 +59,7 @@ def fitted(request):
         return request.param().fit(X, Y)
 
 
+@pytest.mark.slow
 def test_fairlearn_thresholds_are_a_leak_that_is_said():
     fairlearn = pytest.importorskip("fairlearn.postprocessing")
     for member in (fusion(), offset()):
@@ -137,6 +138,7 @@ def test_imblearn_resamples_by_label_alone():
     assert pipe.predict(X).shape == Y.shape and np.isfinite(privacy_report(pipe).epsilon)
 
 
+@pytest.mark.slow
 def test_a_private_table_is_drawn_in_the_fits_of_an_imblearn_pipeline():
     pytest.importorskip("imblearn")
     from imblearn.pipeline import make_pipeline as sampled
@@ -173,6 +175,7 @@ def test_models_after_a_synthesizer_see_drawn_cells_and_that_is_said():
     assert privacy_report(pipe).epsilon == pipe[0].epsilon_
 
 
+@pytest.mark.slow
 def test_skrub_on_public_columns_and_its_tabular_pipeline():
     skrub = pytest.importorskip("skrub")
     public = skrub.ApplyToCols(skrub.SquashingScaler(), cols=["lab"])

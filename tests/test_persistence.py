@@ -198,6 +198,7 @@ def test_no_rows_are_in_the_file(tmp_path):
         assert sum(repr(float(v)).encode() in data for v in values) <= 12
 
 
+@pytest.mark.slow
 def test_support_rows_of_an_unfitted_part_are_refused(tmp_path):
     search = GridSearchCV(model(steps=1), {"alpha": [1.0]}, cv=2).fit(X, TARGET)
     search.estimator.imputer.set_params(support=SUPPORT)
@@ -342,6 +343,7 @@ def test_weights_of_another_shape_are_refused(path):
         load(path)
 
 
+@pytest.mark.slow
 def test_trees_that_point_outside_themselves_are_refused(tmp_path):
     imputer = FoundationImputer(DOMAINS, support=SUPPORT).fit(X)
     for change in ("boosting", "forest", "sparse"):

@@ -112,6 +112,7 @@ def test_grid_search_on_a_paired_table(adult, split):
     assert search.predict(paired).shape == (len(y),)
 
 
+@pytest.mark.slow
 def test_the_method_can_be_searched(adult, split):
     _, X, y = split
     grid = {"method": METHODS}
@@ -320,6 +321,7 @@ def test_a_free_gradient_learns_what_public_columns_tell(adult, split):
     assert model.score(X, y) > 0.85 > 0.8 > max(y.mean(), 1 - y.mean())
 
 
+@pytest.mark.slow
 def test_class_weight_moves_predictions(adult, split):
     _, X, y = split
 

@@ -216,6 +216,7 @@ def test_other_tables_take_units_too(kind, tmp_path):
     assert model.rows_per_unit_ == VISITS.max() and model.epsilon_ <= 1.0
 
 
+@pytest.mark.slow
 def test_metadata_is_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         model = fresh("fusiondp").set_fit_request(groups=True)
@@ -226,7 +227,7 @@ def test_metadata_is_routed():
         assert search.best_estimator_.rows_per_unit_ == VISITS.max()
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [GridSearchCV, StackedGridSearchCV])
 def test_searches_that_refit_go_by_the_column(search):
     fitted = search(fresh("fusiondp", groups="person"), {"lr": [0.01, 0.02]}, cv=2).fit(X, y)

@@ -38,6 +38,7 @@ def test_each_column_is_traced_to_those_that_it_is_made_of():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_many_columns_are_traced_in_groups():
     names = [f"c{i}" for i in range(30)]
     many = Flow(tuple(Column(n, frozenset({n}), np.dtype(float)) for n in names))

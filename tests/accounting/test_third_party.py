@@ -62,11 +62,13 @@ def test_encoders_that_choose_by_type_are_followed(encoders):
     assert not len(check(then(encoders.CountEncoder(), model({**AGE, **BMI}))))
 
 
+@pytest.mark.slow
 def test_an_encoder_that_drops_constant_columns_reads_all(encoders):
     steps = then(encoders.TargetEncoder(cols=["ward"], drop_invariant=True), model())
     assert leaks(steps) == {("s0", ("age", "bmi", "sex"))}
 
 
+@pytest.mark.slow
 def test_hashes_of_a_column_carry_its_cells(encoders):
     hashing = encoders.HashingEncoder(cols=["sex"], n_components=2, max_process=1)
     declared = {**AGE, **BMI, "col_0": Categorical([0, 1])}
@@ -153,6 +155,7 @@ def test_a_table_vectorizer_learns_from_all_columns(skrub):
     assert check(then(imputer(), skrub.TableVectorizer(), LogisticRegression())).ok
 
 
+@pytest.mark.slow
 def test_a_step_applied_to_some_columns_is_tried(skrub):
     scaled = skrub.ApplyToCols(StandardScaler(), cols=["age"])
     assert leaks(then(scaled, model())) == {("s0", ("age",))}

@@ -93,7 +93,7 @@ def unnoised(self, gradient):
     return gradient
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [unscaled, unnoised])
 def test_a_step_that_adds_less_noise_than_it_says_is_caught(rows, monkeypatch, broken):
     from skfusiondp.privacy._noise import GaussianNoise
@@ -117,6 +117,7 @@ def test_sampling_every_row_at_each_step_is_caught(rows, monkeypatch):
     assert not audited(model(epsilon=2.0), *rows).consistent
 
 
+@pytest.mark.slow
 def test_canary_gradients_are_orthogonal_and_as_long_as_clipping_lets_them_be(rows, monkeypatch):
     from skfusiondp.training import PerRowEngine
 
@@ -200,7 +201,7 @@ def test_only_the_named_column_is_set_and_the_estimator_is_left_alone(paired, ad
     assert fit.get_params() == before and not hasattr(fit, "ledger_")
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 def test_any_kind_of_table_and_a_table_whose_every_column_is_sensitive(df_module, adult, rows):
     table = df_module(adult.table[:300])
     fit = model(sensitive=adult.sensitive, epochs=1)
@@ -242,6 +243,7 @@ def test_coins_are_fair_and_guesses_abstain_in_the_middle():
     assert index[first].tolist() == [0, 3] and index[~first].tolist() == [4]
 
 
+@pytest.mark.slow
 def test_result_is_text_html_json_and_a_plot(rows):
     pytest.importorskip("matplotlib").use("Agg")
     found = audited(model(epsilon=2.0, epochs=1), *rows, n_canaries=200)

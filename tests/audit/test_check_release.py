@@ -107,6 +107,7 @@ def test_what_cannot_be_compared_is_refused(released, sensitive, message):
         check_release(TRUE, released, sensitive)
 
 
+@pytest.mark.slow
 def test_whole_numbers_that_the_domain_does_not_know_are_named():
     whole = TRUE.assign(age=TRUE["age"].round())
     found = check_release(whole, whole.assign(age=whole["age"] + 1e-7), DOMAINS, Y)

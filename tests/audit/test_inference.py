@@ -65,6 +65,7 @@ def test_a_private_model_adds_next_to_nothing(rows):
     assert json.loads(found.to_json())["n_rows"] == 600 and "without the model" in str(found)
 
 
+@pytest.mark.slow
 def test_numbers_are_guessed_by_quarters_and_missing_cells_are_left_out(rows):
     table, _, p = rows
     table = table.assign(n0=table["n0"].where(np.arange(600) >= 50))

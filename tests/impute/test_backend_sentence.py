@@ -97,6 +97,7 @@ def test_missing_package(monkeypatch, domains, train):
         FoundationImputer(domains, backend="sentence-transformers").fit(train)
 
 
+@pytest.mark.slow
 def test_missing_model(monkeypatch, domains, train, tmp_path):
     pytest.importorskip("sentence_transformers")
     backend = SentenceBackend(model=tmp_path / "nowhere")

@@ -160,6 +160,7 @@ def test_it_is_better_than_its_members_and_gives_values_that_support_rows_have()
     assert 0.7 < inside.mean() < 0.95
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("n", [12, 60, 600])
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_supports_of_every_size_rare_classes_gaps_and_texts(n, tmp_path):

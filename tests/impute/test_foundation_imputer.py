@@ -316,6 +316,7 @@ def test_progress_bar(domains, support, train, capsys):
     assert "Imputing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_importing_stays_light():
     heavy = ("torch", "transformers", "sentence_transformers", "tabicl", "tabpfn", "polars")
     code = f"import sys, skfusiondp.impute; assert not set({heavy}) & set(sys.modules)"

@@ -147,8 +147,8 @@ def test_a_single_candidate_by_the_theorem_alone():
     assert 0.98 < epsilon <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", [False, True])
-@pytest.mark.one_in(2)
 def test_the_number_of_trials_has_the_stated_distribution_and_no_other(secret):
     counts = []
     for seed in range(600):
@@ -388,6 +388,7 @@ def test_one_row_moves_a_paid_score_by_its_own_share_whatever_the_scorer(how, ce
     assert not hasattr(model, "seen")
 
 
+@pytest.mark.slow
 def test_a_row_without_a_score_counts_as_nothing_and_only_the_data_holder_is_told(table, target):
     def scoring(model, X, y):
         if X["age"].iloc[0] > 0.5:

@@ -114,7 +114,7 @@ def test_containers(table, target, kind):
     stacked.predict(X)
 
 
-@pytest.mark.one_in(6)
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "several", "multiclass", "multilabel"])
 def test_tasks(table, task):
     y = table["age"] + table["b"]
@@ -203,6 +203,7 @@ def test_a_search_counts_every_private_part(table, target):
     assert min(own) > 0 and len(search.ledger_) == 5 * sum(own)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:StackedGridSearchCV fitted")
 def test_a_search_inside_a_search_is_counted_or_refused(table, target):
     inner, outer = {"max_grad_norm": [1.0]}, {"estimator__lr": [0.01]}
@@ -305,6 +306,7 @@ def test_a_second_search_adds_to_the_ledger(table, target):
     assert search.fit(table, target).ledger_ == once + once
 
 
+@pytest.mark.slow
 def test_a_fitted_search_pickles(tmp_path):
     adult = load_adult()
     model = FusionDPClassifier(adult.sensitive, steps=3, public_epochs=1, random_state=0)

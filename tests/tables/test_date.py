@@ -335,6 +335,7 @@ def test_imputed_cells_are_dates_in_every_container():
     assert alone.dtype == "datetime64[us]"
 
 
+@pytest.mark.slow
 @quiet
 def test_tables_on_disk_hold_dates(tmp_path):
     pytest.importorskip("pyarrow")
@@ -348,6 +349,7 @@ def test_tables_on_disk_hold_dates(tmp_path):
         assert isinstance(undeclared.schema_.domains["born"], Date)
 
 
+@pytest.mark.slow
 @quiet
 def test_it_is_audited_shown_and_checked():
     model = MADE["fusiondp"]().fit(TABLE, Y)

@@ -186,6 +186,7 @@ def test_on_disk_too(on_disk, tmp_path):
     assert codes.max() == 2
 
 
+@pytest.mark.slow
 def test_searches_show_it_too():
     base = fusion(random_state=None)
     found = PrivateRandomSearchCV(base, {"lr": [0.01]}, n_trials=2, epsilon=2.0, random_state=0).fit(TABLE, Y)

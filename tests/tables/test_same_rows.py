@@ -185,6 +185,7 @@ def test_an_imputer_alone_and_what_comes_after_it(output):
         assert model.epsilon_ == math.inf
 
 
+@pytest.mark.slow
 def test_arrays_polars_and_files_are_looked_at_too(tmp_path):
     A = X[["lab", "age"]].to_numpy()
     numbers = {1: Numeric(18, 90)}

@@ -78,6 +78,7 @@ def test_a_model_whose_noise_hides_all_is_the_free_one():
     assert np.mean(noisy) > np.mean(free) - 0.005
 
 
+@pytest.mark.slow
 def test_a_clear_correction_stays():
     table, y = made(4000, 2)
     model = FusionDPClassifier(DOMAINS, epsilon=2.0, method="feature-dp", **QUICK).fit(table, y)
@@ -97,6 +98,7 @@ def test_only_a_head_that_corrects_is_shrunk(cls, module):
     assert whole.net_.correction_kept_ == 1.0
 
 
+@pytest.mark.slow
 def test_fits_of_a_search_keep_what_they_would_alone(monkeypatch):
     values = {"noise_multiplier": [1.0, 40.0]}
     model = FusionDPClassifier(DOMAINS, epochs=2, **QUICK)
@@ -129,7 +131,7 @@ def test_sums_of_noise_are_no_longer_than_noise_and_others_are():
     assert exact.deviations == np.inf
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [None, MLP])
 def test_the_report_says_when_gradients_are_not_told_from_noise(module, tmp_path):
     said = {}

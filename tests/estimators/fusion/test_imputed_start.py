@@ -147,6 +147,7 @@ def test_a_missing_cell_counts_as_the_mean(model):
     assert np.isfinite(model.predict_proba(missing)).all()
 
 
+@pytest.mark.slow
 def test_without_anything_to_impute_from_cells_add_nothing():
     with pytest.warns(UserWarning, match="No support rows"):
         model = FusionDPClassifier(DOMAINS, method="hybrid", **QUICK).fit(TRAIN, Y)
@@ -178,6 +179,7 @@ def test_targets_of_every_kind(kind):
     assert model.score(TEST, y_test) > model.score(TEST[["lab", "dose"]], y_test) + 0.03
 
 
+@pytest.mark.slow
 def test_a_label_that_is_constant_gets_no_effect():
     y = np.c_[Y, np.zeros(len(Y), int)]
     y[0, 1] = 1

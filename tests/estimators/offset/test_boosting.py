@@ -22,6 +22,7 @@ def made(n, k, seed):
     return table, effects[code] + 0.5 * number
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", [OffsetFusionClassifier, OffsetFusionRegressor, FusionDPClassifier])
 def test_categories_are_told_apart_by_their_labels(kind, tmp_path):
     (table, logit), (test, truth) = made(2000, 200, 0), made(1000, 200, 1)

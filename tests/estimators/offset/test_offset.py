@@ -361,6 +361,7 @@ class Remembers(LogisticRegression):
         return super().predict_proba(X + 1.0)
 
 
+@pytest.mark.slow
 def test_a_fit_works_on_copies_and_carries_nothing_to_the_next():
     table = TRAIN.drop(columns="ward")
     given = Remembers(["mine"])
@@ -425,7 +426,7 @@ def test_every_number_of_the_noise_comes_from_the_operating_system(given, monkey
     assert words and not any(secret for secret, _ in words)
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [1e-19, 1e-9, 1e9, 1e19])
 def test_extreme_bounds_give_a_model(bound):
     model = classifier(max_grad_norm=bound).fit(TRAIN, Y)
@@ -443,6 +444,7 @@ def test_pickle_predicts_alike_and_carries_no_rows(given):
     assert again.privacy_report() == model.privacy_report()
 
 
+@pytest.mark.slow
 def test_absent_sensitive_columns_are_imputed_or_refused():
     model = classifier(imputer=FoundationImputer(), **LABELLED).fit(TRAIN, Y)
     probability = model.predict_proba(TRAIN.drop(columns=["age", "sex"]))
@@ -556,6 +558,7 @@ def test_beats_the_public_columns_on_adult():
     assert roc_auc_score(adult.target[test], private) > roc_auc_score(adult.target[test], public) + 0.02
 
 
+@pytest.mark.slow
 def test_three_classes_any_public_model_weights_and_polars_like_arrays():
     y = np.array(["a", "b", "c"], dtype=object)[np.digitize(NUMBER, [-1, 1])]
     ys = np.array(["a", "b", "c"], dtype=object)[np.digitize(N_SUPPORT, [-1, 1])]

@@ -107,7 +107,7 @@ def test_the_free_part_of_a_large_table_is_learnt_from_a_sample_and_the_private_
     assert 600 <= same.sum() <= 650
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, LABELLED], ids=["none", "labelled"])
 def test_nothing_of_the_free_part_of_a_large_table_moves_with_sensitive_cells(given, monkeypatch):
     monkeypatch.setattr(_offset_base, "_LEARNT_ROWS", 300)

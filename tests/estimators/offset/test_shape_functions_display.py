@@ -64,6 +64,7 @@ def test_it_draws_into_given_axes():
     assert [a.get_title() for a in single.axes_] == ["sex"]
 
 
+@pytest.mark.slow
 def test_several_classes_have_a_legend_and_numbers_their_unit():
     three = fitted(np.digitize(X["lab"], [-0.5, 0.5])).plot_shapes()
     assert [t.get_text() for t in three.axes_[-1].get_legend().get_texts()] == ["0", "1", "2"]
