@@ -152,7 +152,7 @@ def test_encoders_and_imputers_see_the_values(pair):
     X, Z = PLAIN.assign(lab=one), PLAIN.assign(lab=other)
     encoder = TableEncoder(DOMAINS).fit(X)
     assert same(encoder.transform(X), quietly(encoder.transform, Z)), said
-    imputer = FoundationImputer(DOMAINS, support=X, backend="conditional", random_state=0).fit(
+    imputer = FoundationImputer(DOMAINS, support=X, backend="ensemble", random_state=0).fit(
         PLAIN.assign(lab=one)
     )
     one_way, other_way = imputer.transform(X), quietly(imputer.transform, Z)

@@ -106,7 +106,7 @@ LAYERS = {
     "accounting": ("exceptions", "_parameters", "_copies", "_html", "privacy", "tables"),
     "impute": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_copies", "_contents",
-        "_forked", "_refit", "tables", "accounting"
+        "_forked", "_html", "_refit", "tables", "accounting"
     ),
     "_spender": (
         "exceptions", "_keywords", "_parameters", "_random_state", "_display", "_refit", "privacy", "tables",

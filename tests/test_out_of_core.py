@@ -91,7 +91,7 @@ def test_a_memmap_trains_the_model_of_the_same_array(method, array, memmap, targ
 
 
 @pytest.mark.parametrize("strategy", ["mean", "sample"])
-@pytest.mark.parametrize("backend", ["conditional", "tree"])
+@pytest.mark.parametrize("backend", ["ensemble", "tree"])
 def test_imputing_batch_by_batch_gives_the_same_model(strategy, backend, array, memmap, target):
     if backend == "tree" and strategy == "sample":
         pytest.skip("a regressor has no distribution to sample from")

@@ -44,7 +44,7 @@ FITS = {
     "PrivateStandardScaler": lambda: PrivateStandardScaler(AGE, noise_multiplier=1.0),
     "FoundationImputer": lambda: FoundationImputer(AGE, backend="domain", strategy="sample"),
     "ConditionalBackend": lambda: FoundationImputer(
-        AGE, support=TABLE[::2].assign(age=TABLE["age"][::2] + 3), backend="conditional", on_leak="ignore"
+        AGE, support=TABLE[::2].assign(age=TABLE["age"][::2] + 3), backend="ensemble", on_leak="ignore"
     ),
     "PrivateRandomSearchCV": lambda: PrivateRandomSearchCV(
         FusionDPRegressor(AGE, steps=1, public_epochs=0, module__hidden=(4,)),

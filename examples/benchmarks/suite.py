@@ -6,9 +6,9 @@
 
 A finished fit is in the JSON file at once: a killed run goes on where it stopped, and a run with more
 budgets or seeds adds to what is there (`--epsilon 1 --seeds 5` first, others later). `--only` picks groups of
-methods, `--methods` single ones, `--again` fits those anew. Tables come out of installed wheels (each loader's error says which
-command installs it) and, for sepsis, out of the folder that SKFUSIONDP_SEPSIS names; what cannot be had is
-named and left out. Peers: pip install "skfusiondp[bench]".
+methods, `--methods` single ones, `--again` fits those anew. Tables come out of installed wheels (each
+loader's error says which command installs it) and, for sepsis, out of the folder that SKFUSIONDP_SEPSIS
+names; what cannot be had is named and left out. Peers: pip install "skfusiondp[bench]".
 """
 
 from __future__ import annotations

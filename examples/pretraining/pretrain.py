@@ -1,6 +1,6 @@
 """Pre-train the network of the embedded imputer, on synthetic tables alone.
 
-    python examples/pretraining/pretrain.py --steps 6000 --out kernel_network.safetensors
+    python examples/pretraining/pretrain.py --out kernel_network.safetensors
 
 Every step draws tables of its own seed, so the same command gives the same curve again, and a run that was
 stopped goes on from its last checkpoint. The curve counts held-out tables: how much of the labels' variance
@@ -66,7 +66,7 @@ def loss_of(
 
 def shape(largest: int) -> tuple[int, int, int, int, int]:
     """Numbers of tables, support rows, query rows, columns and classes."""
-    n_support = round(math.exp(random.uniform(math.log(24), math.log(largest))))
+    n_support = round(math.exp(random.uniform(math.log(10), math.log(largest))))
     n_query = max(32, min(96, n_support // 2))
     width = round(math.exp(random.uniform(math.log(2), math.log(32))))
     kind = random.random()
@@ -98,7 +98,7 @@ def held_out(network: KernelNetwork) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--stop", type=int, help="end after so many of the steps")
     parser.add_argument("--largest", type=int, default=500, help="most support rows")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate at its height")

@@ -77,9 +77,24 @@ def class_losses(
 
 
 def covered(guess: NumericPredictive, true: np.ndarray) -> np.ndarray:
-    """Whether each number lies within the 80 % interval around its guess."""
-    low, high = (guess.sample(np.full(len(true), u)) for u in INTERVAL)
-    return (true >= low) & (true <= high)
+    """How much of each number lies within the 80 % interval around its guess, ndarray of shape (n_rows,).
+
+    1 or 0 where it lies inside or outside. A value that is likely in itself, as of a number of children, can
+    lie across an end of the interval; it then counts by the part of its probability inside, so that a
+    distribution that is right covers 80 % of discrete numbers too (the randomised probability integral
+    transform: Czado, Gneiting and Held, Biometrics 65, 2009).
+    """
+    atoms, weights = np.broadcast_arrays(
+        guess.atoms, 1.0 if guess.probabilities is None else guess.probabilities
+    )
+    shape = (len(true), atoms.shape[-1])
+    atoms, weights = np.broadcast_to(atoms, shape), np.broadcast_to(weights, shape)
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    below = (shares * (atoms < true[:, None])).sum(axis=1)
+    up_to = below + (shares * (atoms == true[:, None])).sum(axis=1)
+    inside = np.clip(up_to, *INTERVAL) - np.clip(below, *INTERVAL)
+    between = (below >= INTERVAL[0]) & (below <= INTERVAL[1])
+    return np.where(up_to > below, inside / np.where(up_to > below, up_to - below, 1.0), between)
 
 
 def _floored(p: np.ndarray) -> np.ndarray:

@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from sklearn.gaussian_process import GaussianProcessRegressor
 
 from skfusiondp import Categorical, FoundationImputer, Numeric
 from skfusiondp.impute import ConditionalBackend, EnsembleBackend
 from skfusiondp.impute import _ensemble_backend as ensemble
 from skfusiondp.impute._conditional_backend import TreesHead
 from skfusiondp.impute._ensemble_backend import EnsembleHead, closest_weights, likeliest_weights, tilted
-from skfusiondp.impute._gaussian_process_head import GaussianProcessHead
 from skfusiondp.impute._linear_head import LinearHead
+from skfusiondp.impute.pretrained._head import PretrainedHead
 from skfusiondp.persistence import load, save
 
 WHOLE_MODELS = True
@@ -29,37 +28,11 @@ def made(n, seed=0):
     return features, age.round(), sex
 
 
-@pytest.mark.parametrize("domain", [AGE, SEX], ids=["number", "classes"])
-def test_a_process_predicts_each_row_from_the_others(domain, monkeypatch):
-    features, age, sex = made(50)
-    seen, plain = [], GaussianProcessRegressor.fit
-
-    def fit(self, X, y):
-        seen.append(plain(self, X, y))
-        return self
-
-    monkeypatch.setattr(GaussianProcessRegressor, "fit", fit)
-    target = age if domain is AGE else sex
-    head = GaussianProcessHead(domain).fit(features, target)
-    (process,) = seen
-    wanted, scaled, i = head._indicators(target), head._scaled(features), 7
-    rest = np.arange(50) != i
-    standard = (wanted - wanted.mean(axis=0)) / wanted.std(axis=0)
-    alone = plain(GaussianProcessRegressor(process.kernel_, optimizer=None), scaled[rest], standard[rest])
-    expected = alone.predict(scaled[i : i + 1]).reshape(1, -1) * wanted.std(axis=0) + wanted.mean(axis=0)
-    np.testing.assert_allclose(head.left_out_[i], head._guess(expected)[0], rtol=1e-6)
-    others = made(20, 1)[0]
-    guess = head.predict(others)
-    found = guess.mean if domain is AGE else guess.probabilities
-    outputs = process.predict(head._scaled(others)).reshape(20, -1)
-    np.testing.assert_allclose(found, head._guess(outputs), rtol=1e-8)
-
-
 @pytest.mark.parametrize(
     "make",
     [
         LinearHead,
-        GaussianProcessHead,
+        PretrainedHead,
         lambda domain: TreesHead(domain, 60, None, 0, leaves_out=True),
     ],
     ids=["linear", "process", "trees"],
@@ -144,7 +117,7 @@ def test_it_is_better_than_its_members_and_gives_values_that_support_rows_have()
         "all": lambda d: EnsembleHead(d, 60, None, 0),
         "trees": lambda d: TreesHead(d, 60, None, 0),
         "linear": LinearHead,
-        "process": GaussianProcessHead,
+        "process": PretrainedHead,
     }.items():
         errors[name] = np.mean((head(AGE).fit(features, age).predict(test).mean - age_test) ** 2)
         p = head(SEX).fit(features, sex).predict(test).probabilities
@@ -180,7 +153,7 @@ def test_supports_of_every_size_rare_classes_gaps_and_texts(n, tmp_path):
     kept = EnsembleBackend(random_state=0).fit(
         support[["a", "b", "word"]], support[["age", "sex"]], {"age": AGE}
     )
-    assert len(kept.heads_["age"].members_) == (3 if n <= 400 else 2)
+    assert len(kept.heads_["age"].members_) == 3
     imputer.set_params(support=None)
     save(imputer, tmp_path / "imputer.skf")
     pd.testing.assert_frame_equal(load(tmp_path / "imputer.skf").transform(table), imputed)

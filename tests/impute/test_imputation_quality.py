@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
-from skfusiondp import Categorical, FoundationImputer, InvalidInputError, Numeric
-from skfusiondp.impute import ImputationQuality
+from skfusiondp import Categorical, FoundationImputer, Numeric
+from skfusiondp.exceptions import InvalidInputError
+from skfusiondp.impute import CategoricalPredictive, ImputationQuality, NumericPredictive
+from skfusiondp.impute._judged import covered, judge_classes
 
 DOMAINS = {"age": Numeric(0, 100), "coin": Categorical(["heads", "tails"]), "sex": Categorical(["f", "m"])}
 
@@ -104,3 +106,25 @@ def test_nothing_changes(imputer):
     imputer.quality()
     pd.testing.assert_frame_equal(imputer.transform(people(20, 3)), before)
     pd.testing.assert_frame_equal(imputer.support, support)
+
+
+def test_an_interval_that_is_right_covers_four_fifths_of_discrete_numbers_too():
+    rng = np.random.default_rng(0)
+    weights = np.array([0.5, 0.3, 0.15, 0.05])
+    guess = NumericPredictive(np.full(20_000, 0.75), np.arange(4.0), weights)
+    true = rng.choice(4, 20_000, p=weights).astype(float)
+    assert covered(guess, true).mean() == pytest.approx(0.8, abs=0.01)
+    assert covered(NumericPredictive(guess.mean, np.arange(4.0), weights**3), true).mean() < 0.7
+    spread = NumericPredictive(np.zeros(9_000), np.sort(rng.normal(size=2_000)))
+    assert covered(spread, rng.normal(size=9_000)).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    true, p = rng.integers(3, size=500), rng.dirichlet([2, 1, 1], 500)
+    known = rng.integers(3, size=100)
+    shares = np.tile(np.bincount(known) / 100, (500, 1))
+    found = judge_classes(CategoricalPredictive(p), known.astype(float), true.astype(float))
+    clipped = np.clip(p, 1e-3, None)
+    expected = 1 - log_loss(true, clipped / clipped.sum(axis=1, keepdims=True)) / log_loss(true, shares)
+    assert found["score"] == pytest.approx(expected, abs=1e-3)

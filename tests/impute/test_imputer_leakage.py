@@ -19,7 +19,7 @@ def scrambled(train, seed=5):
 
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "sample"])
-@pytest.mark.parametrize("backend", ["conditional", "domain"])
+@pytest.mark.parametrize("backend", ["ensemble", "domain"])
 def test_sensitive_cells_change_neither_state_nor_hybrid(backend, strategy, domains, support, train):
     parameters = {"support": support, "backend": backend, "strategy": strategy, "random_state": 0}
     one = FoundationImputer(domains, **parameters).fit(train)

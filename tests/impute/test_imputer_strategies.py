@@ -55,7 +55,7 @@ def two_wards():
     return table(1500), table(3000)
 
 
-@pytest.mark.parametrize("backend", ["conditional", "ridge"])
+@pytest.mark.parametrize("backend", ["ensemble", "ridge"])
 def test_samples_match_the_conditional_distribution(backend, two_wards):
     support, train = two_wards
     domains = {"age": Numeric(0, 100), "sex": Categorical(["f", "m"])}

@@ -236,7 +236,7 @@ def test_an_imputer_reads_support_rows_of_another_type():
     """It erred by 13.7 for 0.007."""
     age = 20.0 + 20 * CODE
     support = pd.DataFrame({"code": pd.Series(CODE).astype("category"), "age": age})
-    for backend in (LinearRegression(), "conditional"):
+    for backend in (LinearRegression(), "ensemble"):
         imputer = FoundationImputer(AGE, support=support, backend=backend, random_state=0)
         for kind in (int, float, "Int64", object, "category"):
             X = pd.DataFrame({"code": pd.Series(CODE).astype(kind), "age": 0.0})

@@ -36,8 +36,9 @@ class PretrainedHead(Head):
         from ._process import solved
 
         features = np.clip(features, -_FAR, _FAR)
-        self.columns_ = _most_telling(features, target)
         self.shown_ = np.unique(target) if self.domain.task == "classifier" else np.zeros(0, dtype=int)
+        wanted = (target[:, None] == self.shown_) if len(self.shown_) else target[:, None]
+        self.columns_ = _most_telling(features, wanted.astype(float))
         known = np.searchsorted(self.shown_, target) if len(self.shown_) else target.astype(float)
         self.process_, left_out = solved(features[:, self.columns_], known, len(self.shown_))
         self.left_out_ = self._spread(left_out)
@@ -56,14 +57,12 @@ class PretrainedHead(Head):
         return found
 
 
-def _most_telling(features: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _most_telling(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Positions of the features that vary; where they are many, of those that correlate most."""
     varying = np.flatnonzero(features.std(axis=0) > 1e-9)
     if len(varying) <= _MOST_FEATURES:
         return varying
     scaled = features[:, varying] - features[:, varying].mean(axis=0)
     scaled /= scaled.std(axis=0)
-    kinds = np.unique(target)
-    wanted = (target[:, None] == kinds if len(kinds) <= 100 else target[:, None]).astype(float)
     told = ((scaled.T @ (wanted - wanted.mean(axis=0))) ** 2).sum(axis=1)
     return np.sort(varying[np.argsort(-told, kind="stable")[:_MOST_FEATURES]])

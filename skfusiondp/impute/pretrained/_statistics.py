@@ -62,7 +62,7 @@ def statistics(
             torch.log1p(n * by_rank) - 0.7,
             torch.log1p(n * by_hats) - 1.5,
             spread,
-            ((support.ranks - support.ranks[:, :1]).abs().amax(1) <= 1.0 + 1e-4).to(spread.dtype),
+            _two_valued(support.ranks),
         ],
         dim=-1,
     )
@@ -77,6 +77,12 @@ def statistics(
     plain = torch.tensor(facts, dtype=spread.dtype, device=spread.device).expand(n_tables, -1).clone()
     plain[:, -1] = explained.amax(1)
     return of_features, torch.cat([torch.stack(worth, dim=1), plain], dim=1)
+
+
+def _two_valued(ranks: torch.Tensor) -> torch.Tensor:
+    """1 for features of at most two values, 0 for others, (n_tables, n_features)."""
+    ends = (ranks - ranks.amin(1, keepdim=True)) * (ranks.amax(1, keepdim=True) - ranks)
+    return (ends.amax(1) < 1e-6).to(ranks.dtype)
 
 
 def _alone(channel: torch.Tensor, labels: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
