@@ -92,7 +92,9 @@ class InContextBackend(ColumnwiseBackend):
                 f"model_path={str(path)!r} is no file, and weights are never downloaded silently; "
                 f"give the path of the {task}'s weights."
             )
-        return str(Path(path).resolve())
+        # Links are not followed: TabPFN reads the version off the name, and the Hugging Face cache links
+        # the official name to a file that is named by its hash.
+        return str(Path(path).absolute())
 
 
 class InContextHead(Head):

@@ -33,6 +33,8 @@ class TabICLBackend(InContextBackend):
 
     Notes
     -----
+    Worth it where you have its weights and a GPU, and some hundred to a few thousand support rows: it reads
+    them all at every prediction. Elsewhere take ``backend="conditional"``, which needs neither.
     The pickle holds the support rows, which TabICL reads at every prediction, and the path of
     the weights rather than the weights.
 
@@ -49,25 +51,33 @@ class TabICLBackend(InContextBackend):
                   options={'n_estimators': 4})
     """
 
-    def fit(self, public_support: Any, sensitive_support: Any, domains: Any) -> TabICLBackend:
-        """Hand the support rows to TabICL; see `Backend.fit`."""
-        try:
-            super().fit(public_support, sensitive_support, domains)
-        except ValueError as error:
-            # TabICL's own message about its cache names a switch that this backend keeps off.
-            if "automatic download is disabled" not in str(error):
-                raise
-            raise MissingDependencyError(
-                "backend='tabicl' finds no weights on this machine and downloads none; pass "
-                "TabICLBackend(model_path={'classifier': path, 'regressor': path})."
-            ) from error
-        return self
-
     def _make_model(self, task: str) -> Any:
         tabicl = needed("tabicl", "tabicl", "'skfusiondp[tabicl]'")
         kind = {"classifier": "TabICLClassifier", "regressor": "TabICLRegressor"}[task]
         settings = {"random_state": seed_of(self.random_state), **(self.options or {})}
-        return getattr(tabicl, kind)(**settings, model_path=self._checkpoint(task), allow_auto_download=False)
+        model = getattr(tabicl, kind)(
+            **settings, model_path=self._checkpoint(task), allow_auto_download=False
+        )
+        if model.model_path is None:
+            model.model_path = self._cached(model.checkpoint_version)
+        return model
+
+    @staticmethod
+    def _cached(name: str) -> str:
+        """Return the path of weights in the local Hugging Face cache.
+
+        TabICL's own search there asks huggingface.co for a list of known agents (huggingface-hub 2), and its
+        message about absent weights names a switch that this backend keeps off.
+        """
+        from huggingface_hub import try_to_load_from_cache
+
+        path = try_to_load_from_cache("jingang/TabICL", name)
+        if not isinstance(path, str):
+            raise MissingDependencyError(
+                f"backend='tabicl' finds no weights on this machine ({name!r} in the Hugging Face cache) and "
+                "downloads none; pass TabICLBackend(model_path={'classifier': path, 'regressor': path})."
+            )
+        return path
 
     @staticmethod
     def _quantiles(model: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
