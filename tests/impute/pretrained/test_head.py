@@ -149,11 +149,11 @@ assert abs(found["age"] - t["age"]).mean() < 5
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("n", [300, 1500])
-def test_from_many_rows_it_learns_how_often_a_class_occurs(n):
+@pytest.mark.parametrize(("n", "off"), [(300, 0.05), (1500, 0.025), (6000, 0.025)])
+def test_from_many_rows_it_learns_how_often_a_class_occurs(n, off):
     rng = np.random.default_rng(0)
     ward = rng.integers(2, size=n)
     sex = ((ward == 0) & (rng.random(n) < 0.8)).astype(np.int64)
     head = PretrainedHead(SEX).fit(ward[:, None].astype(float), sex)
     p = head.predict(np.array([[0.0], [1.0]])).probabilities[:, 1]
-    assert p[0] == pytest.approx(sex[ward == 0].mean(), abs=0.03) and p[1] < 0.03
+    assert p[0] == pytest.approx(sex[ward == 0].mean(), abs=off) and p[1] < 0.03
