@@ -115,8 +115,8 @@ METHODS: dict[str, Callable[[dict[str, Domain]], Any]] = {
         lambda: _scaled(LogisticRegressionCV(Cs=np.logspace(-4, 1, 8), cv=5, scoring="neg_log_loss")),
     ),
     "ExtraTrees": _per_task(
-        lambda: ExtraTreesRegressor(300, min_samples_leaf=3, random_state=0),
-        lambda: ExtraTreesClassifier(300, min_samples_leaf=3, random_state=0),
+        lambda: ExtraTreesRegressor(min_samples_leaf=3, random_state=0),
+        lambda: ExtraTreesClassifier(min_samples_leaf=3, random_state=0),
     ),
     "HistGradientBoosting": _per_task(
         lambda: HistGradientBoostingRegressor(early_stopping=False, random_state=0),
