@@ -33,7 +33,6 @@ class KernelNetwork(nn.Module):
         self.table = _layers(N_OF_TABLE + 2 * width, width, width)
         self.relevance = _layers(2 * width, width, _OF_FEATURE)
         self.whole = _layers(width, width, len(_START))
-        self.register_buffer("start", torch.tensor(_START), persistent=False)
         for last in (self.relevance[-1], self.whole[-1]):
             nn.init.normal_(last.weight, std=0.02)
             nn.init.zeros_(last.bias)
@@ -48,7 +47,8 @@ class KernelNetwork(nn.Module):
         table = self.table(torch.cat([of_tables, read.mean(1), read.amax(1)], dim=-1))
         beside = table[:, None].expand(-1, read.shape[1], -1)
         relevances = self.relevance(torch.cat([read, beside], dim=-1)).clamp(-6.0, 4.0).exp()
-        whole = (self.whole(table) + self.start).clamp(-7.0, 3.0)
+        start = torch.tensor(_START, dtype=table.dtype, device=table.device)
+        whole = (self.whole(table) + start).clamp(-7.0, 3.0)
         return Hyperparameters(
             *relevances.unbind(-1), whole[:, :4].exp(), noise_of(whole[:, 4:5]), whole[:, 5:].exp()
         )
