@@ -21,7 +21,7 @@ def lines(results: list[dict], tables: Iterable[str]) -> list[str]:
         mean = by_table.loc[by_table.index.get_level_values("table").isin(whole.columns)]
         mean = mean.groupby("method").mean().assign(rank=rank)
         seconds = some.groupby(["method", "table", "seed"])["seconds"].first().groupby("method").mean()
-        answer += ["", f"{n_support} support rows, {whole.shape[1]} tables:", ""]
+        answer += ["", f"{n_support:,} support rows, {whole.shape[1]} tables:", ""]
         answer += ["| method | " + " | ".join(mean) + " | seconds |", "|---" * (mean.shape[1] + 2) + "|"]
         for method in some["method"].unique():
             cells = " | ".join(f"{v:.3f}" for v in mean.loc[method])

@@ -47,7 +47,7 @@ from tqdm import tqdm
 from skfusiondp import datasets
 from skfusiondp.impute import EnsembleBackend, EstimatorBackend
 from skfusiondp.impute._heads import MarginalHead
-from skfusiondp.impute._judged import judge_classes, judge_numbers
+from skfusiondp.impute._judged import judge
 from skfusiondp.impute._registry import make_backend
 from skfusiondp.impute.pretrained._head import PretrainedHead
 from skfusiondp.tables._domain import Domain
@@ -171,7 +171,6 @@ def fit(job: dict) -> list[dict]:
     seconds = time.process_time() - start
     for column, domain in domains.items():
         known, true = domain.target(support[column]), domain.target(test[column])
-        judge = judge_numbers if domain.task == "regressor" else judge_classes
         figures = judge(guesses[column], known, true)
         results.append({**job, "column": column, "kind": domain.task, "seconds": seconds, **figures})
     return results
@@ -187,6 +186,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=ROOT / "docs/results/imputation.json")
     args = parser.parse_args()
     results = json.loads(args.json.read_text())["results"] if args.json.exists() else []
+    known = {"unseen": list(_unseen.TABLES), "seen": list(SEEN)}
     done = {tuple(r[k] for k in KEY) for r in results}
     tables = [t for t in args.tables if t != "sepsis" or not _tables.absent("sepsis")]
     todo = [
@@ -199,7 +199,7 @@ def main() -> None:
     for found in tqdm(run(delayed(fit)(j) for j in todo), total=len(todo), unit="fit", mininterval=5):
         failed += [r for r in found if "error" in r]
         results += [r for r in found if "error" not in r]
-        args.json.write_text(json.dumps({"results": results}))
+        args.json.write_text(json.dumps({**known, "results": results}))
     for r in failed:
         print("failed:", r)
     print("\n".join(["Tables that no choice has seen:", *_guesses.lines(results, _unseen.TABLES)]))

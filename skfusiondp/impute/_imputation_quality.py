@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from .._html import card, page
-from ..tables._domain import Domain
 from ._backend import Predictive
 from ._categorical_predictive import CategoricalPredictive
-from ._judged import class_losses, judge_classes, judge_numbers
+from ._judged import class_losses, judge
 
 # One-sided, at 95 %: a column counts as guessed only if held-out rows show it.
 _BEYOND = 1.645
@@ -125,29 +124,24 @@ def _words(column: str, row: pd.Series) -> str:
 
 
 def quality_of(
-    domains: Mapping[str, Domain],
+    columns: Iterable[str],
     folds: list[tuple[Mapping[str, Predictive], Mapping[str, np.ndarray], Mapping[str, np.ndarray]]],
 ) -> ImputationQuality:
     """Judge guesses of folds.
 
     Parameters
     ----------
-    domains : mapping of str to Domain
+    columns : iterable of str
     folds : list of (guesses, known, true)
         Of each fold and column: predictive distributions of its rows, the targets that they were learnt from
         and the true ones.
     """
     rows, curves, n_rows = {}, {}, 0
-    for column, domain in domains.items():
+    for column in columns:
         parts = [(g[column], known[column], true[column]) for g, known, true in folds]
         n_rows = sum(len(true) for _, _, true in parts)
-        judge = judge_numbers if domain.task == "regressor" else judge_classes
-        sizes = np.array([np.sum(~np.isnan(true)) for _, _, true in parts])
-        used = [part for part, size in zip(parts, sizes, strict=True) if size]
-        each = pd.DataFrame([judge(*part) for part in used])  # type: ignore[operator]
-        mean = {
-            k: float(np.average(v.dropna(), weights=sizes[sizes > 0][v.notna()])) for k, v in each.items()
-        }
+        used = [part for part in parts if not np.isnan(part[2]).all()]
+        mean = pd.DataFrame([judge(*part) for part in used]).mean()
         gains = np.concatenate([_gains(*part) for part in used]) if used else np.zeros(0)
         least = gains.mean() - _BEYOND * gains.std() / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
         figures = {k: float(mean.get(k, np.nan)) for k in ("score", "auroc", "crps skill", "coverage")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from ._backend import Predictive
 from ._categorical_predictive import CategoricalPredictive
 from ._numeric_predictive import NumericPredictive
 
@@ -13,6 +14,13 @@ INTERVAL = (0.1, 0.9)
 _LEAST = 1e-3
 # Cells of one kind with fewer are not ranked.
 _FEWEST = 5
+
+
+def judge(guess: Predictive, known: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Figures of one column; see `judge_numbers` and `judge_classes`."""
+    if isinstance(guess, NumericPredictive):
+        return judge_numbers(guess, known, true)
+    return judge_classes(guess, known, true)
 
 
 def judge_numbers(guess: NumericPredictive, known: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -84,9 +92,8 @@ def covered(guess: NumericPredictive, true: np.ndarray) -> np.ndarray:
     distribution that is right covers 80 % of discrete numbers too (the randomised probability integral
     transform: Czado, Gneiting and Held, Biometrics 65, 2009).
     """
-    atoms, weights = np.broadcast_arrays(
-        guess.atoms, 1.0 if guess.probabilities is None else guess.probabilities
-    )
+    atoms = np.asarray(guess.atoms)
+    weights = np.ones(1) if guess.probabilities is None else guess.probabilities
     shape = (len(true), atoms.shape[-1])
     atoms, weights = np.broadcast_to(atoms, shape), np.broadcast_to(weights, shape)
     shares = weights / weights.sum(axis=1, keepdims=True)

@@ -58,8 +58,8 @@ def kernel(left: Channels, right: Channels, given: Hyperparameters) -> torch.Ten
         _smooth(left.ranks, right.ranks, 3.0 * given.smooth / n),
         _rough(left.ranks, right.ranks, 2.0 * given.rough / n),
     )
-    total = sum(a[:, None, None] * part for a, part in zip(given.amplitudes.unbind(1), parts, strict=True))
-    return total + _CONSTANT
+    weighted = [a[:, None, None] * part for a, part in zip(given.amplitudes.unbind(1), parts, strict=True)]
+    return torch.stack(weighted).sum(0) + _CONSTANT
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

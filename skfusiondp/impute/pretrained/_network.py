@@ -33,9 +33,10 @@ class KernelNetwork(nn.Module):
         self.table = _layers(N_OF_TABLE + 2 * width, width, width)
         self.relevance = _layers(2 * width, width, _OF_FEATURE)
         self.whole = _layers(width, width, len(_START))
-        for last in (self.relevance[-1], self.whole[-1]):
-            nn.init.normal_(last.weight, std=0.02)
-            nn.init.zeros_(last.bias)
+        for layers in (self.relevance, self.whole):
+            *_, weight, bias = layers.parameters()
+            nn.init.normal_(weight, std=0.02)
+            nn.init.zeros_(bias)
 
     def forward(
         self, support: Channels, labels: torch.Tensor, share: torch.Tensor, n_classes: int
@@ -49,9 +50,9 @@ class KernelNetwork(nn.Module):
         relevances = self.relevance(torch.cat([read, beside], dim=-1)).clamp(-6.0, 4.0).exp()
         start = torch.tensor(_START, dtype=table.dtype, device=table.device)
         whole = (self.whole(table) + start).clamp(-7.0, 3.0)
-        return Hyperparameters(
-            *relevances.unbind(-1), whole[:, :4].exp(), noise_of(whole[:, 4:5]), whole[:, 5:].exp()
-        )
+        values, ranks, hats, smooth, rough = relevances.unbind(-1)
+        noise, sharpness = noise_of(whole[:, 4:5]), whole[:, 5:].exp()
+        return Hyperparameters(values, ranks, hats, smooth, rough, whole[:, :4].exp(), noise, sharpness)
 
 
 def _layers(n_in: int, width: int, n_out: int) -> nn.Sequential:
