@@ -354,7 +354,7 @@ def imputers() -> list[str]:
         "",
         "## Imputers",
         "",
-        "`python examples/benchmarks/imputation.py`: sensitive columns guessed from public ones, from support",
+        "`python examples/benchmarks/imputation.py`: sensitive columns guessed from public ones, by support",
         "rows of the same table, on 1,200 other rows; five draws. The score of a number is R², of a category",
         "log-loss skill; *crps skill* is that of distributions of numbers, *coverage* that of their 80 %",
         "intervals; *rank* is the mean over tables. Seconds are a core's, for all columns of a table.",
