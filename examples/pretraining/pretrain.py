@@ -108,6 +108,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("kernel_network.safetensors"))
     args = parser.parse_args()
+    if not args.out.parent.is_dir():
+        parser.error(f"--out {args.out}: there is no folder {args.out.parent}")
+    settings = {k: v for k, v in vars(args).items() if k not in ("out", "stop", "device", "every")}
     seeded(args.seed)
     network = KernelNetwork(args.width).to(args.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -115,9 +118,12 @@ def main() -> None:
     checkpoint, curve_file = args.out.with_suffix(".checkpoint"), args.out.with_suffix(".curve.json")
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
+        if state["settings"] != settings:
+            parser.error(f"{checkpoint} is of other settings ({state['settings']}): remove it to start anew")
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         curve, first, tables = state["curve"], state["step"], state["tables"]
+    print(f"steps {first} to {args.steps}, a line each {args.every}; stop and go on as you like", flush=True)
     start = time.process_time()
     for step in range(first, args.steps):
         seeded(args.seed * 10**7 + step)
@@ -145,7 +151,7 @@ def main() -> None:
             print(f"{time.process_time() - start:7.0f} s  {curve[-1]}", flush=True)
             torch.save(
                 {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve,
-                 "step": step + 1, "tables": tables}, checkpoint)  # fmt: skip
+                 "step": step + 1, "tables": tables, "settings": settings}, checkpoint)  # fmt: skip
             curve_file.write_text(json.dumps(curve, indent=1) + "\n")
             save_file(network.state_dict(), args.out)
         if step + 1 == args.stop:

@@ -86,7 +86,9 @@ def _cells(domain: Domain, target: np.ndarray, index: pd.Index) -> pd.Series:
     gap = np.isnan(target)
     if domain.task == "regressor":
         return pd.Series(np.where(gap, np.nan, target), index=index)
-    words = np.array(domain.phrases(0), dtype=object)
+    # Phrases for backends that read; two categories can have the same.
+    said = domain.phrases(0)
+    words = np.array([w if said.count(w) == 1 else f"{w} ({i})" for i, w in enumerate(said)], dtype=object)
     return pd.Series(
         np.where(gap, None, words[np.where(gap, 0, target).astype(int)]), index=index, dtype=object
     )

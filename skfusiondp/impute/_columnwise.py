@@ -13,7 +13,7 @@ from ..tables._domain import Domain
 from ..tables._public_encoder import PublicEncoder
 from ._backend import Predictive
 from ._configurable import Configurable
-from ._heads import Head, MarginalHead, UniformHead
+from ._heads import Head, MarginalHead, UniformHead, varying
 
 # Below this a conditional model only learns noise; the marginal is the better guess.
 _FEWEST_ROWS = 10
@@ -43,7 +43,7 @@ class ColumnwiseBackend(KnownKeywords, Configurable):
             target = domain.target(sensitive_support[column])
             present = ~np.isnan(target)
             target = target[present] if domain.task == "regressor" else target[present].astype(np.int64)
-            head = self._head_for(column, domain, target, features.shape[1])
+            head = self._head_for(column, domain, target, features[present])
             self.heads_[column] = head.fit(features[present], target)
         return self
 
@@ -62,10 +62,10 @@ class ColumnwiseBackend(KnownKeywords, Configurable):
     def _features(self, public: pd.DataFrame) -> np.ndarray:
         return self.encoder_.transform(public)
 
-    def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
+    def _head_for(self, column: str, domain: Domain, target: np.ndarray, features: np.ndarray) -> Head:
         if not len(target):
             return UniformHead(domain)
-        if width == 0 or len(target) < _FEWEST_ROWS or np.all(target == target[0]):
+        if len(target) < _FEWEST_ROWS or np.all(target == target[0]) or not varying(features).any():
             return MarginalHead(domain)
         return self._make_head(column, domain)
 

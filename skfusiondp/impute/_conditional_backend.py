@@ -113,6 +113,7 @@ class TreesHead(Head):
             self.models_ = self._members(len(target))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+                warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
                 for model in self.models_:
                     model.fit(features, target)
         if self.leaves_out:

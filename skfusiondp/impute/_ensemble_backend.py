@@ -20,6 +20,7 @@ from .pretrained._head import PretrainedHead
 # Support rows that equal weights count as, against what left-out rows say of the members.
 _EQUAL = 50.0
 _STEPS = 50
+_ROWS_AT_ONCE = 512
 _LEAST = 1e-3
 
 
@@ -41,7 +42,8 @@ class EnsembleBackend(ConditionalBackend):
     stacking (Wolpert, Neural Networks 5, 1992; van der Laan, Polley and Hubbard, Super Learner, 2007). The
     process has a kernel that a small network sets, which was trained on synthetic tables alone and comes with
     the package. A number's distribution is that of the trees (`ConditionalBackend`), tilted exponentially to
-    the mean of all members: values keep being ones that support rows have.
+    the mean of all members: its values are those of support rows, or means of neighbouring ones where there
+    are more than 64. The fitted process holds the public columns of support rows.
 
     Examples
     --------
@@ -73,10 +75,17 @@ class EnsembleHead(Head):
 
     def __init__(self, domain: Domain, n_estimators: int, n_jobs: int | None, random_state: Any):
         super().__init__(domain)
-        self.trees = TreesHead(domain, n_estimators, n_jobs, random_state, leaves_out=True)
+        self.n_estimators = n_estimators
+        self.n_jobs = n_jobs
+        self.random_state = random_state
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> EnsembleHead:
-        self.members_: list[Any] = [self.trees, LinearHead(self.domain), PretrainedHead(self.domain)]
+        # Members square numbers, of which the largest and the smallest that there are would leave nothing.
+        self.size_ = float(np.abs(target).max()) if self.domain.task == "regressor" else 1.0
+        if self.domain.task == "regressor":
+            target = target / self.size_
+        trees = TreesHead(self.domain, self.n_estimators, self.n_jobs, self.random_state, leaves_out=True)
+        self.members_: list[Any] = [trees, LinearHead(self.domain), PretrainedHead(self.domain)]
         for member in self.members_:
             member.fit(features, target)
         left_out = [m.left_out_ for m in self.members_]
@@ -90,14 +99,18 @@ class EnsembleHead(Head):
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
-        guesses = [m.predict(features) for m in self.members_]
+        n = len(features)
+        # Products of matrices of few rows round in other ways, and a row is to be guessed alike in any batch.
+        filled = np.concatenate([features, np.zeros((-n % _ROWS_AT_ONCE, features.shape[1]))])
+        guesses = [m.predict(filled) for m in self.members_]
         if self.domain.task == "classifier":
             each = [g.probabilities / g.probabilities.sum(axis=1, keepdims=True) for g in guesses]
-            return CategoricalPredictive(np.tensordot(self.weights_, each, axes=1))
+            return CategoricalPredictive(np.tensordot(self.weights_, each, axes=1)[:n])
         mean = np.tensordot(self.weights_, [g.mean for g in guesses], axes=1)
         trees = guesses[0]
         mean = np.clip(mean, trees.atoms[0], trees.atoms[-1])
-        return NumericPredictive(mean, trees.atoms, tilted(trees.atoms, trees.probabilities, mean))
+        shares = tilted(trees.atoms, trees.probabilities, mean)
+        return NumericPredictive(self.size_ * mean[:n], self.size_ * trees.atoms, shares[:n])
 
 
 def likeliest_weights(chances: np.ndarray) -> np.ndarray:

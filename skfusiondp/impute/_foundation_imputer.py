@@ -84,9 +84,9 @@ class FoundationImputer(  # type: ignore[call-arg]
         {column: estimator}.
     strategy : {"mean", "median", "sample"}, default="mean"
         Which number of the predictive distribution is taken, column by column: its mean, its median or a
-        draw. Draws hang together as in support rows: each column is drawn given those before it. For
-        categories both "mean" and "median" take the most probable one; with "mean", training sees the
-        probabilities of all of them.
+        draw. Draws hang together as in support rows, if this is "sample" in `fit`: each column is drawn given
+        those before it. For categories both "mean" and "median" take the most probable one; with "mean",
+        training sees the probabilities of all of them.
     output : {"hybrid", "paired"}, default="hybrid"
         A table like the one given, or a `PairedTable` of the original and the hybrid view.
     batch_size : int, default=4096
@@ -121,8 +121,10 @@ class FoundationImputer(  # type: ignore[call-arg]
 
     Notes
     -----
-    A fitted imputer keeps its backend's models. Its pickle leaves the rows of `support` out:
-    an unpickled imputer transforms as before, but has ``support=None`` if it is fitted again.
+    A fitted imputer keeps its backend's models. Its pickle leaves `support` out: an unpickled imputer
+    transforms as before, but has ``support=None`` if it is fitted again. Models can hold support rows all the
+    same: the Gaussian process of the default compares new rows with them. ``backend="conditional"`` holds
+    trees alone.
 
     References
     ----------
@@ -239,7 +241,8 @@ class FoundationImputer(  # type: ignore[call-arg]
     def quality(self, n_folds: int = 5) -> ImputationQuality:
         """Judge the guesses on the support rows, each guessed by a backend that has not seen it.
 
-        It costs no privacy: support rows are public.
+        By the parameters as they are now. It costs no privacy, since support rows are public, and the time of
+        `n_folds` fits (`verbose` shows their progress).
 
         Parameters
         ----------
@@ -271,30 +274,33 @@ class FoundationImputer(  # type: ignore[call-arg]
         """
         check_is_fitted(self, "backend_")
         if isinstance(n_folds, bool) or not isinstance(n_folds, numbers.Integral) or n_folds < 2:
-            raise InvalidInputError(f"n_folds={shown(n_folds)} is no whole number of at least 2.")
+            raise InvalidInputError(
+                f"n_folds={shown(n_folds)} is no whole number of at least 2; quality judges guesses on the "
+                "support rows that the imputer was given, and takes no table."
+            )
         if self.support is None:
             raise InvalidInputError(
-                "support=None leaves no rows to judge guesses on; fit with support rows first (a pickled "
-                "imputer leaves them out)."
+                "support=None leaves no rows to judge guesses on; fit with support rows first (a pickle of "
+                "an imputer leaves the table out)."
             )
+        domains = self.schema_.domains
         public, sensitive = self._split_support(self.schema_)
         if len(public) < 2 * n_folds:
             raise InvalidInputError(
-                f"support has {len(public)} rows, too few for n_folds={n_folds}; give at least {2 * n_folds}."
+                f"support has {len(public)} rows, too few for n_folds={n_folds}; give at least "
+                f"{2 * n_folds} rows, or fewer folds (half as many as rows at most)."
             )
+        targets = {c: d.target(sensitive[c]) for c, d in domains.items()}
+        parts = list(KFold(n_folds, shuffle=True, random_state=self._seed).split(public))
         folds = []
-        for some, rest in KFold(n_folds, shuffle=True, random_state=self._seed).split(public):
+        for some, rest in self._shown(parts, "Judging", "part"):
             backend = self._unfitted_backend()
-            backend.fit(public.iloc[some], sensitive.iloc[some], self.schema_.domains)
-            guesses = backend.predict(public.iloc[rest])
-            folds.append(
-                (
-                    {c: _checked(guesses, c, d, len(rest), backend) for c, d in self.schema_.domains.items()},
-                    {c: d.target(sensitive[c].iloc[some]) for c, d in self.schema_.domains.items()},
-                    {c: d.target(sensitive[c].iloc[rest]) for c, d in self.schema_.domains.items()},
-                )
-            )
-        return quality_of(self.schema_.domains, folds)
+            backend.fit(public.iloc[some], sensitive.iloc[some], domains)
+            found = backend.predict(public.iloc[rest])
+            guesses = {c: _checked(found, c, d, len(rest), backend) for c, d in domains.items()}
+            known = {c: target[some] for c, target in targets.items()}
+            folds.append((guesses, known, {c: target[rest] for c, target in targets.items()}))
+        return quality_of(domains, self.schema_.public, folds)
 
     def _unfitted_backend(self) -> Any:
         """A backend of this imputer's kind and seed."""
@@ -317,6 +323,8 @@ class FoundationImputer(  # type: ignore[call-arg]
             if warns:
                 _warn_no_knowledge(self.strategy)
             backend = DomainBackend()
+        elif warns and len(public) and not schema.public:
+            _warn_no_public_columns()
         self.schema_ = schema
         self.backend_ = backend.fit(public, sensitive, schema.domains)
         self._chain = None
@@ -442,17 +450,21 @@ class FoundationImputer(  # type: ignore[call-arg]
         return support[public], support[sensitive]
 
     def _batches(self, n: int) -> Any:
-        starts = range(0, n, self.batch_size)
-        if self.verbose:
-            from tqdm.auto import tqdm
-
-            starts = tqdm(starts, desc="Imputing", unit="batch")
+        starts = self._shown(range(0, n, self.batch_size), "Imputing", "batch")
         return (slice(start, min(start + self.batch_size, n)) for start in starts)
+
+    def _shown(self, steps: Any, doing: str, unit: str) -> Any:
+        """Steps, behind a progress bar if one is wanted."""
+        if not self.verbose:
+            return steps
+        from tqdm.auto import tqdm
+
+        return tqdm(steps, desc=doing, unit=unit)
 
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())
         if "backend_" in state:
-            # A released model must not carry a table along; the fitted backend is enough.
+            # The fitted backend is enough; what it holds of these rows, docs/imputers.md says.
             state["support"] = None
         return state
 
@@ -476,6 +488,16 @@ def _warn_no_knowledge(strategy: str) -> None:
         f"No support rows, so nothing to impute from: {guess}. Give public rows as support= (of other "
         "people, or of people who agreed to publish theirs), or live with a less accurate model: the privacy "
         "guarantee does not depend on it.",
+        UserWarning,
+        stacklevel=callers_level(),
+    )
+
+
+def _warn_no_public_columns() -> None:
+    warnings.warn(
+        "No public column reaches the imputer, so all cells of a sensitive column are imputed alike, as "
+        "support rows have it on the whole. Hand the public columns on with the sensitive ones (in a "
+        "ColumnTransformer, name all of them for the imputer).",
         UserWarning,
         stacklevel=callers_level(),
     )

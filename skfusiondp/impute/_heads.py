@@ -116,6 +116,12 @@ def class_probabilities(model: Any, features: np.ndarray, domain: Domain) -> np.
     return spread
 
 
+def varying(features: np.ndarray) -> np.ndarray:
+    """Which features differ between rows by more than rounding (missing is a value), of bool."""
+    filled = np.where(np.isnan(features), -1e30, features)
+    return np.ptp(filled, axis=0) > 1e-9 if len(filled) else np.zeros(features.shape[1], dtype=bool)
+
+
 def bin_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Replace values by at most `N_ATOMS` representatives, equal shares of them each.
 

@@ -12,64 +12,51 @@ from ._numeric_predictive import NumericPredictive
 LEVELS = np.arange(1, 20) / 20
 INTERVAL = (0.1, 0.9)
 _LEAST = 1e-3
-# Cells of one kind with fewer are not ranked.
+# Categories with fewer cells are not ranked.
 _FEWEST = 5
 
 
 def judge(guess: Predictive, known: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Figures of one column; see `judge_numbers` and `judge_classes`."""
-    if isinstance(guess, NumericPredictive):
-        return judge_numbers(guess, known, true)
-    return judge_classes(guess, known, true)
-
-
-def judge_numbers(guess: NumericPredictive, known: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Figures of one numeric column.
+    """Figures of one column.
 
     Parameters
     ----------
-    guess : NumericPredictive
+    guess : NumericPredictive or CategoricalPredictive
         Of n_rows rows.
     known : ndarray of shape (n_support,)
-        The numbers that it was learnt from; NaN for missing.
+        The targets that it was learnt from, as `Domain.target` has them; NaN for missing.
     true : ndarray of shape (n_rows,)
         NaN where a cell is missing: it is not judged.
 
     Returns
     -------
     dict of str to float
-        "score": R², at least -1; where there is a distribution also "crps skill" and "coverage".
+        "score": R² of a number, log-loss skill of a category (1 - loss / loss of the shares in `known`), at
+        least -1. Of categories also "auroc", where one can be ranked; of numbers with a distribution "crps
+        skill" and "coverage".
     """
+    if isinstance(guess, CategoricalPredictive):
+        gain, plain, _ = class_losses(guess, known, true)
+        found = {"score": max(-1.0, float(gain.sum() / (plain.sum() or 1.0)))}
+        auroc = mean_auroc(guess, known, true)
+        return found if np.isnan(auroc) else {**found, "auroc": auroc}
     here = ~np.isnan(true)
     y = true[here]
     found = {"score": max(-1.0, 1 - float(np.mean((y - guess.mean[here]) ** 2) / (y.var() or 1.0)))}
-    if guess.atoms is None:
-        return found
-    drawn = np.stack([guess.sample(np.full(len(true), u))[here] for u in LEVELS], axis=1)
-    plain = np.tile(np.quantile(known[~np.isnan(known)], LEVELS), (len(y), 1))
-    found["crps skill"] = 1 - _pinball(y, drawn) / (_pinball(y, plain) or 1.0)
-    found["coverage"] = float(np.mean(covered(guess, true)[here]))
+    if guess.atoms is not None:
+        ours, plain = crps_losses(guess, known, true)
+        found["crps skill"] = float(1 - ours.mean() / (plain.mean() or 1.0))
+        found["coverage"] = float(covered(guess, true)[here].mean())
     return found
 
 
-def judge_classes(guess: CategoricalPredictive, known: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Figures of one categorical column; arguments as those of `judge_numbers`, cells as positions.
-
-    Returns
-    -------
-    dict of str to float
-        "score": log-loss skill, 1 - loss / loss of the shares in `known`, at least -1; and "auroc", the mean
-        of one class against the others, where a class can be ranked.
-    """
-    gain, plain, p = class_losses(guess, known, true)
-    found = {"score": max(-1.0, float(gain.sum() / (plain.sum() or 1.0)))}
-    y = true[~np.isnan(true)].astype(int)
-    counts = np.bincount(y, minlength=p.shape[1])
-    judged = [k for k in range(p.shape[1]) if _FEWEST <= counts[k] <= len(y) - _FEWEST]
-    if judged:
-        areas = [roc_auc_score(y == k, p[:, k]) for k in judged]
-        found["auroc"] = float(np.average(areas, weights=counts[judged]))
-    return found
+def number_losses(
+    guess: NumericPredictive, known: np.ndarray, true: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain in squared error over the mean of known numbers, and the error of that, a cell."""
+    y = true[~np.isnan(true)]
+    plain = (y - np.nanmean(known)) ** 2
+    return plain - (y - guess.mean[~np.isnan(true)]) ** 2, plain
 
 
 def class_losses(
@@ -82,6 +69,31 @@ def class_losses(
     shares = np.bincount(known[~np.isnan(known)].astype(int), minlength=p.shape[1])
     plain = -np.log(_floored(shares[None].astype(float))[0][y])
     return plain + np.log(p[np.arange(len(y)), y]), plain, p
+
+
+def mean_auroc(guess: CategoricalPredictive, known: np.ndarray, true: np.ndarray) -> float:
+    """AUROC of a category against the others, on the mean over cells; NaN if none can be ranked."""
+    p = class_losses(guess, known, true)[2]
+    y = true[~np.isnan(true)].astype(int)
+    counts = np.bincount(y, minlength=p.shape[1])
+    judged = [k for k in range(p.shape[1]) if _FEWEST <= counts[k] <= len(y) - _FEWEST]
+    if not judged:
+        return float("nan")
+    areas = [roc_auc_score(y == k, p[:, k]) for k in judged]
+    return float(np.average(areas, weights=counts[judged]))
+
+
+def crps_losses(
+    guess: NumericPredictive, known: np.ndarray, true: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pinball loss over levels, of a guess and of the known numbers' quantiles, a cell.
+
+    But for a factor it is the continuous ranked probability score.
+    """
+    here = ~np.isnan(true)
+    drawn = np.stack([guess.sample(np.full(len(true), u))[here] for u in LEVELS], axis=1)
+    plain = np.quantile(known[~np.isnan(known)], LEVELS)[None]
+    return _pinball(true[here], drawn), _pinball(true[here], plain)
 
 
 def covered(guess: NumericPredictive, true: np.ndarray) -> np.ndarray:
@@ -109,7 +121,6 @@ def _floored(p: np.ndarray) -> np.ndarray:
     return p / p.sum(axis=1, keepdims=True)
 
 
-def _pinball(y: np.ndarray, quantiles: np.ndarray) -> float:
-    """Mean pinball loss over levels: the continuous ranked probability score, but for a factor."""
+def _pinball(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     error = y[:, None] - quantiles
-    return float(np.mean(np.maximum(LEVELS * error, (LEVELS - 1) * error)))
+    return np.maximum(LEVELS * error, (LEVELS - 1) * error).mean(axis=1)

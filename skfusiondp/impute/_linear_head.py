@@ -8,7 +8,6 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from ..tables._domain import Domain
 from ._backend import Predictive
 from ._categorical_predictive import CategoricalPredictive
 from ._heads import Head, class_probabilities
@@ -32,9 +31,6 @@ class LinearHead(Head):
     """
 
     _plain_values = True
-
-    def __init__(self, domain: Domain):
-        super().__init__(domain)
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> LinearHead:
         self.scaler_ = StandardScaler().fit(features)

@@ -92,14 +92,14 @@ class SentenceBackend(ColumnwiseBackend):
             return np.empty((len(public), 0))
         return self._embed(write_sentences(public[self.public_]))
 
-    def _head_for(self, column: str, domain: Domain, target: np.ndarray, width: int) -> Head:
+    def _head_for(self, column: str, domain: Domain, target: np.ndarray, features: np.ndarray) -> Head:
         if not len(target):
             if not self.public_:
                 return UniformHead(domain)
             statements = [f"{_plain(column)} is {said}" for said in domain.phrases(self.n_bins)]
             parts = domain.centers(self.n_bins)
             return ZeroShotHead(domain, self._embed(statements), parts, self.temperature)
-        return super()._head_for(column, domain, target, width)
+        return super()._head_for(column, domain, target, features)
 
     def _make_head(self, column: str, domain: Domain) -> Head:
         # Unit vectors as they are: scaled one by one, directions in which the support rows

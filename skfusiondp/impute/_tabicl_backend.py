@@ -34,7 +34,7 @@ class TabICLBackend(InContextBackend):
     Notes
     -----
     Worth it where you have its weights and a GPU, and some hundred to a few thousand support rows: it reads
-    them all at every prediction. Elsewhere take ``backend="conditional"``, which needs neither.
+    them all at every prediction. Elsewhere take ``backend="ensemble"``, which needs neither.
     The pickle holds the support rows, which TabICL reads at every prediction, and the path of
     the weights rather than the weights.
 

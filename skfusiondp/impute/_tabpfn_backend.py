@@ -39,7 +39,7 @@ class TabPFNBackend(InContextBackend):
     Notes
     -----
     Worth it where you have its weights and a GPU, and some hundred to a few thousand support rows: it reads
-    them all at every prediction. Elsewhere take ``backend="conditional"``, which needs neither.
+    them all at every prediction. Elsewhere take ``backend="ensemble"``, which needs neither.
     On a CPU, TabPFN refuses more than 1,000 support rows (weights up to 2.6) or 5,000 (later ones), unless
     ``options`` have ``"ignore_pretraining_limits": True``.
     Weights have licences of their own: version 2 asks for attribution, 2.5 and later are for

@@ -109,7 +109,7 @@ def test_a_tilted_distribution_has_the_mean_and_no_other_values(atoms, place, se
     assert np.abs(p @ atoms - mean).max() < 0.02 * np.ptp(atoms)
 
 
-def test_it_is_better_than_its_members_and_gives_values_that_support_rows_have():
+def test_it_is_better_than_its_members_and_draws_are_its_atoms():
     features, age, sex = made(150)
     test, age_test, sex_test = made(2000, 1)
     errors, losses = {}, {}
@@ -170,3 +170,60 @@ def test_it_guesses_better_than_trees_from_few_rows():
             guess = fitted.predict(pd.DataFrame(test, columns=list("abcd")))["age"]
             gaps[name].append(np.mean((guess.mean - age_test) ** 2))
     assert np.mean(gaps["ensemble"]) < 0.95 * np.mean(gaps["trees"])
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_a_row_is_guessed_alike_in_any_batch(n):
+    """To the last bit: draws, likeliest categories and rounded numbers would flip."""
+    features, age, sex = made(n)
+    support = pd.DataFrame(features, columns=list("abcd")).assign(age=age, sex=np.array(["f", "m"])[sex])
+    backend = EnsembleBackend(random_state=0)
+    backend.fit(support[list("abcd")], support[["age", "sex"]], {"age": AGE, "sex": SEX})
+    asked = pd.DataFrame(made(700, 1)[0], columns=list("abcd"))
+    whole = backend.predict(asked)
+    for size in (1, 2, 7, 513):
+        some = backend.predict(asked[:size])
+        assert np.array_equal(some["age"].mean, whole["age"].mean[:size])
+        assert np.array_equal(some["age"].probabilities, whole["age"].probabilities[:size])
+        assert np.array_equal(some["sex"].probabilities, whole["sex"].probabilities[:size])
+
+
+@pytest.mark.parametrize("backend", ["ensemble", "conditional"])
+@pytest.mark.parametrize("public", [["a"] * 60, ["a"] * 59 + ["b"], [None] * 60], ids=["one", "rare", "none"])
+def test_public_columns_that_do_not_vary_say_what_is_usual(backend, public):
+    rng = np.random.default_rng(0)
+    support = pd.DataFrame({"ward": public, "age": rng.uniform(20, 80, 60)})
+    support["sex"] = np.where(rng.random(60) < 0.5, "f", "m")
+    support.loc[59, "age"] = np.nan
+    domains = {"age": AGE, "sex": Categorical(["f", "m"])}
+    imputer = FoundationImputer(domains, support=support, backend=backend, strategy="sample", random_state=0)
+    table = pd.DataFrame({"ward": ["a", "b"], "age": [1.0, 2.0], "sex": "f"})
+    assert imputer.fit_transform(table)["age"].between(20, 80).all()
+    mean = imputer.set_params(strategy="mean").transform(table)["age"]
+    assert mean[0] == pytest.approx(support["age"].mean(), abs=3)
+    assert not imputer.quality().columns["guessed"].any()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1e9, 1e160, 1e302])
+def test_numbers_of_any_size(size):
+    features, age, _ = made(120)
+    support = pd.DataFrame(features, columns=list("abcd")).assign(age=age * size)
+    imputer = FoundationImputer({"age": Numeric(0, 100 * size)}, support=support, random_state=0)
+    found = imputer.fit_transform(support)["age"] / size
+    plain = FoundationImputer({"age": AGE}, support=support.assign(age=age), random_state=0)
+    np.testing.assert_allclose(found, plain.fit_transform(support)["age"], rtol=1e-3)
+
+
+def test_categories_that_read_alike_are_told_apart_in_a_chain():
+    rng = np.random.default_rng(0)
+    one = rng.random(400) < 0.5
+    support = pd.DataFrame(
+        {"lab": rng.normal(size=400), "kind": pd.Series(np.where(one, 0, 1), dtype=object)}
+    )
+    support["kind"] = support["kind"].map({0: 1, 1: "1"}).astype(object)
+    support["age"] = np.where(one, 10.0, 90.0) + rng.normal(size=400)
+    domains = {"kind": Categorical([1, "1"]), "age": AGE}
+    imputer = FoundationImputer(domains, support=support, strategy="sample", random_state=0)
+    drawn = imputer.fit_transform(support)
+    number = drawn["kind"].map(lambda v: isinstance(v, int))
+    assert drawn["age"][number].mean() < 20 and drawn["age"][~number].mean() > 80

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...tables._domain import Domain
 from .._backend import Predictive
 from .._categorical_predictive import CategoricalPredictive
-from .._heads import Head
+from .._heads import Head, varying
 from .._numeric_predictive import NumericPredictive
 
 # Features that the kernels see: those that alone say most of the target.
@@ -18,7 +17,7 @@ _FAR = 1e6
 class PretrainedHead(Head):
     """Gaussian process regression on the number, or on the indicators of the classes.
 
-    A network of some ten thousand weights, trained on synthetic tables alone, reads figures of the support
+    A network of 28,000 weights, trained on synthetic tables alone, reads figures of the support
     rows (correlations, and how well plain kernels guess each row from the others) and sets the kernel; the
     process is then solved exactly. Above 2,000 support rows it is projected on 1,000 of them.
 
@@ -28,9 +27,6 @@ class PretrainedHead(Head):
     """
 
     _plain_values = True
-
-    def __init__(self, domain: Domain):
-        super().__init__(domain)
 
     def fit(self, features: np.ndarray, target: np.ndarray) -> PretrainedHead:
         from ._process import solved
@@ -59,10 +55,10 @@ class PretrainedHead(Head):
 
 def _most_telling(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Positions of the features that vary; where they are many, of those that correlate most."""
-    varying = np.flatnonzero(features.std(axis=0) > 1e-9)
-    if len(varying) <= _MOST_FEATURES:
-        return varying
-    scaled = features[:, varying] - features[:, varying].mean(axis=0)
+    some = np.flatnonzero(varying(features))
+    if len(some) <= _MOST_FEATURES:
+        return some
+    scaled = features[:, some] - features[:, some].mean(axis=0)
     scaled /= scaled.std(axis=0)
     told = ((scaled.T @ (wanted - wanted.mean(axis=0))) ** 2).sum(axis=1)
-    return np.sort(varying[np.argsort(-told, kind="stable")[:_MOST_FEATURES]])
+    return np.sort(some[np.argsort(-told, kind="stable")[:_MOST_FEATURES]])

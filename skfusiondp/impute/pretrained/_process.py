@@ -59,7 +59,7 @@ class Process:
                 some = _filled_up(features[start : start + _ROWS_AT_ONCE])
                 covariances = kernel(Channels.of(_batch(some), scale).single(), support, given)
                 outputs.append(covariances @ weights)
-            return self._read(torch.cat(outputs, dim=1)[:, : len(features)].double())
+            return self._read(torch.cat(outputs, dim=1).double())[: len(features)]
 
     def _given(self, dtype: torch.dtype) -> Hyperparameters:
         return Hyperparameters(
@@ -93,9 +93,10 @@ def solved(features: np.ndarray, target: np.ndarray, n_classes: int) -> tuple[Pr
     left_out : ndarray of shape (n_support,) or (n_support, n_classes)
         Predictions of each row from the others, with the kernel set by all.
     """
-    few = np.arange(len(features))
-    if len(features) > _EXACT_ROWS:
-        few = np.sort(np.random.RandomState(0).permutation(len(features))[:_SKETCH_ROWS])
+    # In an order of its own: figures of reference kernels are those of the first rows.
+    order = np.random.RandomState(0).permutation(len(features))
+    features, target = features[order], target[order]
+    few = slice(None) if len(features) <= _EXACT_ROWS else slice(0, _SKETCH_ROWS)
     centre, spread, shares = 0.0, 1.0, torch.zeros((1, 0))
     with torch.no_grad():
         if n_classes:
@@ -116,7 +117,7 @@ def solved(features: np.ndarray, target: np.ndarray, n_classes: int) -> tuple[Pr
             given = replace(given, sharpness=_likeliest(left_out, shares, given, torch.as_tensor(target)))
         plain = {name: value[0].numpy() for name, value in asdict(given).items()}
         process = Process(features[few], weights[0].numpy(), plain, centre, spread, shares[0].numpy())
-        return process, process._read(left_out)
+        return process, process._read(left_out)[np.argsort(order)]
 
 
 def _projected(
