@@ -125,6 +125,8 @@ def main() -> None:
         curve, first, tables = state["curve"], state["step"], state["tables"]
     print(f"steps {first} to {args.steps}, a line each {args.every}; stop and go on as you like", flush=True)
     start = time.process_time()
+    if not curve:
+        curve.append({"step": 0, "tables": 0, **held_out(network)})
     for step in range(first, args.steps):
         seeded(args.seed * 10**7 + step)
         done = step / args.steps

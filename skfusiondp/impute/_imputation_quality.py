@@ -17,7 +17,8 @@ from ..exceptions import InvalidInputError
 from ..tables._domain import Domain
 from ._backend import Predictive
 from ._categorical_predictive import CategoricalPredictive
-from ._judged import class_losses, covered, crps_losses, mean_auroc, number_losses
+from ._judged import covered, crps_losses, losses, mean_auroc
+from ._numeric_predictive import NumericPredictive
 
 # One-sided: of columns that cannot be guessed one in a hundred is said to be.
 _CONFIDENCE = 0.99
@@ -200,30 +201,26 @@ def _figures(parts: list[tuple[Predictive, np.ndarray, np.ndarray]]) -> dict[str
     found = {"cells": cells, "score": np.nan, "least": np.nan, **nothing, "guessed": False, "varies": False}
     if not cells:
         return found
-    classes = isinstance(parts[0][0], CategoricalPredictive)
     true = np.concatenate([true[~np.isnan(true)] for _, _, true in parts])
     found["varies"] = bool(len(np.unique(true)) > 1)
-    losses = [(class_losses if classes else number_losses)(*part)[:2] for part in parts]  # type: ignore[operator]
-    gain, plain = (np.concatenate(each) for each in zip(*losses, strict=True))
+    gain, plain = (np.concatenate(each) for each in zip(*(losses(*part) for part in parts), strict=True))
     if found["varies"] and cells > 1 and plain.mean() > 0:
-        found["score"] = max(-1.0, float(gain.mean() / plain.mean()))
-        error = gain.std(ddof=1) / np.sqrt(cells) / plain.mean()
-        found["least"] = max(
-            -1.0, float(gain.mean() / plain.mean() - student.ppf(_CONFIDENCE, cells - 1) * error)
-        )
+        score, error = gain.mean() / plain.mean(), gain.std(ddof=1) / np.sqrt(cells) / plain.mean()
+        found["score"] = max(-1.0, float(score))
+        found["least"] = max(-1.0, float(score - student.ppf(_CONFIDENCE, cells - 1) * error))
         found["guessed"] = bool(found["least"] > 0 and cells >= _FEWEST_CELLS)
+    classes = [(g, known, y) for g, known, y in parts if isinstance(g, CategoricalPredictive)]
     if classes:
-        hits = [g.probabilities[~np.isnan(y)].argmax(axis=1) == y[~np.isnan(y)] for g, _, y in parts]  # type: ignore[union-attr]
+        hits = [(g.mode() == y)[~np.isnan(y)] for g, _, y in classes]
         found["right"] = float(np.concatenate(hits).mean())
         found["commonest"] = float(np.unique(true, return_counts=True)[1].max() / cells)
-        areas = [area for part in parts if not np.isnan(area := mean_auroc(*part))]  # type: ignore[arg-type]
+        areas = [area for part in classes if not np.isnan(area := mean_auroc(*part))]
         found["auroc"] = float(np.mean(areas)) if areas else np.nan
-    elif all(g.atoms is not None for g, _, _ in parts):  # type: ignore[union-attr]
-        each = [crps_losses(*part) for part in parts]  # type: ignore[arg-type]
-        ours, known = (np.concatenate(x) for x in zip(*each, strict=True))
+    numbers = [(g, k, y) for g, k, y in parts if isinstance(g, NumericPredictive) and g.atoms is not None]
+    if numbers:
+        ours, known = (np.concatenate(x) for x in zip(*(crps_losses(*part) for part in numbers), strict=True))
         found["crps skill"] = float(1 - ours.mean() / known.mean()) if known.mean() > 0 else np.nan
-        inside = [covered(g, y)[~np.isnan(y)] for g, _, y in parts]  # type: ignore[arg-type]
-        found["coverage"] = float(np.concatenate(inside).mean())
+        found["coverage"] = float(np.concatenate([covered(g, y)[~np.isnan(y)] for g, _, y in numbers]).mean())
     return found
 
 

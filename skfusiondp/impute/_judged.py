@@ -50,10 +50,13 @@ def judge(guess: Predictive, known: np.ndarray, true: np.ndarray) -> dict[str, f
     return found
 
 
-def number_losses(
-    guess: NumericPredictive, known: np.ndarray, true: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gain in squared error over the mean of known numbers, and the error of that, a cell."""
+def losses(guess: Predictive, known: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gain in loss over what the known cells alone say, and the loss of that, a cell that is not missing.
+
+    Squared error of numbers and their mean, log loss of categories and their shares.
+    """
+    if isinstance(guess, CategoricalPredictive):
+        return class_losses(guess, known, true)[:2]
     y = true[~np.isnan(true)]
     plain = (y - np.nanmean(known)) ** 2
     return plain - (y - guess.mean[~np.isnan(true)]) ** 2, plain
