@@ -36,6 +36,8 @@ none.
   same bounds.
 - No choice has seen affairs, doctor_visits and drug_spending, whatever it was about: their loaders were
   written for this page.
+- Rows of FusionDP with support and of the hybrid view were fitted with the default imputer before the
+  present one; [results](results.md#what-fusiondp-makes-of-imputed-cells) has what it changes.
 - Everything runs with one setting for all tables. The other nine: FusionDP's defaults were chosen on
   SUPPORT2, NHIS, flchain and ACS, its module and dp-sgd's on five tables of `_tuning.py`, Adult and sepsis,
   the scale of that module's correction on NHIS, ACS and five of `_tuning.py`, its learning rate on the

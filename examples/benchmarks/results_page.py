@@ -15,6 +15,7 @@ from statistics import fmean, pstdev
 
 import _few_rows
 import _guesses
+import _imputed_views
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "results"
@@ -382,6 +383,7 @@ def main() -> None:
     lines += small_tables()
     lines += released_tables()
     lines += imputers()
+    lines += _imputed_views.section(FOLDER)
     lines += speed()
     (ROOT / "docs" / "results.md").write_text("\n".join(lines) + "\n")
 

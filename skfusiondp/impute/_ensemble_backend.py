@@ -17,8 +17,10 @@ from ._linear_head import LinearHead
 from ._numeric_predictive import NumericPredictive
 from .pretrained._head import PretrainedHead
 
-# Support rows that equal weights count as, against what left-out rows say of the members.
-_EQUAL = 50.0
+# Weights of trees, linear model and process before anything is known, and support rows that these count as
+# against what left-out rows say of the members.
+_PRIOR = np.array([0.25, 0.25, 0.5])
+_ROWS_OF_PRIOR = 50.0
 _STEPS = 50
 _ROWS_AT_ONCE = 512
 _LEAST = 1e-3
@@ -38,7 +40,8 @@ class EnsembleBackend(ConditionalBackend):
 
     Notes
     -----
-    Members weigh what predictions of support rows that they have not seen say, drawn towards equal weights:
+    Members weigh what predictions of support rows that they have not seen say, drawn towards a half for the
+    process and a quarter for the others:
     stacking (Wolpert, Neural Networks 5, 1992; van der Laan, Polley and Hubbard, Super Learner, 2007). The
     process has a kernel that a small network sets, which was trained on synthetic tables alone and comes with
     the package. A number's distribution is that of the trees (`ConditionalBackend`), tilted exponentially to
@@ -93,9 +96,10 @@ class EnsembleHead(Head):
             del member.left_out_
         if self.domain.task == "classifier":
             rows = np.arange(len(target))
-            self.weights_ = likeliest_weights(np.column_stack([p[rows, target] for p in left_out]))
+            chances = np.column_stack([p[rows, target] for p in left_out])
+            self.weights_ = likeliest_weights(chances, _PRIOR)
         else:
-            self.weights_ = closest_weights(np.column_stack(left_out), target)
+            self.weights_ = closest_weights(np.column_stack(left_out), target, _PRIOR)
         return self
 
     def predict(self, features: np.ndarray) -> Predictive:
@@ -113,49 +117,52 @@ class EnsembleHead(Head):
         return NumericPredictive(self.size_ * mean[:n], self.size_ * trees.atoms, shares[:n])
 
 
-def likeliest_weights(chances: np.ndarray) -> np.ndarray:
-    """Weights of a mixture by maximum posterior likelihood (EM), drawn towards equal ones.
+def likeliest_weights(chances: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Weights of a mixture by maximum posterior likelihood (EM), drawn towards `prior`.
 
     Parameters
     ----------
     chances : ndarray of shape (n_rows, n_members)
         Probability that each member gave the true value of a row that it had not seen.
+    prior : ndarray of shape (n_members,)
+        Of sum 1.
 
     Returns
     -------
     ndarray of shape (n_members,)
     """
-    n, m = chances.shape
-    chances, weights = np.clip(chances, _LEAST, None), np.full(m, 1 / m)
+    chances, weights = np.clip(chances, _LEAST, None), prior
     for _ in range(_STEPS):
         taken = chances * weights
         taken /= taken.sum(axis=1, keepdims=True)
-        weights = (taken.sum(axis=0) + _EQUAL / m) / (n + _EQUAL)
+        weights = (taken.sum(axis=0) + _ROWS_OF_PRIOR * prior) / (len(chances) + _ROWS_OF_PRIOR)
     return weights
 
 
-def closest_weights(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Weights of means by least squares, none negative, of sum 1, drawn towards equal ones.
+def closest_weights(predictions: np.ndarray, target: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Weights of means by least squares, none negative, of sum 1, drawn towards `prior`.
 
     Parameters
     ----------
     predictions : ndarray of shape (n_rows, n_members)
         Of rows that the members had not seen.
     target : ndarray of shape (n_rows,)
+    prior : ndarray of shape (n_members,)
+        Of sum 1.
 
     Returns
     -------
     ndarray of shape (n_members,)
     """
-    m = predictions.shape[1]
+    m = len(prior)
     scale = target.std()
     errors = (predictions - target[:, None]) / scale
     # With a sum of 1 the error of the mean is the mean of errors.
     spread = errors.std() if errors.std() > 0 else 1.0
-    prior = np.sqrt(_EQUAL) * spread * np.eye(m)
+    pull = np.sqrt(_ROWS_OF_PRIOR) * spread * np.eye(m)
     heavy = 1e4 * np.sqrt(len(target)) * np.ones((1, m))
-    system = np.vstack([errors, prior, heavy])
-    wanted = np.concatenate([np.zeros(len(target)), prior.sum(axis=1) / m, heavy[0, :1]])
+    system = np.vstack([errors, pull, heavy])
+    wanted = np.concatenate([np.zeros(len(target)), pull @ prior, heavy[0, :1]])
     weights = nnls(system, wanted)[0]
     return weights / weights.sum()
 

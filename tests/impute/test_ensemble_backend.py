@@ -58,10 +58,11 @@ def test_trees_that_have_seen_every_row_say_what_is_usual():
 def test_weights_of_a_mixture_are_the_likeliest():
     rng = np.random.default_rng(1)
     chances = rng.uniform(0.05, 1, size=(500, 3)) * [0.6, 1.0, 0.8]
-    found = likeliest_weights(chances)
+    prior = np.array([0.5, 0.3, 0.2])
+    found = likeliest_weights(chances, prior)
 
     def loss(w):
-        return -np.log(chances @ w).sum() - ensemble._EQUAL / 3 * np.log(w).sum()
+        return -np.log(chances @ w).sum() - ensemble._ROWS_OF_PRIOR * prior @ np.log(w)
 
     best = minimize(
         loss,
@@ -70,26 +71,27 @@ def test_weights_of_a_mixture_are_the_likeliest():
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
     ).x
     np.testing.assert_allclose(found, best, atol=5e-3)
-    assert np.allclose(likeliest_weights(chances[:0]), 1 / 3)
+    assert np.allclose(likeliest_weights(chances[:0], prior), prior)
 
 
 def test_weights_of_means_are_the_closest():
     rng = np.random.default_rng(2)
     target = rng.normal(size=400) * 20
     predictions = target[:, None] + rng.normal(size=(400, 3)) * [30.0, 12.0, 20.0]
-    found = closest_weights(predictions, target)
+    prior = np.array([0.5, 0.3, 0.2])
+    found = closest_weights(predictions, target, prior)
     errors = (predictions - target[:, None]) / target.std()
 
     def loss(w):
-        return ((errors @ w) ** 2).sum() + ensemble._EQUAL * errors.var() * ((w - 1 / 3) ** 2).sum()
+        return ((errors @ w) ** 2).sum() + ensemble._ROWS_OF_PRIOR * errors.var() * ((w - prior) ** 2).sum()
 
     best = minimize(
         loss, np.full(3, 1 / 3), bounds=[(0, 1)] * 3, constraints={"type": "eq", "fun": lambda w: w.sum() - 1}
     ).x
     np.testing.assert_allclose(found, best, atol=1e-3)
-    # Equal ones where all are right, and where one row alone has been seen.
-    assert np.allclose(closest_weights(np.tile(target[:, None], (1, 3)), target), 1 / 3)
-    assert np.abs(closest_weights(predictions[:2], target[:2]) - 1 / 3).max() < 0.2
+    # Those of the prior where all are right, and nearly where few rows have been seen.
+    assert np.allclose(closest_weights(np.tile(target[:, None], (1, 3)), target, prior), prior)
+    assert np.abs(closest_weights(predictions[:2], target[:2], prior) - prior).max() < 0.2
 
 
 @given(
