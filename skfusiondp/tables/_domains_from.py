@@ -104,7 +104,10 @@ def domains_from(columns: Any, *, support: Any = None) -> DomainStub:
         stub.blanks[label], stub.types[label] = _blank(dtype)
         stub[label] = ...
         if public is not None and name in public and public[name].notna().any():
-            stub[label] = support_domain(public[name])
+            found = support_domain(public[name])
+            if stub.blanks[label] == _WHOLE and isinstance(found, Numeric):
+                found = Numeric(found.low, found.high, step=1)
+            stub[label] = found
             stub.types[label] = "from the support rows: widen it where more is possible"
     return stub
 

@@ -54,10 +54,10 @@ def test_what_is_printed_is_code_that_is_refused_until_it_is_filled_in():
 def test_support_rows_fill_it_in_and_say_so():
     support = TABLE.assign(age=[20, 80], sex=["f", "m"])[["age", "sex", "born"]].assign(born=pd.NaT)
     stub = domains_from(TABLE, support=support)
-    assert stub["age"] == Numeric(20, 80) and stub["sex"] == Categorical(["f", "m"])
+    assert stub["age"] == Numeric(20, 80, step=1) and stub["sex"] == Categorical(["f", "m"])
     assert stub["born"] is ... and stub["dose"] is ...
     text = repr(stub)
-    assert "'age': Numeric(low=20.0, high=80.0),  # from the support rows: widen it" in text
+    assert "'age': Numeric(low=20.0, high=80.0, step=1),  # from the support rows: widen it" in text
 
 
 def test_a_filled_in_stub_is_a_declaration():
