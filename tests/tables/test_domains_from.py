@@ -97,4 +97,4 @@ def test_whole_numbers_may_be_codes_and_the_bounds_of_a_constant_read_well():
     stub = domains_from(TABLE[["age", "dose"]])
     assert "# int64; or Categorical([...]) for codes" in repr(stub) and repr(stub).count("codes") == 1
     filled = domains_from(TABLE[["age"]], support=pd.DataFrame({"age": [2013, 2013]}))
-    assert "Numeric(low=2012.0, high=2014.0)" in repr(filled)
+    assert "Numeric(low=2012.0, high=2014.0, step=1)" in repr(filled)
