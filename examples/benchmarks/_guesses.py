@@ -23,7 +23,7 @@ def lines(results: list[dict], tables: Iterable[str]) -> list[str]:
         seconds = some.groupby(["method", "table", "seed"])["seconds"].first().groupby("method").mean()
         answer += ["", f"{n_support:,} support rows, {whole.shape[1]} tables:", ""]
         answer += ["| method | " + " | ".join(mean) + " | seconds |", "|---" * (mean.shape[1] + 2) + "|"]
-        for method in some["method"].unique():
-            cells = " | ".join(f"{v:.3f}" for v in mean.loc[method])
+        for method in mean.sort_values("score").index:
+            cells = " | ".join("–" if pd.isna(v) else f"{v:.3f}" for v in mean.loc[method])
             answer.append(f"| {method} | {cells} | {seconds[method]:.2f} |")
     return answer

@@ -350,7 +350,8 @@ def imputers() -> list[str]:
     if not path.exists():
         return []
     content = json.loads(path.read_text())
-    fresh, seen = content["unseen"], content["seen"]
+    measured = {r["table"] for r in content["results"]}
+    fresh, seen = ([t for t in content[k] if t in measured] for k in ("unseen", "seen"))
     return [
         "",
         "## Imputers",
