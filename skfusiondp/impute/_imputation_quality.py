@@ -28,7 +28,7 @@ _POINTS, _ROWS_OF_A_POINT = 8, 20
 _WELL, _PARTLY = 0.3, 0.1
 _RISK = (
     "Whoever knows a person's public columns can guess so much of the sensitive ones, whatever is released "
-    "and at whatever epsilon. What no privacy can keep, only public columns that are left out can."
+    "and at whatever epsilon; only leaving out the public columns that tell of them takes it away."
 )
 _LEGEND = (
     "score: share of a number's variance, or of a category's log loss, that guesses take away; least: what "
