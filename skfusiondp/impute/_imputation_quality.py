@@ -150,7 +150,11 @@ class ImputationQuality:
             ax.errorbar(
                 points["predicted"], points["observed"], yerr=2 * points["error"], marker="o", capsize=2
             )
-            ax.set(title=self.shown[column], xlabel="predicted", ylabel="observed")
+            ax.set(
+                title=self.shown[column].replace(": chance", "\nchance"),
+                xlabel="predicted",
+                ylabel="observed",
+            )
         return axes
 
 

@@ -79,7 +79,7 @@ def test_noise_is_rarely_said_to_be_guessed():
 def test_it_is_drawn_and_written(imputer, tmp_path):
     found = imputer.quality(n_folds=3)
     axes = found.plot()
-    assert [ax.get_title() for ax in axes] == list(found.shown.values())
+    assert [ax.get_title().replace("\n", ": ") for ax in axes] == list(found.shown.values())
     assert found.shown["age"] == "age" and found.shown["coin"].startswith("coin: chance of ")
     found.save_html(tmp_path / "quality.html")
     assert (tmp_path / "quality.html").read_text(encoding="utf-8").count("<svg") == 3
