@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 
 # The others' code takes a minute and more.
-SHORT = {"README.md", "declaring.md"}
+SHORT = {"declaring.md"}
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def test_a_public_column_is_its_values_whatever_holds_them(pair, cls):
     assert same(expected, predicted(again, Z)), f"{said}: fits"
 
 
+@pytest.mark.slow
 @generated("judged", pairs())
 def test_encoders_and_imputers_see_the_values(pair):
     said, one, other = pair
@@ -222,6 +223,7 @@ def test_targets(kind, cls):
     assert outcome == "refused" or kind not in {"dates", "spans", "periods", "sets"}
 
 
+@pytest.mark.slow
 @generated("judged", st.sampled_from(list(TARGETS)), st.sampled_from(ESTIMATORS), st.integers(0, 1))
 def test_support_targets(kind, cls, shorter):
     # Other people than those of the table.

@@ -73,6 +73,7 @@ def test_fairlearn_thresholds_are_a_leak_that_is_said():
         assert privacy_report(tuned).epsilon == float("inf")
 
 
+@pytest.mark.slow
 def test_a_copy_without_its_names_predicts_on_arrays_as_before(fitted):
     # As shap makes it.
     again = type(fitted).__new__(type(fitted))
@@ -122,6 +123,7 @@ def test_adaboost_hands_on_weights_and_is_a_leak_that_is_said():
     assert boosted.predict(X).shape == Y.shape and len(boosted.estimators_) >= 1
 
 
+@pytest.mark.slow
 def test_category_encoders_and_feature_engine_on_public_columns():
     encoders = pytest.importorskip("category_encoders")
     engine = pytest.importorskip("feature_engine.imputation")

@@ -112,6 +112,7 @@ def test_a_path_and_a_regressor(array, memmap, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_other_numbers(tmp_path, target):
     for dtype in (">f4", np.float16, np.int32, np.bool_):
         array = np.nan_to_num(made_array()).astype(dtype)
@@ -166,7 +167,7 @@ def on_disk(request, people, tmp_path):
     return tmp_path / "parts" if request.param == "folder" else ds.dataset(tmp_path / "parts")
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [2**18, 300, 1])
 def test_arrow_trains_the_model_of_the_same_frame(ahead, people, on_disk, monkeypatch):
     """However many steps' rows a pass over the file fetches."""
@@ -178,6 +179,7 @@ def test_arrow_trains_the_model_of_the_same_frame(ahead, people, on_disk, monkey
     assert two.feature_names_in_.tolist() == people.columns.tolist()
 
 
+@pytest.mark.slow
 def test_arrow_trains_with_labelled_support_rows(people):
     pa = pytest.importorskip("pyarrow")
     y = (people["lab"].fillna(0) > 0).to_numpy()

@@ -148,6 +148,7 @@ def path(fitted, tmp_path):
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [lambda m, path: save(m, path), lambda m, path: pickle.dumps(m)])
 @pytest.mark.parametrize("cls", [FusionDPClassifier, OffsetFusionClassifier])
 def test_saving_changes_nothing(cls, write, tmp_path):
@@ -157,6 +158,7 @@ def test_saving_changes_nothing(cls, write, tmp_path):
     assert fitted.imputer is imputer and imputer.support is SUPPORT
 
 
+@pytest.mark.slow
 def test_a_loaded_model_goes_on(fitted, path):
     again = load(path)
     assert again.history_ is not None and len(again.net_.history) == len(fitted.net_.history)

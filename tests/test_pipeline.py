@@ -104,6 +104,7 @@ def test_explicit_pipeline_equals_the_estimator_with_an_imputer(adult, split):
     assert np.array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_grid_search_on_a_paired_table(adult, split):
     _, X, y = split
     paired = PairedTable.from_views(X, X.assign(age=40), adult.sensitive)
@@ -144,6 +145,7 @@ def test_parameters_of_the_torch_parts(adult, split):
     assert copy.net_.optimizer_.param_groups[0]["lr"] == 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "rate"),
     [
@@ -250,8 +252,8 @@ def test_arrays_and_positions(split):
     assert model.predict(X).dtype == bool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.one_in(3)
 def test_predicts_without_the_sensitive_columns(method, adult, split, df_module):
     support, X, y = split
     model = small(adult.sensitive, method=method, imputer=quick_imputer(adult, support)).fit(df_module(X), y)
@@ -294,7 +296,7 @@ def test_multilabel(adult, split):
     assert set(np.unique(model.predict(X))) <= {0, 1}
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("n_targets", [None, 1, 3])
 def test_regression_in_the_targets_own_unit(n_targets, adult, split):
     _, X, _ = split
@@ -315,6 +317,7 @@ def test_regression_in_the_targets_own_unit(n_targets, adult, split):
     assert abs(first.mean() - hours.mean()) < 5000
 
 
+@pytest.mark.slow
 def test_a_free_gradient_learns_what_public_columns_tell(adult, split):
     _, X, y = split
     model = small(adult.sensitive, public_epochs=200, public_lr=0.01, method="hybrid").fit(X, y)

@@ -57,7 +57,7 @@ FITS = {
 }
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skfusiondp.WeakPrivacyWarning")
 @pytest.mark.parametrize("name", FITS)
 def test_fits_in_threads_are_those_alone(name):

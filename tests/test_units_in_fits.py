@@ -200,6 +200,7 @@ def test_a_column_of_a_table_on_disk_says_whose_row_it_is(name, tmp_path):
         fresh(name, sensitive={1: Numeric(18, 90)}, groups="lab").fit(tmp_path / "numbers.npy", y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["polars", "array", "list", "file"])
 def test_other_tables_take_units_too(kind, tmp_path):
     A = X[["lab", "age"]].to_numpy()
@@ -324,6 +325,7 @@ def test_repeated_rows_are_a_leak_and_epsilon_stays_true(name, case):
         fresh(name, on_leak="raise").fit(table, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holds", ["array", "list", "polars"])
 def test_repeated_rows_of_every_kind_of_table(holds):
     A = PLAIN[["lab", "age"]].to_numpy()[rng.integers(0, N, N)]

@@ -71,6 +71,7 @@ def quiet(fit, *args):
     return done, heard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [model, offset])
 def test_the_default_pipeline_is_the_model_of_the_one_with_named_output(last):
     named = make_pipeline(scaled(verbose_feature_names_out=False).set_output(transform="pandas"), last())

@@ -139,6 +139,7 @@ def test_a_search_with_a_ledger_has_lost_none():
     assert any("uncovered" in gap for gap in report.not_covered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("meta", "entries"),
     [

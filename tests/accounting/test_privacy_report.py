@@ -236,6 +236,7 @@ OTHER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_A_FIT)
 def test_a_report_speaks_of_the_fit_whatever_is_set_afterwards(name, adult):
     """set_params(method="dp-sgd") made a promise for whole rows of a fit that had read them freely."""

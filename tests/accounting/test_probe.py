@@ -55,6 +55,7 @@ def test_what_depends_on_two_columns_at_once_is_of_both():
     assert sources(trial)["both"] == {"age", "bmi", "sex"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "own",
     [
@@ -87,6 +88,7 @@ def test_a_step_that_writes_what_it_learns_into_its_own_parameter():
     assert probe(Sly(), FLOW, SENSITIVE).learns == {"age"}
 
 
+@pytest.mark.slow
 def test_a_step_that_writes_into_what_copies_of_it_share():
     class Sly(OwnTransformer):
         seen: ClassVar[dict] = {}

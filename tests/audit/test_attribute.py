@@ -177,6 +177,7 @@ def test_black_box_works_in_pipelines_and_finds_what_overfitting_gives_away(adul
     assert overfitted.claim == float("inf") and overfitted.correct > 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["support", "imputer"])
 def test_labelled_support_rows_are_read_as_in_the_fit(rows, given):
     X, y = rows
@@ -221,6 +222,7 @@ def test_a_column_with_a_budget_of_its_own_is_held_against_its_own_claim(rows):
     assert all(found.consistent for found in bounds.values()) and bounds["x1"].epsilon_lower > 0
 
 
+@pytest.mark.slow
 def test_a_shared_budget_is_not_drawn_on(rows):
     from skfusiondp import PrivacyBudget
 
@@ -256,6 +258,7 @@ def test_result_is_text_html_json_and_a_plot(rows):
     assert audited(model(epsilon=2.0, epochs=1), *rows, n_canaries=200, random_state=1) != found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [

@@ -56,6 +56,7 @@ def test_a_model_that_knows_its_rows_by_heart_gives_the_secret_away(rows):
     assert found.advantage > 10 * found.standard_error
 
 
+@pytest.mark.slow
 def test_a_private_model_adds_next_to_nothing(rows):
     table, s, p = rows
     model = FusionDPClassifier(DOMAINS, method="feature-dp", epsilon=0.5, epochs=2, random_state=0)

@@ -67,9 +67,9 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["white-box", "black-box"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.one_in(3)
 def test_tables_of_any_kind_are_audited_as_frames_are(kind, score):
     numbers = X[["lab", "lab 0", "age"]]
     table, place = KINDS[kind](numbers), "age" if kind in ("polars", "arrow") else 2

@@ -94,6 +94,7 @@ def test_other_fits_pass_too():
     assert free.passed and free.steps == 0 == free.sensitivity_used
 
 
+@pytest.mark.slow
 def test_a_tier_that_reads_none_of_the_columns_does_not_move_at_all():
     tiers = {"age": Numeric(0, 100, epsilon=0.5), "sex": Categorical(["f", "m"])}
     only_age = replay(model(sensitive=tiers), X, neighbour(age=100.0), TARGET)
@@ -107,6 +108,7 @@ def test_a_domain_read_off_the_training_cells_is_found():
     assert not found.passed and "facts before training" in found.failed
 
 
+@pytest.mark.slow
 def test_the_estimator_is_left_alone_and_the_report_is_plain():
     fit = model(random_state=5)
     before = clone(fit).get_params(deep=False)
@@ -120,6 +122,7 @@ def test_the_estimator_is_left_alone_and_the_report_is_plain():
     assert replay(fit, X, OTHER, TARGET) == report
 
 
+@pytest.mark.slow
 def test_paired_tables():
     hybrid = X.assign(age=50.0, sex="f")
     pairs = [PairedTable.from_views(t, hybrid, DOMAINS) for t in (X, OTHER)]
@@ -154,6 +157,7 @@ def counting(**parameters):
 ONE, TWO = X[["lab", "age"]], OTHER[["lab", "age"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adjacency", ["replace", "zero-out"])
 def test_a_count_is_replayed_too(adjacency):
     report = replay(counting(adjacency=adjacency), ONE, TWO, TARGET)

@@ -35,7 +35,7 @@ def is_tested_elsewhere(variant):
     return variant.caught_by.startswith("tests/") and "/broken/" not in variant.caught_by
 
 
-@pytest.mark.one_in(10)
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if not is_tested_elsewhere(v)], ids=lambda v: v.name)
 def test_the_sound_library_passes(variant):
     run(variant.check)

@@ -40,6 +40,7 @@ def test_estimators_learn_it(target, name):
     assert model.score(X.assign(when=TEXTS)[TRAIN:], y[TRAIN:]) > 0.96
 
 
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("backend", ["ensemble", "linear"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_imputers_learn_it(target, backend):

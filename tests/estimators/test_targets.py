@@ -146,6 +146,7 @@ def test_dates_and_durations_are_no_target(make, kind):
 # Several labels a row ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [int, bool, float, "frame", "list"])
 def test_indicators_are_learnt(kind):
     y = {"frame": pd.DataFrame(LABELS), "list": LABELS.tolist()}.get(kind)
@@ -200,9 +201,9 @@ NO_SUPPORT_LABELS = {
 }
 
 
+@pytest.mark.slow
 @CLASSIFIERS
 @pytest.mark.parametrize("kind", SUPPORT_LABELS)
-@pytest.mark.one_in(3)
 def test_labels_of_support_rows_may_be_of_another_type(make, kind):
     if make is offset and kind != "column":
         pytest.skip("a second each; read by the same function")
@@ -220,6 +221,7 @@ def test_other_labels_of_support_rows_are_refused_before_anything_is_paid(make, 
     assert not hasattr(model, "ledger_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target, message",
     [
@@ -229,7 +231,6 @@ def test_other_labels_of_support_rows_are_refused_before_anything_is_paid(make, 
     ],
     ids=["narrow", "one", "twos", "negative", "short", "texts"],
 )  # fmt: skip
-@pytest.mark.one_in(2)
 def test_indicators_of_support_rows_are_those_of_y(target, message):
     with pytest.raises(InvalidInputError, match=message):
         fusion(support=S, support_target=target).fit(X, LABELS)
@@ -251,8 +252,8 @@ def test_numbers_of_support_rows_are_those_of_y(make, target, message):
         make(support=S, support_target=target).fit(X, NUMBER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [fusion, offset, numbers, offset_numbers])
-@pytest.mark.one_in(2)
 def test_support_rows_may_have_their_columns_in_any_order_and_others_beside(make):
     support = S[S.columns[::-1]].assign(note="a")
     one, other = (make(support=rows, support_target=T).fit(X, Y).predict(X) for rows in (S, support))
@@ -275,17 +276,17 @@ def test_the_name_of_the_target_is_no_target(make):
 # Numbers -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @REGRESSORS
 @pytest.mark.parametrize("factor", [1e-300, 1e-160, 1.0, 1e38])
-@pytest.mark.one_in(2)
 def test_a_target_is_learnt_in_its_own_unit(make, factor):
     expected = make().fit(X, NUMBER).predict(X)
     assert np.allclose(make().fit(X, NUMBER * factor).predict(X) / factor, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @REGRESSORS
 @pytest.mark.parametrize("kind", ["float16", "object", "Float64", "decimal", "column"])
-@pytest.mark.one_in(2)
 def test_numbers_of_every_type(make, kind):
     made = {
         "object": NUMBER.astype(object), "Float64": pd.Series(NUMBER).astype("Float64"),

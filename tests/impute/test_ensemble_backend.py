@@ -190,6 +190,7 @@ def test_a_row_is_guessed_alike_in_any_batch(n):
         assert np.array_equal(some["sex"].probabilities, whole["sex"].probabilities[:size])
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("backend", ["ensemble", "conditional"])
 @pytest.mark.parametrize("public", [["a"] * 60, ["a"] * 59 + ["b"], [None] * 60], ids=["one", "rare", "none"])
 def test_public_columns_that_do_not_vary_say_what_is_usual(backend, public):

@@ -51,6 +51,7 @@ def test_polars_in_polars_out(imputer, domains, support, train):
     assert np.allclose(other.transform(frame)["age"], hybrid["age"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absent", [["age"], ["sex"], ["age", "sex"]])
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
 def test_absent_sensitive_columns_are_added_in_their_place(imputer, train, absent, kind):

@@ -572,6 +572,7 @@ def test_the_hybrid_score_reads_no_true_sensitive_cell(table, target):
     assert np.array_equal(again.predict_proba(table), first.predict_proba(table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", ["hybrid", "private", "public"])
 def test_all_kinds_of_validation_on_the_real_estimator(table, target, validation):
     rows = (table[:50], target[:50]) if validation == "public" else validation
@@ -710,6 +711,7 @@ def test_hybrid_validation_takes_the_support_of_an_offset_model():
     assert np.isfinite(search.fit(table.tail(120), target[-120:]).best_score_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["paired", "renamed"])
 def test_hybrid_validation_reads_no_cell_behind_the_steps_of_a_pipeline(kind):
     from sklearn.compose import make_column_transformer

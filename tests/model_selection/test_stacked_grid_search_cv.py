@@ -129,9 +129,9 @@ def test_tasks(table, task):
     assert_same(stacked, plain, 2e-2 if task == "multilabel" else 2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clipping", ["flat", "per-layer"])
 @pytest.mark.parametrize("seed", [0, None])
-@pytest.mark.one_in(2)
 def test_a_folds_model_has_the_weights_of_its_own_fit(table, target, clipping, seed):
     candidates = [
         {"noise_multiplier": s, "max_grad_norm": c, "alpha": a, "lr": r}
@@ -228,6 +228,7 @@ def test_mixed_grids_stack_what_they_can(table, target):
     assert len(search.ledger_) == 11
 
 
+@pytest.mark.slow
 def test_a_bad_value_fails_its_own_fits_only(table, target):
     grid = {"noise_multiplier": [-1.0, 1.0]}
     with pytest.warns(Warning):
@@ -247,6 +248,7 @@ def test_labelled_support_rows_train_a_stack_too(table, target):
     assert_same(stacked, plain)
 
 
+@pytest.mark.slow
 def test_several_metrics_and_no_refit(table, target):
     search = StackedGridSearchCV(
         model(), {"max_grad_norm": [0.1, 1.0]}, cv=2, scoring=["roc_auc", "accuracy"], refit="roc_auc"
@@ -300,6 +302,7 @@ def test_an_interrupted_search_tells_what_it_spent(table, target, monkeypatch):
     assert [e.steps for e in search.ledger_] == [4, 4]
 
 
+@pytest.mark.slow
 def test_a_second_search_adds_to_the_ledger(table, target):
     search = StackedGridSearchCV(model(), {"max_grad_norm": [0.1, 1.0]}, cv=2).fit(table, target)
     once = search.ledger_
@@ -318,10 +321,10 @@ def test_a_fitted_search_pickles(tmp_path):
     assert loaded.ledger_ == search.ledger_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fusiondp", "feature-dp"])
 @pytest.mark.parametrize("support", [False, True], ids=["no support", "support"])
 @pytest.mark.parametrize("epsilons", [(1.0, 3.0), (3.0, 1.0)], ids=["first all alike", "last all alike"])
-@pytest.mark.one_in(3)
 def test_fits_share_nothing_that_depends_on_who_pays_what(table, target, method, support, epsilons):
     """At epsilon 1 both columns have the same budget; at 3 one of them has its own, and a tier of its own."""
     sensitive = {"age": Numeric(0, 1, knots=[0.5], epsilon=1.0), "dose": Numeric(-1, 1, knots=[0.0])}

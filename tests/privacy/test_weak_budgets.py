@@ -49,7 +49,7 @@ def said(run):
     return [str(w.message) for w in caught if issubclass(w.category, WeakPrivacyWarning)]
 
 
-@pytest.mark.one_in(10)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize(
     ("budget", "named"),
@@ -93,6 +93,7 @@ def test_a_shared_budget_says_it_once_when_it_is_made(epsilon, delta, named):
     assert len(texts) == len(named) and all(t.startswith(n) for t, n in zip(texts, named, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [GridSearchCV, StackedGridSearchCV])
 def test_searches_whose_noise_is_given_speak_too(search):
     model = FusionDPClassifier(AGE, delta=1e-5, **SMALL)

@@ -86,6 +86,7 @@ def test_what_determines_a_column_is_named(columns, n):
     assert [str(d) for d in found] == [FOUND[columns]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 30, 150, 4000])
 @pytest.mark.parametrize("columns", ["", "decade", "about", "admitted"])
 def test_what_only_tells_about_it_is_no_alarm(columns, n):

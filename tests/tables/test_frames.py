@@ -89,6 +89,7 @@ def test_public_columns_are_the_same_in_every_container(kind):
         pd.testing.assert_frame_equal(as_frame(X)[PUBLIC], wanted, obj=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TABLES)
 def test_what_is_learnt_from_public_columns_is_the_same_in_every_container(kind):
     """One text in a list made categories of public numbers, one missing cell other sentences of all rows."""

@@ -232,6 +232,7 @@ def test_odd_cells_give_no_error_from_inside():
         TableEncoder(AGE).fit(table(pd.Series([10**400] * N, dtype=object)))
 
 
+@pytest.mark.slow
 def test_an_imputer_reads_support_rows_of_another_type():
     """It erred by 13.7 for 0.007."""
     age = 20.0 + 20 * CODE

@@ -69,6 +69,7 @@ def test_schedules_begin_anew_with_each_phase(policy):
     assert rates[1] / rates[0] == pytest.approx(rates[3] / rates[2]) and rates[1] < rates[0]
 
 
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(
     "given", [{"public_epochs": 0}, {"public_epochs": 2, **ALL}], ids=["head alone", "all"]
 )

@@ -60,6 +60,7 @@ def test_a_share_of_the_way_is_left():
     assert (parameters[0] == 0.25).all() and (parameters[1] == 6.0).all()
 
 
+@pytest.mark.slow
 def test_a_model_whose_noise_hides_all_is_the_free_one():
     """At random it would be: such steps move what 300 rows cannot tell."""
     free, noisy = [], []

@@ -79,6 +79,7 @@ def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adj
     assert model.privacy_report().mechanism["count_noise_multiplier"] == count.noise_multiplier
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [
@@ -94,7 +95,6 @@ def test_the_ledger_holds_the_count_that_ran_and_all_steps(method, settings, adj
     ],
     ids=str,
 )
-@pytest.mark.one_in(2)
 def test_where_nothing_is_to_be_learnt_from_it_there_is_no_count(given):
     model = FusionDPClassifier(**{"sensitive": DOMAINS, **QUICK, **given})
     planned = model.planned_ledger(len(TRAIN))
@@ -235,7 +235,7 @@ def test_what_is_rehearsed_has_the_shape_of_what_is_trained(monkeypatch):
     assert before == after == 1
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one class", "no weight"])
 def test_a_start_of_rows_that_say_nothing_costs_no_fit(kind):
     """Every second row is of one class, or of no weight."""

@@ -46,6 +46,7 @@ def start_of(model, table):
     return model.encoder_.transform(table)[:, -model.encoder_.n_starts :]
 
 
+@pytest.mark.slow
 def test_true_cells_are_worth_much_although_none_has_been_read(model):
     public = TEST[["lab", "dose"]]
     auroc = [roc_auc_score(Y_TEST, model.predict_proba(t)[:, 1]) for t in (TEST, public)]
@@ -97,6 +98,7 @@ def test_of_fusiondp_too_no_training_cell_moves_it():
     assert one.n_starts == 1 and pickle.dumps(one) == pickle.dumps(two)
 
 
+@pytest.mark.slow
 def test_a_public_row_has_nothing_added():
     """What is not there cannot be told from what is expected."""
     model = FusionDPClassifier(DOMAINS, support=SUPPORT, noise_multiplier=5.0, steps=2, **QUICK).fit(TRAIN, Y)

@@ -187,6 +187,7 @@ def test_what_trees_read_of_a_number_tells_its_cells_apart_wherever_it_lies(move
     assert (np.diff(read[:5]) > 0).all() and np.isnan(read[5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [1e39, 1e300])
 def test_bounds_beyond_single_precision_are_fitted(wide):
     table, y = of_noise(0, 300)

@@ -125,7 +125,7 @@ def test_no_sensitive_training_cell_moves_a_structure_learnt_from_labelled_suppo
         assert parts(one)[name] == parts(two)[name]
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "steps", "gradients"),
     [({}, 1, 0), ({}, 2, 1), ({}, 3, 1), ({"support": SUPPORT}, 7, 2), (LABELLED, 2, 2)],
@@ -312,7 +312,7 @@ def test_support_rows_that_cannot_be_read_are_found_before_anything_is_paid():
     assert not len(budget.ledger) and not hasattr(model, "ledger_")
 
 
-@pytest.mark.one_in(9)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("at", [1, 2, 7, "shapes"])
 def test_a_refit_that_does_not_end_leaves_the_old_model_and_its_new_cost(monkeypatch, error, at):
@@ -525,7 +525,7 @@ def noise_columns(n, seed):
     return table.assign(age=rng.uniform(0, 100, n), sex=sex), y, number
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [OffsetFusionClassifier, OffsetFusionRegressor])
 @pytest.mark.parametrize("given", [{}, {"support": SUPPORT}], ids=["none", "support"])
 def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, given):
@@ -541,6 +541,7 @@ def test_a_hopeless_budget_leaves_the_public_model_and_the_report_says_so(cls, g
     assert all(np.abs(effect).max() < 1e-9 for _, effect in model.shape_functions().values())
 
 
+@pytest.mark.slow
 def test_a_correction_that_is_there_is_not_said_to_be_none():
     model = classifier(noise_multiplier=0.5).fit(TRAIN, Y)
     assert model._structure.shares.any() and "correction" not in model.privacy_report().mechanism
@@ -580,7 +581,7 @@ def test_regressor_uses_sensitive_columns(given):
     assert model.score(test, number) > public + 0.1
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "bound"),
     [({}, 1.0), ({"support": SUPPORT, "support_target": N_SUPPORT}, 0.2), ({"max_grad_norm": 0.7}, 0.7)],

@@ -67,9 +67,9 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", ["object", "str", "category"])
-@pytest.mark.one_in(4)
 def test_text_columns(name, kind):
     table = X.astype({"ward": kind})
     model = OffsetFusionClassifier(public_model=MODELS[name], **FAST).fit(table, Y)
@@ -78,6 +78,7 @@ def test_text_columns(name, kind):
     assert len(model.public_models_) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["linear", "neighbours", "forest", "boosting", "scaled", "numbers", "default"]
 )

@@ -459,7 +459,7 @@ def test_a_resampler_pays_is_saved_and_reports_as_a_synthesizer(tmp_path):
         assert getattr(again, "_public_rows", None) is None
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS_OF_TABLES)
 def test_tables_are_of_the_kind_that_was_given(kind, tmp_path):
     age, made = KINDS_OF_TABLES[kind]
@@ -501,6 +501,7 @@ def test_a_table_without_sensitive_columns_is_drawn_as_it_is_and_costs_nothing()
     assert len(model.ledger_) == 0 and model.plan_ is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [None, "classes"])
 def test_missing_cells_are_drawn_where_the_release_shows_some_and_nowhere_else(label):
     """A tenth of the ages is missing and nothing else: what is trained on draws must not meet more gaps."""
