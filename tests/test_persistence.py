@@ -350,7 +350,7 @@ def test_trees_that_point_outside_themselves_are_refused(tmp_path):
     imputer = FoundationImputer(DOMAINS, support=SUPPORT).fit(X)
     for change in ("boosting", "forest", "sparse"):
         broken = pickle.loads(pickle.dumps(imputer))
-        head = broken.backend_.heads_["age"]
+        head = broken.backend_.heads_["age"].members_[0]
         forest, _, boosting = head.models_
         if change == "boosting":
             boosting._predictors[0][0].nodes["left"][0] = 10**6
