@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 
@@ -37,9 +37,6 @@ class Hyperparameters:
     amplitudes: torch.Tensor
     noise: torch.Tensor
     sharpness: torch.Tensor
-
-    def __getitem__(self, which: slice) -> Hyperparameters:
-        return Hyperparameters(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
 def kernel(left: Channels, right: Channels, given: Hyperparameters) -> torch.Tensor:
